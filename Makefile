@@ -1,0 +1,44 @@
+# Everything needs Python 3.11 to 3.13, make and a package index; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Made when it is missing, made again when what it is made from is newer.
+STAMP := $(VENV)/.made
+
+.PHONY: help demo test lint faults bench clean
+
+help:
+	@echo "make demo    a corpus is generated, trained on, translated and scored; some minutes"
+	@echo "make test    the tests"
+	@echo "make lint    style, format and types"
+	@echo "make faults  the full matrix of injected faults"
+	@echo "make bench   the benchmarks"
+	@echo "make clean   remove what these targets made"
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "needs Python 3.11 to 3.13; set PYTHON=..."'
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/lingo demo
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+faults: $(STAMP)
+	$(BIN)/pytest tests/faults -m 'faults or not faults'
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/end_to_end.py
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache

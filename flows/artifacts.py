@@ -1,0 +1,61 @@
+"""What the Prefect UI shows of a run: links, tables and the score report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+
+from pipeline.dataset import DatasetManifest
+from pipeline.evaluate import ScoreReport
+from pipeline.table import RunManifest
+
+
+def show_dataset(path: Path, manifest: DatasetManifest) -> None:
+    """Rows read, kept and rejected of each input."""
+    create_table_artifact(
+        key="dataset-rows",
+        table=[
+            {"input": i.name, "read": i.n_read, "kept": i.n_kept, **i.n_rejected}
+            for i in manifest.inputs
+        ],
+        description=f"Rows of dataset {path}",
+    )
+    create_link_artifact(key="dataset", link=path.resolve().as_uri(), link_text=str(path))
+
+
+def show_training(bundle: Path) -> None:
+    """The learning history of a model."""
+    training = json.loads((bundle / "training.json").read_bytes())
+    create_table_artifact(
+        key="training-history", table=training["history"], description=f"Training of {bundle}"
+    )
+    create_link_artifact(key="model", link=bundle.resolve().as_uri(), link_text=str(bundle))
+
+
+def show_run(table: Path, manifest: RunManifest | None) -> None:
+    """What became of the rows of a translation run."""
+    rows = {} if manifest is None else manifest.rows.model_dump()
+    create_table_artifact(
+        key="translation-run",
+        table=[{"run": manifest.run if manifest else "nothing new", **rows}],
+        description=f"Rows of the last run of table {table}",
+    )
+    create_link_artifact(key="table", link=table.resolve().as_uri(), link_text=str(table))
+
+
+def show_report(report: ScoreReport) -> None:
+    """The score report, and where its page is."""
+    folder = Path(report.folder)
+    create_markdown_artifact(
+        key="score-report",
+        markdown=(folder / "report.md").read_text(encoding="utf-8"),
+        description=f"Scores of {report.model}",
+    )
+    page = folder / "report.html"
+    create_link_artifact(key="score-page", link=page.resolve().as_uri(), link_text=str(page))

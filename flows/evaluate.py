@@ -1,0 +1,34 @@
+"""Flow ``evaluate-model``: a model's scores on a test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.artifacts import show_report
+from flows.stages import find_model, score_model
+from pipeline.corpus import Split
+
+
+@flow(log_prints=True)
+def evaluate_model(
+    dataset: Path,
+    models: Path,
+    reports: Path,
+    model: str = "champion",
+    split: Split = "test",
+) -> float:
+    """Score a model and write its report.
+
+    Args:
+        dataset: the dataset whose ``split`` is translated and scored.
+        models: folder of models. model: a name there, or ``champion``.
+        reports: folder of reports.
+
+    Returns:
+        BLEU, 0 to 100.
+    """
+    report = score_model(dataset, find_model(model, models), reports, split)
+    show_report(report)
+    return report.score("BLEU")

@@ -1,0 +1,45 @@
+"""Flow ``nightly``: translate what is new, then say how far the model may be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.evaluate import evaluate_model
+from flows.train import train_lstm
+from flows.translate import translate_corpus
+from pipeline.recipe import TrainConfig
+from pipeline.translate import TranslateResources
+from pipeline.units import TranslateConfig
+
+
+@flow(log_prints=True)
+def nightly(
+    source: Path,
+    table: Path,
+    dataset: Path,
+    models: Path,
+    reports: Path,
+    model: str = "champion",
+    config: TranslateConfig = TranslateConfig(),
+    resources: TranslateResources = TranslateResources(),
+    train: bool = False,
+    recipe: TrainConfig = TrainConfig(),
+) -> float:
+    """Translate the new rows of ``source`` with a named model, then evaluate that model.
+
+    Args:
+        source: a file or folder. table: the translation table.
+        dataset: whose test split the model is scored on. reports: folder of reports.
+        models: folder of models. model: a name there, or ``champion``.
+        train: train a model first, and evaluate it too; it translates only once it is promoted.
+
+    Returns:
+        BLEU of the model that translated, 0 to 100.
+    """
+    if train:
+        trained = train_lstm(dataset, models, recipe=recipe)
+        evaluate_model(dataset, models, reports, model=trained)
+    translate_corpus(source, table, models, model=model, config=config, resources=resources)
+    return evaluate_model(dataset, models, reports, model=model)

@@ -1,0 +1,85 @@
+"""The stages as Prefect tasks: retried when they fail, never when their input is wrong.
+
+A task returns a small result or a path, never rows: manifests on disk are the record of what is
+done, so a retried task finds what its first try has finished.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from lingo_model import BundleManifest, InputError
+from pipeline.corpus import Split, load_corpus
+from pipeline.dataset import DatasetManifest
+from pipeline.evaluate import ScoreReport
+from pipeline.evaluate import evaluate_model as evaluate_model_stage
+from pipeline.prepare import PrepareConfig
+from pipeline.prepare import prepare_corpus as prepare_corpus_stage
+from pipeline.recipe import Resources, TrainConfig
+from pipeline.registry import resolve_model
+from pipeline.table import RunManifest
+from pipeline.train import train_model as train_model_stage
+from pipeline.translate import TranslateResources, translate_table
+from pipeline.units import TranslateConfig
+
+_RETRIES = 2
+_RETRY_DELAY_SECONDS = 10
+
+
+def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Wrong input stays wrong; anything else (a lost node, a full disk) may pass."""
+    failure = state.result(raise_on_failure=False)
+    return not isinstance(failure, InputError)
+
+
+_stage = task(
+    retries=_RETRIES,
+    retry_delay_seconds=_RETRY_DELAY_SECONDS,
+    retry_condition_fn=_worth_retrying,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+
+
+@_stage
+def prepare_dataset(corpus: Path, output: Path, config: PrepareConfig) -> DatasetManifest:
+    """``pipeline.prepare`` as a task."""
+    return prepare_corpus_stage(load_corpus(corpus), output, config)
+
+
+@_stage
+def train_bundle(
+    dataset: Path, output: Path, recipe: TrainConfig, resources: Resources
+) -> BundleManifest:
+    """``pipeline.train`` as a task."""
+    return train_model_stage(dataset, output, recipe, resources)
+
+
+@_stage
+def translate_new_rows(
+    source: Path,
+    model: Path,
+    table: Path,
+    config: TranslateConfig,
+    resources: TranslateResources,
+) -> RunManifest | None:
+    """``pipeline.translate`` as a task."""
+    return translate_table(source, model, table, config, resources)
+
+
+@_stage
+def score_model(dataset: Path, model: Path, reports: Path, split: Split) -> ScoreReport:
+    """``pipeline.evaluate`` as a task."""
+    return evaluate_model_stage(dataset, model, reports, split=split)
+
+
+@_stage
+def find_model(reference: str, models: Path) -> Path:
+    """``pipeline.registry`` as a task: the bundle that a name means."""
+    return resolve_model(reference, models)

@@ -1,0 +1,38 @@
+"""Flow ``train-lstm``: a dataset to a model bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.artifacts import show_training
+from flows.stages import train_bundle
+from pipeline.recipe import Resources, TrainConfig
+from pipeline.train import derived_name
+
+
+@flow(log_prints=True)
+def train_lstm(
+    dataset: Path,
+    models: Path,
+    name: str | None = None,
+    recipe: TrainConfig = TrainConfig(),
+    resources: Resources = Resources(),
+) -> str:
+    """Train a model by DDP through Ray Train.
+
+    Args:
+        dataset: what ``prepare-corpus`` wrote.
+        models: folder of models.
+        name: the model's name there; default one of languages, recipe and date. A run of the same
+            name that was interrupted goes on.
+        recipe: what is learnt. resources: what with.
+
+    Returns:
+        the model's name.
+    """
+    name = name or derived_name(dataset, recipe)
+    train_bundle(dataset, models / name, recipe, resources)
+    show_training(models / name)
+    return name

@@ -1,0 +1,37 @@
+"""Flow ``translate-corpus``: what is new in a lake to a run of a translation table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.artifacts import show_run
+from flows.stages import find_model, translate_new_rows
+from pipeline.translate import TranslateResources
+from pipeline.units import TranslateConfig
+
+
+@flow(log_prints=True)
+def translate_corpus(
+    source: Path,
+    table: Path,
+    models: Path,
+    model: str = "champion",
+    config: TranslateConfig = TranslateConfig(),
+    resources: TranslateResources = TranslateResources(),
+) -> str | None:
+    """Translate the rows that the table does not have yet, and publish them as one run.
+
+    Args:
+        source: a file or folder. table: the translation table.
+        models: folder of models. model: a name there, or ``champion``.
+        config: columns and policies. resources: what to run on.
+
+    Returns:
+        the run's name, or None where nothing was new.
+    """
+    bundle = find_model(model, models)
+    manifest = translate_new_rows(source, bundle, table, config, resources)
+    show_run(table, manifest)
+    return manifest.run if manifest is not None else None

@@ -1,0 +1,32 @@
+"""Models, search, subwords and the model bundle. Needs torch, safetensors, sentencepiece."""
+
+from lingo_model.bundle import (
+    Bundle,
+    BundleManifest,
+    load_bundle,
+    read_bundle_manifest,
+    save_bundle,
+)
+from lingo_model.config import Config
+from lingo_model.errors import InputError
+from lingo_model.lstm import SimpleSeq2SeqLSTM
+from lingo_model.search import Hypothesis, SearchConfig, greedy_search
+from lingo_model.subwords import Subwords
+from lingo_model.translator import Translation, Translator
+
+__all__ = [
+    "Bundle",
+    "BundleManifest",
+    "Config",
+    "Hypothesis",
+    "InputError",
+    "SearchConfig",
+    "SimpleSeq2SeqLSTM",
+    "Subwords",
+    "Translation",
+    "Translator",
+    "greedy_search",
+    "load_bundle",
+    "read_bundle_manifest",
+    "save_bundle",
+]

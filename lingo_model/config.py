@@ -1,0 +1,69 @@
+"""The hyperparameters of the LSTM family, each default written once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from lingo_model.errors import InputError
+
+ATTENTION_TYPES = ("dot", "additive")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Dimensions and special ids of a :class:`~lingo_model.lstm.SimpleSeq2SeqLSTM`.
+
+    Special ids are those of every subword model of this project: pad 0, unk 1, sos 2, eos 3.
+
+    Raises:
+        InputError: a value out of range, named with what is allowed.
+    """
+
+    lstm_emb_dim: int = 256
+    lstm_hidden_dim: int = 512
+    lstm_num_layers: int = 2
+    lstm_dropout: float = 0.1
+    lstm_attention: bool = False
+    lstm_attn_type: str = "dot"
+    lstm_bidirectional: bool = False
+    pad_idx: int = 0
+    unk_idx: int = 1
+    sos_idx: int = 2
+    eos_idx: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("lstm_emb_dim", "lstm_hidden_dim", "lstm_num_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name}={value!r}: needs a whole number of 1 or more")
+        if not 0.0 <= self.lstm_dropout < 1.0:
+            raise InputError(f"lstm_dropout={self.lstm_dropout!r}: needs 0 or more and less than 1")
+        if self.lstm_attn_type not in ATTENTION_TYPES:
+            raise InputError(
+                f"lstm_attn_type={self.lstm_attn_type!r}: needs one of {', '.join(ATTENTION_TYPES)}"
+            )
+        if self.lstm_bidirectional and self.lstm_hidden_dim % 2:
+            raise InputError(
+                f"lstm_hidden_dim={self.lstm_hidden_dim}: needs an even number where the encoder "
+                "is bidirectional, half for each direction"
+            )
+        ids = (self.pad_idx, self.unk_idx, self.sos_idx, self.eos_idx)
+        if len(set(ids)) != len(ids) or min(ids) < 0:
+            raise InputError(
+                f"pad_idx, unk_idx, sos_idx, eos_idx={ids}: need four different ids of 0 or more"
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Config:
+        """Build from a mapping and refuse unknown keys by name."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise InputError(
+                f"model config has unknown key {unknown[0]!r}: known are {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting as plain values, for a manifest."""
+        return dataclasses.asdict(self)

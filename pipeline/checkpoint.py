@@ -1,0 +1,70 @@
+"""A training run's checkpoints: all that going on needs, in one file each, written whole.
+
+RUN/checkpoints/step-00000500.pt     the last two are kept
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lingo_model import InputError
+from pipeline.storage import write_bytes
+
+_N_KEPT = 2
+
+
+@dataclasses.dataclass
+class RunState:
+    """Where a run is. ``history`` has one entry for each evaluation; ``stopped_by`` is empty
+    while the run goes on, then ``max_epochs`` or ``time_budget``."""
+
+    step: int = 0
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    best_bleu: float = -1.0
+    best_step: int = 0
+    seconds: float = 0.0
+    stopped_by: str = ""
+
+
+@dataclasses.dataclass
+class Checkpoint:
+    """State of the model, its optimiser and the run; ``best`` are the weights of the best BLEU."""
+
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    best: dict[str, Any]
+    state: RunState
+
+
+def save_checkpoint(run_folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint by atomic rename, then remove all but the last two."""
+    content = io.BytesIO()
+    torch.save(vars(checkpoint) | {"state": dataclasses.asdict(checkpoint.state)}, content)
+    folder = run_folder / "checkpoints"
+    write_bytes(folder / f"step-{checkpoint.state.step:08d}.pt", content.getvalue())
+    for old in sorted(folder.glob("step-*.pt"))[:-_N_KEPT]:
+        old.unlink()
+
+
+def load_checkpoint(run_folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
+    """The last checkpoint of a run, or None where there is none.
+
+    Raises:
+        InputError: the file is damaged; names it and the one before, if any.
+    """
+    files = sorted((run_folder / "checkpoints").glob("step-*.pt"))
+    if not files:
+        return None
+    try:
+        content = torch.load(files[-1], map_location=device, weights_only=True)
+        return Checkpoint(**content | {"state": RunState(**content["state"])})
+    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        remedy = f"to go on from {files[-2].name}" if len(files) > 1 else "to start again"
+        raise InputError(f"{files[-1]}: damaged checkpoint; remove it {remedy}") from error

@@ -1,0 +1,355 @@
+"""The command line. Each command calls one stage; what it prints is for people."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lingo_model import InputError
+from pipeline.errors import RunError
+
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DEFERRED = 1, 2, 3
+
+app = typer.Typer(
+    help="Parallel text in; an LSTM translation model, tables of translations and score reports "
+    "out. Start with `lingo demo`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="List, show and promote models.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+DatasetArgument = Annotated[Path, typer.Argument(help="A dataset: what `lingo prepare` wrote.")]
+ModelsOption = Annotated[Path, typer.Option("--models", help="Folder of models, by name.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings in a YAML file; unknown keys are refused.")
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="A Ray cluster. 'local' starts one of its own; by default a running one is used, "
+        "or one is started.",
+    ),
+]
+
+_MODELS = Path("models")
+_REPORTS = Path("reports")
+
+
+def main() -> None:
+    """Run the command line; see the exit statuses above. 0 is success."""
+    try:
+        app()
+    except InputError as error:
+        _fail(error, EXIT_BAD_INPUT)
+    except RunError as error:
+        _fail(error, EXIT_FAILED)
+    except OSError as error:
+        _fail(error, EXIT_FAILED)
+
+
+def _fail(error: Exception, status: int) -> None:
+    print(f"lingo: error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder that everything goes to.")] = Path("demo"),
+    pairs: Annotated[int, typer.Option(min=1000, help="Training pairs to generate.")] = 20_000,
+    only_corpus: Annotated[
+        bool, typer.Option("--only-corpus", help="Generate and prepare the corpus, then stop.")
+    ] = False,
+    ray_address: RayOption = None,
+) -> None:
+    """Show the whole pipeline on a generated English-Spanish corpus, in some minutes."""
+    from pipeline.demo import run_demo
+
+    run_demo(output, n_pairs=pairs, only_corpus=only_corpus, ray_address=ray_address)
+
+
+@app.command()
+def prepare(
+    corpus: Annotated[Path, typer.Argument(help="A corpus description in YAML; see the README.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new dataset.")],
+    config: ConfigOption = None,
+) -> None:
+    """Clean, split and encode raw parallel text into a dataset."""
+    from pipeline.corpus import load_corpus
+    from pipeline.prepare import PrepareConfig, prepare_corpus
+    from pipeline.settings import load_yaml
+
+    settings = load_yaml(PrepareConfig, config) if config is not None else None
+    manifest = prepare_corpus(load_corpus(corpus), output, settings)
+    for item in manifest.inputs:
+        rejected = ", ".join(f"{n} {reason}" for reason, n in item.n_rejected.items())
+        print(
+            f"{item.name}: read {item.n_read:,}, kept {item.n_kept:,}"
+            + (f", rejected {rejected}" if rejected else "")
+        )
+    for split, counts in manifest.splits.items():
+        print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
+    if manifest.splits["valid"].n_pairs == 0:
+        print("note: the validation split is empty, so no model can be trained on this dataset")
+    print(f"dataset: {output}")
+
+
+@app.command()
+def train(
+    dataset: DatasetArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
+    ],
+    preset: Annotated[
+        str, typer.Option(help="A recipe by name: demo, small, medium or large.")
+    ] = "medium",
+    config: ConfigOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Training processes; default one a GPU, else a CPU.")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="End early after so many minutes of training.")
+    ] = None,
+    ray_address: RayOption = None,
+) -> None:
+    """Train a model by DDP; the same command goes on after an interruption."""
+    from pipeline.recipe import Resources, TrainConfig, recipe_named
+    from pipeline.settings import load_yaml
+    from pipeline.train import train_model, training_summary
+
+    recipe = load_yaml(TrainConfig, config) if config is not None else recipe_named(preset)
+    resources = Resources(n_workers=workers, max_minutes=max_minutes, ray_address=ray_address)
+    train_model(dataset, output, recipe, resources)
+    print(training_summary(output))
+    print(f"model: {output}")
+
+
+@app.command()
+def translate(
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="INPUT",
+            help="A file or a folder: Parquet, JSONL, CSV, TSV or plain text, also .gz and .zst.",
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A model's folder or name, or 'champion'.")
+    ] = "champion",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The translation table to add to.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Translate this text and print it; needs no table.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Only the first rows of each file: printed, or with --output to a table of "
+            "their own.",
+        ),
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="The column to translate.")] = "text",
+    id_column: Annotated[
+        str | None, typer.Option(help="A column that identifies a row; default its position.")
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(help="OLD=NEW: give an input column another name; may be repeated."),
+    ] = None,
+    on_new_model: Annotated[
+        str,
+        typer.Option(help="Rows that another model has translated: 'keep' or 'retranslate'."),
+    ] = "keep",
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Model replicas; default one a GPU, else a CPU.")
+    ] = None,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Discard the table's unfinished run and stop.")
+    ] = False,
+    models: ModelsOption = _MODELS,
+    ray_address: RayOption = None,
+) -> None:
+    """Translate what is new in INPUT and publish it as one run of a table.
+
+    The same command goes on after an interruption. Exit status 3 says that some input changed
+    meanwhile and was left for the next run.
+    """
+    from pipeline.preview import preview_texts, translate_texts
+    from pipeline.query import sql_command
+    from pipeline.registry import resolve_model
+    from pipeline.settings import parse_settings
+    from pipeline.translate import TranslateResources, abort_unfinished, translate_table
+    from pipeline.units import TranslateConfig
+
+    if abort:
+        run_name = abort_unfinished(_needed(output, "--output"))
+        print(f"discarded run {run_name}" if run_name else "no unfinished run")
+        return
+    bundle = resolve_model(model, models)
+    if text is not None:
+        print(translate_texts(bundle, [text])[0].text)
+        return
+    source = _needed(source, "INPUT, or --text")
+    if output is None and limit is not None:
+        texts = preview_texts(source, text_column, limit)
+        for original, translation in zip(texts, translate_texts(bundle, texts), strict=True):
+            print(f"{original}\n    {translation.text}    ({translation.score:.2f})")
+        return
+    output = _needed(output, "--output, or --limit for a quick look")
+    config = parse_settings(
+        TranslateConfig,
+        {
+            "text_column": text_column,
+            "id_column": id_column,
+            "rename": _renames(rename or []),
+            "on_new_model": on_new_model,
+            "limit": limit,
+        },
+        where="translate",
+    )
+    manifest = translate_table(
+        source,
+        bundle,
+        output,
+        config,
+        TranslateResources(n_actors=actors, ray_address=ray_address),
+    )
+    if manifest is None:
+        print(f"nothing new: every row of {source} is in {output}")
+        return
+    rows = manifest.rows
+    print(
+        f"run {manifest.run}: {rows.n_input:,} rows = {rows.n_translated:,} translated + "
+        f"{rows.n_passed_through:,} passed through + {rows.n_quarantined:,} quarantined"
+    )
+    if manifest.n_units_skipped:
+        print(f"{manifest.n_units_skipped:,} units were published before and skipped")
+    print(f"table: {output}")
+    print(f"query: {sql_command(output)}")
+    if manifest.units_deferred:
+        changed = sorted({unit.path for unit in manifest.units_deferred})
+        print(f"deferred to the next run, changed meanwhile: {', '.join(changed)}", file=sys.stderr)
+        sys.exit(EXIT_DEFERRED)
+
+
+@app.command()
+def evaluate(
+    dataset: DatasetArgument,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A model's folder or name, or 'champion'.")
+    ] = "champion",
+    split: Annotated[str, typer.Option(help="test or valid.")] = "test",
+    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = _REPORTS,
+    models: ModelsOption = _MODELS,
+) -> None:
+    """Score a model on a dataset's test sentences: BLEU, chrF and TER, with a report."""
+    from pipeline.evaluate import checked_split, evaluate_model
+    from pipeline.registry import resolve_model
+
+    report = evaluate_model(
+        dataset, resolve_model(model, models), reports, split=checked_split(split)
+    )
+    for score in report.scores:
+        print(f"{score.metric} = {score.score:.2f}   {score.signature}")
+    print(f"report: {report.folder}/report.html")
+
+
+@models_app.command("list")
+def models_list(models: ModelsOption = _MODELS) -> None:
+    """List the models, the champion marked."""
+    from pipeline.registry import champion, list_models
+
+    named = champion(models)
+    found = list_models(models)
+    for name, manifest in found.items():
+        mark = "  champion" if named is not None and named.name == name else ""
+        print(f"{name}  {manifest.source_lang}-{manifest.target_lang}  {manifest.model_id}{mark}")
+    if not found:
+        print(f"no models in {models}")
+
+
+@models_app.command("show")
+def models_show(
+    name: Annotated[str, typer.Argument(help="A model's folder or name, or 'champion'.")],
+    models: ModelsOption = _MODELS,
+) -> None:
+    """Show what a model is and how it was trained."""
+    import dataclasses
+
+    from lingo_model import read_bundle_manifest
+    from pipeline.registry import resolve_model
+    from pipeline.train import training_summary
+
+    path = resolve_model(name, models)
+    manifest = read_bundle_manifest(path)
+    print(f"model: {path}\nmodel_id: {manifest.model_id}")
+    for key, value in dataclasses.asdict(manifest).items():
+        print(f"{key}: {value}")
+    print(f"training: {training_summary(path)}")
+
+
+@models_app.command("promote")
+def models_promote(
+    name: Annotated[str, typer.Argument(help="A model's name.")],
+    report: Annotated[Path, typer.Option(help="The report.json that speaks for it.")],
+    models: ModelsOption = _MODELS,
+) -> None:
+    """Make a model the champion, on the evidence of a score report of it."""
+    from pipeline.registry import promote
+
+    found = promote(models, name, report)
+    print(f"champion: {found.name} ({found.model_id})")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="SQL, in DuckDB's dialect.")],
+    table: Annotated[Path | None, typer.Option(help="A translation table.")] = None,
+    reports: Annotated[Path | None, typer.Option(help="Folder of reports, for scores.")] = None,
+) -> None:
+    """Query a table: views translations, latest, quarantine, runs, and scores of --reports."""
+    import shutil
+
+    from pipeline.query import connect, run_query
+
+    result = run_query(connect(table, reports), query)
+    if result is not None:
+        width = shutil.get_terminal_size((160, 24)).columns
+        result.show(max_width=width, max_rows=100)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def run(
+    context: typer.Context,
+    flow: Annotated[str, typer.Argument(help="A flow such as train-lstm, or FLOW/DEPLOYMENT.")],
+) -> None:
+    """Run a flow's deployment on the Prefect server; 'train-lstm' means 'train-lstm/default'.
+
+    What follows goes to `prefect deployment run`: -p NAME=VALUE sets a parameter, --watch waits.
+    """
+    name = flow if "/" in flow else f"{flow}/default"
+    command = [sys.executable, "-m", "prefect", "deployment", "run", name, *context.args]
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
+def _needed(value: Path | None, what: str) -> Path:
+    if value is None:
+        raise InputError(f"{what} is missing; see `lingo translate --help`")
+    return value
+
+
+def _renames(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not all(pair.partition("=")):
+            raise InputError(f"--rename {pair!r}: needs OLD=NEW")
+    return dict(pair.split("=", 1) for pair in pairs)

@@ -1,0 +1,129 @@
+"""The dataset that ``prepare`` writes and ``train`` and ``evaluate`` read: layout and manifest.
+
+DATASET/
+  pairs/split=train|valid|test/part-00000.parquet     PAIRS
+  rejected/part-00000.parquet                         REJECTED
+  encoded/split=train|valid|test/part-00000.parquet   ENCODED
+  subwords.model                                      SentencePiece, joint
+  manifest.json                                       written last
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lingo_model import InputError, Subwords
+from pipeline.corpus import Split
+from pipeline.schemas import ENCODED, PAIRS
+from pipeline.settings import Settings, load_manifest
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+SUBWORDS = "subwords.model"
+
+
+class InputCounts(Settings):
+    """Rows of one input: ``n_kept + sum(n_rejected) == n_read``."""
+
+    name: str
+    split: Split | None
+    n_read: int
+    n_kept: int
+    n_rejected: dict[str, int]
+
+
+class SplitCounts(Settings):
+    """Size of one split; token counts include each sentence's eos."""
+
+    n_pairs: int
+    n_source_tokens: int
+    n_target_tokens: int
+    pairs_files: tuple[str, ...]
+    encoded_files: tuple[str, ...]
+
+
+class LeakageCertificate(Settings):
+    """Proof that no normalised source stands in two splits, counted on the written files."""
+
+    method: str
+    n_rejected_as_leak: int
+    n_sources_in_several_splits: int
+    inputs_that_lost_rows: dict[str, int]
+
+
+class DatasetManifest(Settings):
+    """What ``manifest.json`` says. ``fingerprint`` covers inputs, settings and format."""
+
+    format_version: int
+    fingerprint: str
+    made_from: dict[str, Any]
+    source_lang: str
+    target_lang: str
+    subwords_sha256: str
+    vocab_size: int
+    inputs: tuple[InputCounts, ...]
+    splits: dict[Split, SplitCounts]
+    leakage: LeakageCertificate | None = None
+
+    @property
+    def n_rejected(self) -> dict[str, int]:
+        """Rejected pairs by reason, over all inputs."""
+        total: dict[str, int] = {}
+        for item in self.inputs:
+            for reason, n in item.n_rejected.items():
+                total[reason] = total.get(reason, 0) + n
+        return dict(sorted(total.items()))
+
+
+def load_dataset(path: Path) -> DatasetManifest:
+    """Read a dataset's manifest.
+
+    Raises:
+        InputError: no dataset there, or one of another format version.
+    """
+    return load_manifest(
+        DatasetManifest,
+        path / MANIFEST,
+        format_version=FORMAT_VERSION,
+        what="a dataset",
+        remedy="make one with `lingo prepare`",
+    )
+
+
+def load_subwords(path: Path, manifest: DatasetManifest) -> Subwords:
+    """The dataset's subword model, checked against the manifest."""
+    subwords = Subwords.load(path / SUBWORDS)
+    if subwords.fingerprint != manifest.subwords_sha256:
+        raise InputError(
+            f"{path / SUBWORDS}: fingerprint {subwords.fingerprint[:12]} but the manifest says "
+            f"{manifest.subwords_sha256[:12]}; prepare the dataset again"
+        )
+    return subwords
+
+
+def read_pairs(path: Path, manifest: DatasetManifest, split: Split) -> pa.Table:
+    """``pair_id``, ``source`` and ``target`` of a split, in the order they were written."""
+    return _read(path, manifest.splits[split].pairs_files, PAIRS, ["pair_id", "source", "target"])
+
+
+def read_encoded(path: Path, manifest: DatasetManifest, split: Split) -> pa.Table:
+    """A split's ENCODED rows."""
+    return _read(path, manifest.splits[split].encoded_files, ENCODED, ENCODED.names)
+
+
+def _read(path: Path, files: tuple[str, ...], schema: pa.Schema, columns: list[str]) -> pa.Table:
+    wanted = pa.schema([schema.field(name) for name in columns])
+    tables = [wanted.empty_table()]
+    for name in files:
+        try:
+            tables.append(pq.read_table(path / name, columns=columns, partitioning=None))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputError(
+                f"{path / name}: named in the manifest but not readable ({error}); "
+                "prepare the dataset again"
+            ) from error
+    return pa.concat_tables(tables).cast(wanted)

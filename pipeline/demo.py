@@ -1,0 +1,139 @@
+"""The whole pipeline on a generated corpus: what ``make demo`` shows.
+
+Reads: nothing. Writes, below one folder:
+
+    demo/corpus/{train,valid,test}.tsv, corpus.yaml    generated parallel text
+         lake/sentences.parquet                        sentences to translate
+         dataset/ models/demo/ table/ reports/         what each stage makes
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from pipeline.corpus import SPLITS, Split, load_corpus
+from pipeline.demo_grammar import SentencePair, generate_pairs
+from pipeline.encode import SubwordsConfig
+from pipeline.evaluate import ScoreReport, evaluate_model
+from pipeline.prepare import PrepareConfig, prepare_corpus
+from pipeline.query import sql_command
+from pipeline.recipe import Resources, recipe_named
+from pipeline.registry import promote
+from pipeline.report import examples
+from pipeline.storage import write_bytes, write_parquet
+from pipeline.train import train_model, training_summary
+from pipeline.translate import TranslateResources, translate_table
+from pipeline.units import TranslateConfig
+
+MODEL = "demo"
+
+# Each split draws from a seed of its own; validation and test hold verb-noun combinations that
+# training never shows (see generate_pairs).
+_SEEDS: dict[Split, int] = {"train": 1, "valid": 2, "test": 3}
+_LAKE_SEED = 4
+_N_VALID, _N_TEST, _N_LAKE = 500, 1000, 5000
+DEMO_SUBWORDS = SubwordsConfig(vocab_size=1000)
+
+
+def run_demo(
+    output: Path, *, n_pairs: int, only_corpus: bool = False, ray_address: str | None = None
+) -> ScoreReport | None:
+    """Generate, prepare, train, translate, evaluate, and say where everything is.
+
+    Run again, each stage keeps what it has made of the same input.
+    """
+    with _timed("generate"):
+        write_demo_corpus(output, n_pairs=n_pairs)
+    with _timed("prepare"):
+        prepare_corpus(
+            load_corpus(output / "corpus" / "corpus.yaml"),
+            output / "dataset",
+            PrepareConfig(subwords=DEMO_SUBWORDS),
+        )
+    if only_corpus:
+        print(f"dataset: {output / 'dataset'}")
+        return None
+    model = output / "models" / MODEL
+    with _timed("train"):
+        train_model(
+            output / "dataset", model, recipe_named("demo"), Resources(ray_address=ray_address)
+        )
+        print(f"  {training_summary(model)}")
+    with _timed("translate"):
+        translate_table(
+            output / "lake",
+            model,
+            output / "table",
+            TranslateConfig(text_column="sentence", id_column="sentence_id", rows_per_unit=1000),
+            TranslateResources(ray_address=ray_address),
+        )
+    with _timed("evaluate"):
+        report = evaluate_model(output / "dataset", model, output / "reports")
+    promote(output / "models", MODEL, Path(report.folder) / "report.json")
+    _print_result(output, report)
+    return report
+
+
+def write_demo_corpus(output: Path, *, n_pairs: int) -> None:
+    """Write the corpus and the lake; the same files for the same ``n_pairs``."""
+    sizes: dict[Split, int] = {"train": n_pairs, "valid": _N_VALID, "test": _N_TEST}
+    description: dict[str, Any] = {"source_lang": "en", "target_lang": "es", "inputs": []}
+    for split in SPLITS:
+        pairs = generate_pairs(sizes[split], seed=_SEEDS[split], split=split)
+        lines = ("\t".join((p.source, p.target, p.combination)) for p in pairs)
+        text = "\n".join(itertools.chain(["source\ttarget\tcombination"], lines)) + "\n"
+        _write_if_new(output / "corpus" / f"{split}.tsv", text.encode())
+        description["inputs"].append({"path": f"{split}.tsv", "split": split})
+    _write_if_new(
+        output / "corpus" / "corpus.yaml", yaml.safe_dump(description, sort_keys=False).encode()
+    )
+    lake = output / "lake" / "sentences.parquet"
+    if not lake.exists():
+        sentences = generate_pairs(_N_LAKE, seed=_LAKE_SEED, split="test")
+        write_parquet(lake, _lake_table(sentences))
+
+
+def _lake_table(sentences: Iterator[SentencePair]) -> pa.Table:
+    rows = [
+        {"sentence_id": number, "sentence": pair.source, "combination": pair.combination}
+        for number, pair in enumerate(sentences, start=1)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def _write_if_new(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        write_bytes(path, content)
+
+
+@contextmanager
+def _timed(stage: str) -> Iterator[None]:
+    print(f"{stage} ...", flush=True)
+    started = time.monotonic()
+    yield
+    print(f"  {stage}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _print_result(output: Path, report: ScoreReport) -> None:
+    segments = pq.read_table(Path(report.folder) / "segments.parquet")
+    print("\nTen test sentences; their verb-noun combinations were never in training:")
+    for row in examples(segments):
+        print(f"\n  source     {row['source']}")
+        print(f"  reference  {row['reference']}")
+        print(f"  output     {row['translation']}")
+    print()
+    for score in report.scores:
+        print(f"{score.metric} = {score.score:.2f}   {score.signature}")
+    page = Path(report.folder) / "report.html"
+    print(
+        f"\nreport:  {page}\ntable:   {output / 'table'}\nquery:   {sql_command(output / 'table')}"
+    )

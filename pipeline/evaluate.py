@@ -1,0 +1,203 @@
+"""How good a model is: BLEU, chrF and TER on a test set, with signatures.
+
+Reads: a dataset's PAIRS, a model bundle. Writes, below the folder of reports:
+
+    REPORTS/MODEL-SPLIT-1a2b3c4d/report.json|md|html     what pipeline/report.py makes
+                                /segments.parquet        SEGMENTS, a row for each sentence
+    REPORTS/scores/part-1a2b3c4d.parquet                 SCORES, a row for each metric
+
+Run: ``lingo evaluate DATASET --model models/NAME --reports reports``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+
+from lingo_model import InputError, Translation, Translator, load_bundle
+from lingo_model.translator import ENGINE_VERSION
+from pipeline.corpus import SPLITS, Split
+from pipeline.dataset import load_dataset, read_pairs
+from pipeline.progress import progress_bar
+from pipeline.report import write_report
+from pipeline.schemas import SCORES, SEGMENTS
+from pipeline.settings import Settings
+from pipeline.storage import fingerprint_of, write_parquet
+
+_SENTENCES_PER_BATCH = 500
+
+
+class Score(Settings):
+    """One metric over the whole test set, 0 to 100 (TER may be more); never without signature."""
+
+    metric: str
+    score: float
+    signature: str
+
+
+class ScoreReport(Settings):
+    """What an evaluation found; ``report.json``.
+
+    ``same_dataset`` says that the model was trained on this very dataset, whose certificate rules
+    leaks out; without it nobody has checked that the model never saw these sentences.
+    """
+
+    format_version: int
+    evaluation_id: str
+    evaluated_at: datetime
+    model: str
+    model_id: str
+    dataset: str
+    dataset_fingerprint: str
+    same_dataset: bool
+    split: Split
+    source_lang: str
+    target_lang: str
+    n_sentences: int
+    seconds: float
+    scores: tuple[Score, ...]
+    folder: str
+
+    def score(self, metric: str) -> float:
+        """The score of a metric by its name."""
+        return next(s.score for s in self.scores if s.metric == metric)
+
+
+def evaluate_model(
+    dataset: Path, model: Path, reports: Path, *, split: Split = "test"
+) -> ScoreReport:
+    """Translate a split of a dataset and score it against its references, joined by ``pair_id``.
+
+    The same model on the same split gives the same report in the same place.
+
+    Raises:
+        InputError: no dataset or bundle there, an empty split, or other languages.
+    """
+    manifest = load_dataset(dataset)
+    bundle = load_bundle(model)
+    languages = (bundle.manifest.source_lang, bundle.manifest.target_lang)
+    if languages != (manifest.source_lang, manifest.target_lang):
+        raise InputError(
+            f"{model}: translates {'-'.join(languages)} but {dataset} is "
+            f"{manifest.source_lang}-{manifest.target_lang}; give a model of its languages"
+        )
+    pairs = read_pairs(dataset, manifest, split)
+    if pairs.num_rows == 0:
+        raise InputError(f"{dataset}: its {split} split is empty; name another split")
+
+    started = datetime.now(UTC)
+    translations = _translate(Translator(bundle), pairs)
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    segments = join_by_id(pairs, translations)
+    evaluation_id = fingerprint_of(
+        [bundle.manifest.model_id, manifest.fingerprint, split, ENGINE_VERSION]
+    )[:16]
+    name = model.resolve().name
+    folder = reports / f"{name}-{split}-{evaluation_id[:8]}"
+    report = ScoreReport(
+        format_version=1,
+        evaluation_id=evaluation_id,
+        evaluated_at=started,
+        model=name,
+        model_id=bundle.manifest.model_id,
+        dataset=str(dataset),
+        dataset_fingerprint=manifest.fingerprint,
+        same_dataset=bundle.manifest.dataset_fingerprint == manifest.fingerprint,
+        split=split,
+        source_lang=manifest.source_lang,
+        target_lang=manifest.target_lang,
+        n_sentences=pairs.num_rows,
+        seconds=seconds,
+        scores=tuple(
+            corpus_scores(segments["translation"].to_pylist(), segments["reference"].to_pylist())
+        ),
+        folder=str(folder),
+    )
+    write_parquet(folder / "segments.parquet", segments)
+    write_report(folder, report.model_dump(mode="json"), segments, model / "training.json")
+    write_parquet(reports / "scores" / f"part-{evaluation_id}.parquet", _scores_table(report))
+    return report
+
+
+def checked_split(name: str) -> Split:
+    """A split's name from outside.
+
+    Raises:
+        InputError: no split of that name.
+    """
+    for split in SPLITS:
+        if split == name:
+            return split
+    raise InputError(f"split={name!r}: needs one of {', '.join(SPLITS)}")
+
+
+def corpus_scores(translations: list[str], references: list[str]) -> list[Score]:
+    """BLEU, chrF and TER of a corpus by sacreBLEU (Post 2018), one reference each.
+
+    Raises:
+        ValueError: lists of unequal length, which sacreBLEU's metrics would score regardless.
+    """
+    if len(translations) != len(references):
+        raise ValueError(f"{len(translations)} translations but {len(references)} references")
+    scores = []
+    for metric in (BLEU(), CHRF(), TER()):
+        score = metric.corpus_score(translations, [references])
+        scores.append(
+            Score(metric=score.name, score=score.score, signature=str(metric.get_signature()))
+        )
+    return scores
+
+
+def join_by_id(pairs: pa.Table, translations: dict[str, Translation]) -> pa.Table:
+    """SEGMENTS: each reference beside the translation of the same ``pair_id``.
+
+    Raises:
+        ValueError: the two sides do not hold the same ids.
+    """
+    ids: list[str] = pairs["pair_id"].to_pylist()
+    if set(ids) != set(translations) or len(set(ids)) != len(ids):
+        lacking, extra = set(ids) - set(translations), set(translations) - set(ids)
+        raise ValueError(
+            f"references and translations do not have the same ids: {len(lacking)} references "
+            f"have no translation, {len(extra)} translations no reference"
+        )
+    metric = CHRF()
+    references: list[str] = pairs["target"].to_pylist()
+    found = [translations[pair_id] for pair_id in ids]
+    return pa.Table.from_pydict(
+        {
+            "pair_id": ids,
+            "source": pairs["source"].to_pylist(),
+            "reference": references,
+            "translation": [t.text for t in found],
+            "score": [t.score for t in found],
+            "chrf": [
+                metric.sentence_score(t.text, [reference]).score
+                for t, reference in zip(found, references, strict=True)
+            ],
+        },
+        schema=SEGMENTS,
+    )
+
+
+def _translate(translator: Translator, pairs: pa.Table) -> dict[str, Translation]:
+    translations: dict[str, Translation] = {}
+    with progress_bar("evaluate", pairs.num_rows) as bar:
+        for batch in pairs.to_batches(max_chunksize=_SENTENCES_PER_BATCH):
+            ids, sources = batch.column("pair_id").to_pylist(), batch.column("source").to_pylist()
+            translations |= zip(ids, translator.translate(sources), strict=True)
+            bar.advance(batch.num_rows)
+    return translations
+
+
+def _scores_table(report: ScoreReport) -> pa.Table:
+    shared = report.model_dump(
+        include={name for name in SCORES.names if name not in ("metric", "score", "signature")}
+    )
+    rows = [shared | score.model_dump() for score in report.scores]
+    return pa.Table.from_pylist(rows, schema=SCORES)

@@ -1,0 +1,34 @@
+"""A quick look at what a model does with some text: in this process, nothing is written."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from lingo_model import InputError, Translation, Translator, load_bundle
+from pipeline.lake import input_files
+from pipeline.readers import column_names, iter_rows
+
+
+def translate_texts(model: Path, texts: list[str]) -> list[Translation]:
+    """Translations of some texts, in order."""
+    return Translator(load_bundle(model)).translate(texts)
+
+
+def preview_texts(source: Path, text_column: str, limit: int) -> list[str]:
+    """The first ``limit`` texts of each file of ``source``; rows that hold none are left out.
+
+    Raises:
+        InputError: a file cannot be read or has no such column.
+    """
+    texts: list[str] = []
+    for path in input_files(source)[1]:
+        names = column_names(path)
+        if names is not None and text_column not in names:
+            raise InputError(
+                f"{path}: has no column {text_column!r}: it has {', '.join(names)}; "
+                "set --text-column"
+            )
+        rows = itertools.islice(iter_rows(path), limit)
+        texts += [t for row in rows if isinstance(t := row.values.get(text_column), str) and t]
+    return texts

@@ -1,0 +1,93 @@
+"""The settings of a training run: what is learnt (the recipe) and what with (the resources)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from lingo_model import Config, InputError
+from pipeline.settings import Settings
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class TrainConfig(Settings):
+    """The recipe: everything that changes the weights. Durations are in steps, never in seconds.
+
+    A step's batch has ``target_tokens_per_step`` target tokens, summed over all lanes.
+    """
+
+    seed: int = 1
+    emb_dim: int = Field(default=Config.lstm_emb_dim, ge=1)
+    hidden_dim: int = Field(default=Config.lstm_hidden_dim, ge=1)
+    num_layers: int = Field(default=Config.lstm_num_layers, ge=1)
+    dropout: float = Field(default=Config.lstm_dropout, ge=0.0, lt=1.0)
+    attention: bool = Config.lstm_attention
+    attn_type: Literal["dot", "additive"] = "dot"
+    bidirectional: bool = Config.lstm_bidirectional
+    n_lanes: Literal[1, 2, 4, 8] = 4
+    target_tokens_per_step: int = Field(default=2000, ge=8)
+    max_epochs: int = Field(default=10, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0.0, description="peak, after the warm-up")
+    warmup_steps: int = Field(default=200, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0.0)
+    label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
+    clip_norm: float = Field(default=1.0, gt=0.0)
+    eval_every_steps: int = Field(default=500, ge=1)
+    max_valid_sentences: int = Field(default=1000, ge=1)
+    precision: Precision = "float32"
+
+    def for_model(self) -> Config:
+        """The model's own configuration."""
+        return Config(
+            lstm_emb_dim=self.emb_dim,
+            lstm_hidden_dim=self.hidden_dim,
+            lstm_num_layers=self.num_layers,
+            lstm_dropout=self.dropout,
+            lstm_attention=self.attention,
+            lstm_attn_type=self.attn_type,
+            lstm_bidirectional=self.bidirectional,
+        )
+
+
+class Resources(Settings):
+    """What a run may use; changing it changes how long a run takes, not what it learns.
+
+    ``n_workers`` None: one for each GPU, without GPUs one for each CPU, never more than lanes.
+    ``max_minutes`` ends a run early, and the run says so.
+    """
+
+    n_workers: int | None = Field(default=None, ge=1)
+    max_minutes: float | None = Field(default=None, gt=0.0)
+    ray_address: str | None = Field(
+        default=None, description="a running cluster; 'local' always starts one of its own"
+    )
+
+
+# Sizes are the seed's; the rest was found by trials, which the README's table of results cites.
+PRESETS: dict[str, TrainConfig] = {
+    "demo": TrainConfig(
+        emb_dim=128,
+        hidden_dim=256,
+        num_layers=1,
+        target_tokens_per_step=1600,
+        max_epochs=20,
+        learning_rate=3e-3,
+        label_smoothing=0.0,
+    ),
+    "small": TrainConfig(emb_dim=128, hidden_dim=256, num_layers=1),
+    "medium": TrainConfig(),
+    "large": TrainConfig(emb_dim=512, hidden_dim=1024, num_layers=4),
+}
+
+
+def recipe_named(name: str) -> TrainConfig:
+    """A recipe by name.
+
+    Raises:
+        InputError: no preset of that name.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset={name!r}: known are {', '.join(PRESETS)}; or give a config file")
+    return PRESETS[name]

@@ -1,0 +1,106 @@
+"""Models by name: which there are, and which one is the champion. Files only, no server.
+
+MODELS/NAME/              a bundle
+MODELS/champion.json      the name that ``--model champion`` stands for
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lingo_model import BundleManifest, InputError, read_bundle_manifest
+from pipeline.evaluate import ScoreReport
+from pipeline.settings import Settings, load_manifest
+from pipeline.storage import write_json
+from pipeline.table import utc_now
+
+CHAMPION = "champion"
+_FORMAT_VERSION = 1
+
+
+class Champion(Settings):
+    """Which model is the champion, since when, and the report that it was promoted on."""
+
+    format_version: int
+    name: str
+    model_id: str
+    promoted_at: str
+    report: str
+
+
+def list_models(models: Path) -> dict[str, BundleManifest]:
+    """Manifests of all bundles below a folder, by name; folders that are no bundle are left out."""
+    names = sorted(path.parent.name for path in models.glob("[!._]*/bundle.json"))
+    return {name: read_bundle_manifest(models / name) for name in names}
+
+
+def champion(models: Path) -> Champion | None:
+    """The champion of a folder of models, or None where none was named."""
+    file = models / f"{CHAMPION}.json"
+    if not file.exists():
+        return None
+    return load_manifest(
+        Champion,
+        file,
+        format_version=_FORMAT_VERSION,
+        what="a champion",
+        remedy="promote a model with `lingo models promote`",
+    )
+
+
+def resolve_model(reference: str, models: Path) -> Path:
+    """The bundle that a reference means: a folder, a name in ``models``, or ``champion``.
+
+    Raises:
+        InputError: no such model, or a champion whose bundle was replaced; names what there is.
+    """
+    if reference == CHAMPION:
+        found = champion(models)
+        if found is None:
+            raise InputError(
+                f"{models}: has no champion yet; name one with `lingo models promote NAME`"
+            )
+        bundle = read_bundle_manifest(models / found.name)
+        if bundle.model_id != found.model_id:
+            raise InputError(
+                f"{models / found.name}: is model {bundle.model_id}, but {found.model_id} was "
+                "promoted; promote it again"
+            )
+        return models / found.name
+    for path in (Path(reference), models / reference):
+        if (path / "bundle.json").exists():
+            return path
+    known = ", ".join(list_models(models)) or "none"
+    raise InputError(
+        f"model={reference!r}: no bundle there, nor of that name in {models} (there: {known})"
+    )
+
+
+def promote(models: Path, name: str, report_file: Path) -> Champion:
+    """Make a model the champion, on the evidence of a score report.
+
+    Raises:
+        InputError: no such model, no report, or a report of another model.
+    """
+    bundle = read_bundle_manifest(models / name)
+    report = load_manifest(
+        ScoreReport,
+        report_file,
+        format_version=1,
+        what="a score report",
+        remedy="make one with `lingo evaluate`",
+    )
+    if report.model_id != bundle.model_id:
+        raise InputError(
+            f"{report_file}: scores model {report.model_id}, but {models / name} is "
+            f"{bundle.model_id}; evaluate it first"
+        )
+    found = Champion(
+        format_version=_FORMAT_VERSION,
+        name=name,
+        model_id=bundle.model_id,
+        promoted_at=utc_now(),
+        report=str(report_file),
+    )
+    write_json(models / f"{CHAMPION}.json", found.model_dump(mode="json"))
+    return found

@@ -1,0 +1,139 @@
+"""A score report for people: Markdown, and one HTML file that needs nothing else.
+
+Reads: a report's values, its segments, a model's ``training.json``. Writes: ``report.json``,
+``report.md`` and ``report.html``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib as mpl
+import pyarrow as pa
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from pipeline.storage import write_bytes, write_json
+
+N_EXAMPLES = 10
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def write_report(
+    folder: Path, report: dict[str, Any], segments: pa.Table, training_file: Path
+) -> None:
+    """Write the three files of a report.
+
+    Args:
+        report: the values of ``report.json``. segments: SEGMENTS.
+        training_file: the model's ``training.json``; may be missing.
+    """
+    write_json(folder / "report.json", report)
+    write_bytes(folder / "report.md", markdown(report, segments).encode())
+    training = json.loads(training_file.read_bytes()) if training_file.exists() else {}
+    write_bytes(folder / "report.html", html(report, segments, training).encode())
+
+
+def examples(segments: pa.Table) -> list[dict[str, Any]]:
+    """Ten sentences spread evenly over the test set, good ones and bad ones as they come."""
+    n = min(N_EXAMPLES, segments.num_rows)
+    rows: list[dict[str, Any]] = segments.take(
+        [segments.num_rows * i // n for i in range(n)]
+    ).to_pylist()
+    return rows
+
+
+def markdown(report: dict[str, Any], segments: pa.Table) -> str:
+    """The report as Markdown."""
+    environment = _environment(autoescape=False)
+    environment.filters["cell"] = _markdown_cell
+    template = environment.get_template("report.md")
+    return template.render(report=report, examples=examples(segments), trust=_trust(report))
+
+
+def html(report: dict[str, Any], segments: pa.Table, training: dict[str, Any]) -> str:
+    """The report as one HTML page; every text in it is escaped."""
+    ordered = segments.sort_by("chrf")
+    tables = [
+        ("Ten sentences spread over the test set", examples(segments)),
+        ("The ten worst", ordered.slice(0, N_EXAMPLES).to_pylist()),
+    ]
+    template = _environment(autoescape=True).get_template("report.html")
+    return template.render(
+        report=report,
+        training=training,
+        trust=_trust(report),
+        tables=tables,
+        histogram=_histogram(segments["chrf"].to_pylist()),
+        curves=_learning_curves(training.get("history", [])),
+    )
+
+
+def _environment(*, autoescape: bool) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+
+
+def _trust(report: dict[str, Any]) -> str:
+    if report["same_dataset"]:
+        return (
+            "The model was trained on this dataset, and its leakage certificate says that no "
+            "test sentence is among the training sentences."
+        )
+    return (
+        "The model was trained on another dataset: nobody has checked that it never saw these "
+        "test sentences."
+    )
+
+
+def _markdown_cell(text: str) -> str:
+    for character in "\\`*_{}[]<>|":
+        text = text.replace(character, "\\" + character)
+    return " ".join(text.split())
+
+
+def _histogram(values: list[float]) -> Markup:
+    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.hist(values, bins=25, range=(0, 100), color="#3b76af")
+    axes.set(xlabel="chrF of a sentence", ylabel="sentences", xlim=(0, 100))
+    return _svg(figure)
+
+
+def _learning_curves(history: list[dict[str, Any]]) -> Markup | None:
+    if not history:
+        return None
+    steps = [entry["step"] for entry in history]
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    loss, bleu, rate = figure.subplots(1, 3)
+    for key, label in (("train_loss", "training"), ("valid_loss", "validation")):
+        loss.plot(steps, [entry[key] for entry in history], marker=".", label=label)
+    loss.set(title="loss (nats per token)", xlabel="step")
+    loss.legend()
+    bleu.plot(steps, [entry["valid_bleu"] for entry in history], marker=".", color="#2a7d4f")
+    bleu.set(title="validation BLEU", xlabel="step")
+    rate.plot(steps, [entry["learning_rate"] for entry in history], color="#7a4fa3")
+    rate.set(title="learning rate", xlabel="step")
+    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    return _svg(figure)
+
+
+def _svg(figure: Figure) -> Markup:
+    """A figure as inline SVG, the same bytes for the same figure."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    content = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "lingo", "svg.fonttype": "path"}):
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    # Drawn by matplotlib from numbers and our own labels: the one thing that is not escaped.
+    return Markup(content.getvalue()[content.getvalue().index("<svg") :])

@@ -1,0 +1,86 @@
+"""Typed settings and manifests: one base class, one way to read them, one form of error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lingo_model import InputError
+
+
+class Settings(BaseModel):
+    """Frozen, validated values; unknown keys are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def parse_settings(cls: type[S], values: Any, *, where: str) -> S:
+    """Validate ``values``; ``where`` names their place (a file) in the message.
+
+    Raises:
+        InputError: the first thing that is wrong, with its key, value and what is allowed.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: holds {type(values).__name__}: needs keys and values")
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "value"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(sorted(cls.model_fields))
+            message = f"unknown key {key!r}" + (f": known are {known}" if "." not in key else "")
+        elif first["type"] == "missing":
+            message = f"key {key!r} is missing; add it"
+        else:
+            message = f"{key}={first['input']!r}: {first['msg']}"
+        raise InputError(f"{where}: {message}") from error
+
+
+def load_yaml(cls: type[S], path: Path) -> S:
+    """Read settings from a YAML (or JSON) file.
+
+    Raises:
+        InputError: the file is missing, is not UTF-8 or not YAML, or does not validate.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    return parse_settings(cls, values, where=str(path))
+
+
+def load_manifest(cls: type[S], path: Path, *, format_version: int, what: str, remedy: str) -> S:
+    """Read a JSON manifest and refuse another format version before anything else.
+
+    Args:
+        what: what the folder should be, such as "a dataset". remedy: what makes one.
+
+    Raises:
+        InputError: no manifest there, not JSON, another version, or keys that do not validate.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: not {what} (no readable {path.name}); {remedy}"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON; {remedy}") from error
+    found = values.get("format_version") if isinstance(values, dict) else None
+    if found != format_version:
+        raise InputError(
+            f"{path}: format_version={found!r}: this release reads {format_version}; {remedy}"
+        )
+    return parse_settings(cls, values, where=str(path))

@@ -1,0 +1,260 @@
+"""The translation table on disk: where things lie, what a run's manifest says, who may write.
+
+    TABLE/
+      _table.json                                          format version, languages, columns
+      data/run_date=2026-11-22/run=000042-1f3a/part-<unit>.parquet
+                                              /_quarantine/part-<unit>.parquet
+                                              /_manifest.json
+      _staging/000042-1f3a/...                             work in progress
+
+Readers never see half a run: it appears under ``data/`` by one rename of its staging folder.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lingo_model import InputError
+from pipeline.settings import Settings, load_manifest
+from pipeline.storage import sync_folder, sync_tree, write_json
+
+FORMAT_VERSION = 1
+RUN_MANIFEST = "_manifest.json"
+PLAN = "_plan.json"
+QUARANTINE = "_quarantine"
+LOCK = "_lock"
+
+_RUN_NAME = re.compile(r"^(\d{6,})-[0-9a-f]{4}$")
+
+
+class TableIdentity(Settings):
+    """What every run of a table has in common; ``_table.json``."""
+
+    format_version: int
+    source_lang: str
+    target_lang: str
+    text_column: str
+    id_column: str | None
+    limit: int | None
+
+
+class InputFile(Settings):
+    """One input file as the plan saw it; ``path`` is relative to the input."""
+
+    path: str
+    n_bytes: int
+    modified_ns: int
+    sha256: str
+    n_rows: int
+
+
+class Unit(Settings):
+    """A row range of one file. ``content_id`` hashes the rows and every setting but the model that
+    can change the output, ``unit_id`` the model too."""
+
+    unit_id: str
+    content_id: str
+    path: str
+    first_row: int
+    n_rows: int
+
+    @property
+    def file_name(self) -> str:
+        """Name of the unit's Parquet file."""
+        return f"part-{self.unit_id}.parquet"
+
+
+class RowCounts(Settings):
+    """``n_input == n_translated + n_reused + n_passed_through + n_quarantined``."""
+
+    n_input: int
+    n_translated: int
+    n_reused: int
+    n_passed_through: int
+    n_quarantined: int
+
+
+class RunPlan(Settings):
+    """What a run does, fixed when it starts; ``_plan.json`` in staging. ``schema_base64`` is the
+    Arrow schema of the input columns."""
+
+    format_version: int
+    run: str
+    run_date: str
+    started_at: str
+    input: str
+    model_id: str
+    source_lang: str
+    target_lang: str
+    settings: dict[str, Any]
+    schema_base64: str
+    files: tuple[InputFile, ...]
+    units: tuple[Unit, ...]
+    n_units_skipped: int
+
+    @property
+    def number(self) -> int:
+        """The run's number, by which runs are ordered."""
+        return run_number(self.run)
+
+
+class RunManifest(Settings):
+    """What a published run holds. ``n_units_planned`` = skipped + deferred + emitted."""
+
+    format_version: int
+    run: str
+    run_date: str
+    started_at: str
+    finished_at: str
+    input: str
+    model_id: str
+    source_lang: str
+    target_lang: str
+    settings: dict[str, Any]
+    files: tuple[InputFile, ...]
+    units: tuple[Unit, ...]
+    units_deferred: tuple[Unit, ...]
+    n_units_planned: int
+    n_units_skipped: int
+    n_units_deferred: int
+    n_units_emitted: int
+    rows: RowCounts
+    row_id_digest: str
+
+
+def run_number(run: str) -> int:
+    """The number in a run's name."""
+    return int(run.split("-", 1)[0])
+
+
+class Table:
+    """A translation table's folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.data = root / "data"
+        self.staging = root / "_staging"
+
+    def check_identity(self, identity: TableIdentity) -> None:
+        """Compare with the table's own identity, if it exists.
+
+        Raises:
+            InputError: not a table, another version's, or made with another setting.
+        """
+        file = self.root / "_table.json"
+        if not file.exists():
+            if self.root.exists() and any(path.name != LOCK for path in self.root.iterdir()):
+                raise InputError(
+                    f"{self.root}: not empty and not a translation table; name another output"
+                )
+            return
+        found = load_manifest(
+            TableIdentity,
+            file,
+            format_version=FORMAT_VERSION,
+            what="a translation table",
+            remedy="name another output",
+        )
+        for name, value in identity.model_dump().items():
+            if (other := getattr(found, name)) != value:
+                raise InputError(
+                    f"{self.root}: a table with {name}={other!r}, not {value!r}; "
+                    "use the same setting or name another output"
+                )
+
+    def create(self, identity: TableIdentity) -> None:
+        """Write the identity of a new table; does nothing for one that exists."""
+        file = self.root / "_table.json"
+        if not file.exists():
+            write_json(file, identity.model_dump(mode="json"))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the table for writing; the lock goes with the process, however it ends.
+
+        Raises:
+            InputError: another process holds it; names that process.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = self.root / LOCK
+        with lock.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise InputError(
+                    f"{self.root}: another run writes to this table (process {holder}); "
+                    "wait for it to end"
+                ) from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            try:
+                yield
+            finally:
+                if [path.name for path in self.root.iterdir()] == [LOCK]:  # nothing came of it
+                    lock.unlink()
+                    self.root.rmdir()
+
+    def published(self) -> list[RunManifest]:
+        """Manifests of all published runs, oldest first."""
+        found = [
+            load_manifest(
+                RunManifest,
+                file,
+                format_version=FORMAT_VERSION,
+                what="a published run",
+                remedy="use the release that wrote it",
+            )
+            for file in self.data.glob(f"run_date=*/run=*/{RUN_MANIFEST}")
+        ]
+        return sorted(found, key=lambda manifest: run_number(manifest.run))
+
+    def unfinished(self) -> RunPlan | None:
+        """The plan of a run that was interrupted, if there is one."""
+        for folder in sorted(self.staging.glob("*")):
+            if _RUN_NAME.match(folder.name) and (folder / PLAN).exists():
+                return load_manifest(
+                    RunPlan,
+                    folder / PLAN,
+                    format_version=FORMAT_VERSION,
+                    what="an unfinished run",
+                    remedy="discard it with --abort",
+                )
+        return None
+
+    def new_run_name(self) -> str:
+        """The next number, and four random digits that keep apart what a crash left behind."""
+        names = [path.name.removeprefix("run=") for path in self.data.glob("run_date=*/run=*")]
+        names += [path.name for path in self.staging.glob("*")]
+        last = max((run_number(name) for name in names if _RUN_NAME.match(name)), default=0)
+        return f"{last + 1:06d}-{os.urandom(2).hex()}"
+
+    def staged(self, run: str) -> Path:
+        """A run's folder while it is worked on."""
+        return self.staging / run
+
+    def publish(self, manifest: RunManifest) -> Path:
+        """Make a staged run visible by one rename; everything is on disk before it."""
+        staged = self.staged(manifest.run)
+        (staged / PLAN).unlink(missing_ok=True)
+        write_json(staged / RUN_MANIFEST, manifest.model_dump(mode="json"))
+        sync_tree(staged)
+        final = self.data / f"run_date={manifest.run_date}" / f"run={manifest.run}"
+        final.parent.mkdir(parents=True, exist_ok=True)
+        staged.rename(final)
+        sync_folder(final.parent)
+        return final
+
+
+def utc_now() -> str:
+    """The time, to the second, ISO 8601 in UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

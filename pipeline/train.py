@@ -1,0 +1,295 @@
+"""From a dataset to a model bundle, by DDP through Ray Train.
+
+Reads: a dataset. Writes: a bundle at ``output``, and until it is done a folder beside it:
+
+    models/_runs/NAME/
+      run.json             what this run is: recipe and dataset
+      checkpoints/         see pipeline/checkpoint.py
+      progress.json        where it is now
+
+Run: ``lingo train DATASET --output models/NAME``. Run again after an interruption, it goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer, get_device
+
+from lingo_model import BundleManifest, InputError, read_bundle_manifest, save_bundle
+from pipeline.batches import BatchPlan
+from pipeline.checkpoint import load_checkpoint
+from pipeline.dataset import DatasetManifest, load_dataset, load_subwords
+from pipeline.errors import RunError
+from pipeline.progress import Bar, progress_bar
+from pipeline.ray_session import run_on_ray
+from pipeline.recipe import Resources, TrainConfig
+from pipeline.storage import fingerprint_of, write_json
+from pipeline.table import utc_now
+from pipeline.train_loop import PROGRESS, TrainWorker, new_model
+from pipeline.validation import WorkerPlace
+
+_MAX_WORKER_FAILURES = 3
+
+# glibc gives large freed blocks back to the system at once, and faulting them in again costs a
+# third of a step; the worker's process must start with these for them to work.
+_WORKER_ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "MALLOC_TOP_PAD_": str(256 << 20),
+}
+
+
+def train_model(
+    dataset: Path,
+    output: Path,
+    config: TrainConfig | None = None,
+    resources: Resources | None = None,
+    *,
+    watch: Callable[[dict[str, Any]], None] = lambda progress: None,
+) -> BundleManifest:
+    """Train a model and write it as a bundle; an interrupted run goes on from its checkpoint.
+
+    A bundle at ``output`` that the same recipe made of the same dataset is returned as it is.
+
+    Args:
+        watch: called with the content of ``progress.json`` whenever it changes.
+
+    Raises:
+        InputError: the dataset, the recipe or the resources do not fit, or ``output`` holds
+            another model.
+        RunError: workers failed again and again; the same command goes on from the last
+            checkpoint.
+    """
+    config = config if config is not None else TrainConfig()
+    resources = resources if resources is not None else Resources()
+    dataset, output = dataset.resolve(), output.resolve()
+    manifest = load_dataset(dataset)
+    identity = {
+        "recipe": config.model_dump(mode="json"),
+        "dataset_fingerprint": manifest.fingerprint,
+    }
+    if output.exists():
+        return _existing(output, identity)
+    _check_trainable(dataset, manifest, config, resources)
+    run_folder = output.parent / "_runs" / output.name
+    _claim(run_folder, identity)
+    with progress_bar("train", None) as bar:
+        watcher = _ProgressWatcher(run_folder, bar, watch)
+        run_on_ray(
+            lambda: _fit(dataset, run_folder, config, resources),
+            address=resources.ray_address,
+            watch=watcher,
+        )
+    return _finish(dataset, manifest, run_folder, output, config)
+
+
+def _existing(output: Path, identity: dict[str, Any]) -> BundleManifest:
+    found = read_bundle_manifest(output)
+    if found.dataset_fingerprint != identity["dataset_fingerprint"]:
+        differs = "another dataset"
+    elif found.recipe_fingerprint != fingerprint_of(identity["recipe"]):
+        differs = "another recipe"
+    else:
+        return found
+    raise InputError(f"{output}: holds a model of {differs}; name another output or remove it")
+
+
+def _check_trainable(
+    dataset: Path, manifest: DatasetManifest, config: TrainConfig, resources: Resources
+) -> None:
+    if manifest.leakage is None:
+        raise InputError(
+            f"{dataset}: its manifest has no leakage certificate, so its scores could not be "
+            "trusted; prepare it again"
+        )
+    if manifest.splits["valid"].n_pairs == 0:
+        raise InputError(
+            f"{dataset}: its validation split is empty; give validation files, or a larger "
+            "split.valid_share, and prepare it again"
+        )
+    if resources.n_workers is not None and resources.n_workers > config.n_lanes:
+        raise InputError(
+            f"n_workers={resources.n_workers}: at most n_lanes={config.n_lanes}; "
+            "set fewer workers or more lanes"
+        )
+    BatchPlan(  # refuses lanes that do not fit the dataset
+        dataset,
+        manifest,
+        n_lanes=config.n_lanes,
+        target_tokens_per_step=config.target_tokens_per_step,
+        seed=config.seed,
+    )
+
+
+def _claim(run_folder: Path, identity: dict[str, Any]) -> None:
+    """Begin a run in its folder, or go on with it if it is the same run."""
+    file = run_folder / "run.json"
+    if not file.exists():
+        write_json(file, identity)
+        return
+    found = json.loads(file.read_bytes())
+    for key, value in identity.items():
+        if found.get(key) != value:
+            raise InputError(
+                f"{run_folder}: an unfinished run with another {key}; finish it with its own "
+                "settings, remove the folder, or name another output"
+            )
+
+
+class _ProgressWatcher:
+    """Shows on the bar what rank 0 writes to ``progress.json``."""
+
+    def __init__(self, run_folder: Path, bar: Bar, watch: Callable[[dict[str, Any]], None]) -> None:
+        self._file = run_folder / PROGRESS
+        self._bar = bar
+        self._watch = watch
+        self._seen = b""
+
+    def __call__(self) -> None:
+        content = self._file.read_bytes() if self._file.exists() else b""
+        if content == self._seen or not content:
+            return
+        self._seen = content
+        progress = json.loads(content)
+        self._bar.total(progress["n_steps"])
+        bleu, loss = progress["valid_bleu"], progress["train_loss"]
+        scores = "" if bleu is None else f"loss {loss:.3f}  BLEU {bleu:.1f}  "
+        rate = progress["target_tokens_per_second"]
+        self._bar.show(progress["step"], f"{scores}{rate:,.0f} tokens/s")
+        self._watch(progress)
+
+
+def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resources) -> None:
+    """Run the workers to the end; called with Ray running."""
+    scaling = _scaling(config, resources)
+    name = uuid.uuid4().hex  # Ray would resume its own state under a name that it knows
+    trainer = TorchTrainer(
+        _ray_worker,
+        train_loop_config={
+            "dataset": str(dataset),
+            "run_folder": str(run_folder),
+            "config": config.model_dump(mode="json"),
+            "max_minutes": resources.max_minutes,
+        },
+        scaling_config=scaling,
+        run_config=RunConfig(
+            name=name,
+            storage_path=str(run_folder / "ray"),
+            failure_config=FailureConfig(
+                max_failures=_MAX_WORKER_FAILURES, controller_failure_limit=_MAX_WORKER_FAILURES
+            ),
+            worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
+        ),
+    )
+    try:
+        trainer.fit()
+    except TrainingFailedError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise RunError(
+            f"{run_folder}: training failed ({lines[-1] if lines else error}); run the same "
+            "command again to go on from the last checkpoint"
+        ) from error
+
+
+def _scaling(config: TrainConfig, resources: Resources) -> ScalingConfig:
+    """One worker for each GPU, else for each CPU, as far as the lanes go; CPUs shared equally.
+
+    Raises:
+        InputError: more workers than the cluster can place (Ray would wait for ever).
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    n_gpus = int(sum(node.get("GPU", 0) for node in nodes))
+    n_cpus = int(sum(node.get("CPU", 0) for node in nodes))
+    n_workers = resources.n_workers or min(config.n_lanes, n_gpus or n_cpus)
+    while resources.n_workers is None and config.n_lanes % n_workers:
+        n_workers -= 1  # lanes shared out unevenly would leave workers waiting
+    n_places = n_gpus or n_cpus * 2  # half a CPU is the least that a worker is given
+    if n_workers > n_places:
+        raise InputError(
+            f"n_workers={n_workers}: the cluster has {n_cpus} CPUs and {n_gpus} GPUs: needs "
+            f"{n_places} or fewer"
+        )
+    largest_node = int(max(node.get("CPU", 0) for node in nodes))
+    share = min(n_cpus / n_workers, largest_node)
+    return ScalingConfig(
+        num_workers=n_workers,
+        use_gpu=n_gpus > 0,
+        resources_per_worker={"CPU": int(share) if share >= 1 else 0.5}
+        | ({"GPU": 1} if n_gpus else {}),
+    )
+
+
+def _ray_worker(loop_config: dict[str, Any]) -> None:
+    """One Ray Train worker: finds its place and trains."""
+    context = ray.train.get_context()
+    assigned = ray.get_runtime_context().get_assigned_resources()
+    torch.set_num_threads(max(1, int(assigned.get("CPU", 1))))
+    place = WorkerPlace(context.get_world_rank(), context.get_world_size(), get_device())
+    worker = TrainWorker(
+        Path(loop_config["dataset"]),
+        Path(loop_config["run_folder"]),
+        TrainConfig.model_validate(loop_config["config"]),
+        place,
+    )
+    worker.train(max_minutes=loop_config["max_minutes"])
+
+
+def _finish(
+    dataset: Path, manifest: DatasetManifest, run_folder: Path, output: Path, config: TrainConfig
+) -> BundleManifest:
+    """Make a bundle of the best weights, then remove the run's folder."""
+    checkpoint = load_checkpoint(run_folder)
+    if checkpoint is None or not checkpoint.state.stopped_by:
+        raise RunError(f"{run_folder}: no finished checkpoint; run the same command again")
+    subwords = load_subwords(dataset, manifest)
+    model = new_model(subwords, config)
+    model.load_state_dict(checkpoint.best)
+    state = checkpoint.state
+    bundle = save_bundle(
+        output,
+        model,
+        subwords,
+        source_lang=manifest.source_lang,
+        target_lang=manifest.target_lang,
+        dataset_fingerprint=manifest.fingerprint,
+        recipe_fingerprint=fingerprint_of(config.model_dump(mode="json")),
+        training={
+            "recipe": config.model_dump(mode="json"),
+            "n_parameters": model.n_parameters(),
+            "n_steps": state.step,
+            "seconds": state.seconds,
+            "stopped_by": state.stopped_by,
+            "best_step": state.best_step,
+            "best_valid_bleu": state.best_bleu,
+            "history": state.history,
+        },
+    )
+    shutil.rmtree(run_folder)
+    return bundle
+
+
+def derived_name(dataset: Path, config: TrainConfig) -> str:
+    """A model's name where none is given: the same for the same dataset, recipe and day."""
+    manifest = load_dataset(dataset)
+    recipe = fingerprint_of([manifest.fingerprint, config.model_dump(mode="json")])
+    return f"{manifest.source_lang}-{manifest.target_lang}-{recipe[:8]}-{utc_now()[:10]}"
+
+
+def training_summary(bundle: Path) -> str:
+    """How a bundle came to be, in one line, from its ``training.json``."""
+    training = json.loads((bundle / "training.json").read_bytes())
+    return (
+        f"{training['n_steps']:,} steps in {training['seconds'] / 60:.1f} minutes, ended by "
+        f"{training['stopped_by']}; validation BLEU {training['best_valid_bleu']:.2f} at step "
+        f"{training['best_step']:,}; {training['n_parameters']:,} parameters"
+    )

@@ -1,0 +1,207 @@
+"""From any table or text to a translation table, exactly once, through Ray Data actors.
+
+Reads: a file or folder, and a model bundle. Writes: one run of a table (``pipeline/table.py``).
+Run: ``lingo translate INPUT --model BUNDLE --output TABLE``; again after an interruption, it goes
+on where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+from pydantic import Field
+from ray.data import ActorPoolStrategy, DataContext
+
+from lingo_model import InputError, read_bundle_manifest
+from pipeline.errors import RunError
+from pipeline.progress import progress_bar
+from pipeline.ray_session import run_on_ray
+from pipeline.reconcile import reconcile
+from pipeline.settings import Settings
+from pipeline.storage import write_json
+from pipeline.table import PLAN, RunManifest, RunPlan, Table, utc_now
+from pipeline.unit_work import UnitTranslator
+from pipeline.units import TranslateConfig, plan_run, table_identity
+
+# As many actors of one whole CPU as there are CPUs would leave none to the tasks that feed them.
+_CPUS_PER_ACTOR = 0.5
+
+
+class TranslateResources(Settings):
+    """What a run may use. ``n_actors`` None: one for each GPU, without GPUs one for each CPU."""
+
+    n_actors: int | None = Field(default=None, ge=1)
+    ray_address: str | None = Field(
+        default=None, description="a running cluster; 'local' always starts one of its own"
+    )
+
+
+def translate_table(
+    source: Path,
+    model: Path,
+    output: Path,
+    config: TranslateConfig | None = None,
+    resources: TranslateResources | None = None,
+    *,
+    watch: Callable[[int, int], None] = lambda n_done, n_rows: None,
+) -> RunManifest | None:
+    """Translate what is new in ``source`` and publish it as one run of the table ``output``.
+
+    An unfinished run of the table is gone on with, as it was planned.
+
+    Args:
+        watch: called with rows done and rows in all as the run goes on.
+
+    Returns:
+        the published run's manifest, or None where there is nothing new. Its
+        ``units_deferred`` lists what was left for the next run because the input changed.
+
+    Raises:
+        InputError: input, model and table do not fit together, or another process writes there.
+        RunError: actors failed, or the staged rows are not those of the input; nothing is
+            published, and the same command goes on.
+    """
+    config = config if config is not None else TranslateConfig()
+    resources = resources if resources is not None else TranslateResources()
+    source, model, output = source.resolve(), model.resolve(), output.resolve()
+    bundle = read_bundle_manifest(model)
+    table = Table(output)
+    identity = table_identity(bundle, config)
+    table.check_identity(identity)
+    with table.locked():
+        plan = table.unfinished()
+        if plan is None:
+            plan = plan_run(table.new_run_name(), source, bundle, config, table.published())
+            if not plan.units:
+                return None
+            table.create(identity)
+            write_json(table.staged(plan.run) / PLAN, plan.model_dump(mode="json"))
+        else:
+            _check_same_run(table, plan, source, bundle.model_id, config)
+        _translate_units(table.staged(plan.run), plan, model, resources, watch)
+        return _publish(table, plan)
+
+
+def abort_unfinished(output: Path) -> str | None:
+    """Discard an unfinished run; returns its name, or None where there is none."""
+    table = Table(output)
+    with table.locked():
+        plan = table.unfinished()
+        if plan is None:
+            return None
+        shutil.rmtree(table.staged(plan.run))
+        return plan.run
+
+
+def _check_same_run(
+    table: Table, plan: RunPlan, source: Path, model_id: str, config: TranslateConfig
+) -> None:
+    wanted = {
+        "input": str(source),
+        "model_id": model_id,
+        "settings": config.model_dump(mode="json"),
+    }
+    for name, value in wanted.items():
+        if (found := getattr(plan, name)) != value:
+            raise InputError(
+                f"{table.root}: unfinished run {plan.run} has {name}={found!r}, not {value!r}; "
+                "finish it with its own settings, or discard it with --abort"
+            )
+
+
+def _translate_units(
+    staged: Path,
+    plan: RunPlan,
+    model: Path,
+    resources: TranslateResources,
+    watch: Callable[[int, int], None],
+) -> None:
+    """Translate what is not staged yet."""
+    todo = [i for i, unit in enumerate(plan.units) if not (staged / unit.file_name).exists()]
+    n_rows = sum(unit.n_rows for unit in plan.units)
+    done = [n_rows - sum(plan.units[i].n_rows for i in todo)]
+
+    def on_ray() -> None:
+        for unit_number in _receipts(staged, plan, model, resources, todo):
+            done[0] += plan.units[unit_number].n_rows
+
+    if not todo:
+        return
+    with progress_bar("translate", n_rows) as bar:
+        shown = -1
+
+        def on_poll() -> None:
+            nonlocal shown
+            if done[0] != shown:
+                shown = done[0]
+                bar.show(shown)
+                watch(shown, n_rows)
+
+        run_on_ray(on_ray, address=resources.ray_address, watch=on_poll)
+        on_poll()
+
+
+class _Actor:
+    """What Ray Data runs: a UnitTranslator that takes and gives batches of one unit number."""
+
+    def __init__(self, staged: str, plan: dict[str, Any], model: str) -> None:
+        self._plan = RunPlan.model_validate(plan)
+        self._translator = UnitTranslator(Path(staged), self._plan, Path(model))
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        for number in batch["item"]:
+            self._translator.translate(self._plan.units[int(number)])
+        return batch
+
+
+def _receipts(
+    staged: Path, plan: RunPlan, model: Path, resources: TranslateResources, todo: list[int]
+) -> Any:
+    """Numbers of units as they are done; called with Ray running."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    n_gpus = int(ray.cluster_resources().get("GPU", 0))
+    n_actors = resources.n_actors or n_gpus or int(ray.cluster_resources().get("CPU", 1))
+    units = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
+        _Actor,
+        fn_constructor_args=(str(staged), plan.model_dump(mode="json"), str(model)),
+        batch_size=1,
+        compute=ActorPoolStrategy(size=min(n_actors, len(todo))),
+        num_cpus=_CPUS_PER_ACTOR,
+        num_gpus=1 if n_gpus else 0,
+    )
+    try:
+        for batch in units.iter_batches(batch_size=1, prefetch_batches=0):
+            yield from np.asarray(batch["item"]).tolist()
+    except ray.exceptions.RayError as error:
+        reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+        raise RunError(
+            f"{staged}: translating failed ({reason}); nothing was published: run the same "
+            "command again to go on"
+        ) from error
+
+
+def _publish(table: Table, plan: RunPlan) -> RunManifest:
+    result = reconcile(table.staged(plan.run), plan)
+    manifest = RunManifest(
+        **plan.model_dump(exclude={"schema_base64", "units", "n_units_skipped"}),
+        finished_at=utc_now(),
+        units=result.emitted,
+        units_deferred=result.deferred,
+        n_units_planned=plan.n_units_skipped + len(plan.units),
+        n_units_skipped=plan.n_units_skipped,
+        n_units_deferred=len(result.deferred),
+        n_units_emitted=len(result.emitted),
+        rows=result.rows,
+        row_id_digest=result.row_id_digest,
+    )
+    table.publish(manifest)
+    return manifest

@@ -1,0 +1,120 @@
+"""Loss and BLEU of a model in training, on the validation split, shared out over the workers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sacrebleu
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from lingo_model import SimpleSeq2SeqLSTM, Subwords, greedy_search
+from lingo_model.subwords import PAD_ID
+from pipeline.batches import Batch, make_batch
+from pipeline.dataset import DatasetManifest, read_encoded, read_pairs
+
+_ROWS_PER_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerPlace:
+    """Which worker this is, of how many, and what it computes on."""
+
+    rank: int
+    n_workers: int
+    device: torch.device
+
+    def gathered(self, mine: dict[str, Any]) -> list[dict[str, Any]]:
+        """Every worker's value, in order of rank."""
+        if self.n_workers == 1:
+            return [mine]
+        values: list[Any] = [None] * self.n_workers
+        dist.all_gather_object(values, mine)
+        return values
+
+    def agreed(self, mine: bool) -> bool:
+        """What rank 0 says, so that all workers do the same."""
+        return bool(self.gathered({"value": mine})[0]["value"]) if self.n_workers > 1 else mine
+
+
+def loss_sum(
+    model: nn.Module | Callable[..., torch.Tensor], batch: Batch, *, label_smoothing: float = 0.0
+) -> torch.Tensor:
+    """Cross-entropy summed over the batch's target tokens (nats), padding left out.
+
+    Label smoothing as in Szegedy et al. 2016, section 7.
+    """
+    logits = model(batch.source, batch.target_in)  # [B, T, V]
+    return cross_entropy(
+        logits.flatten(0, 1),
+        batch.target_out.flatten(),
+        ignore_index=PAD_ID,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )
+
+
+class Validation:
+    """The first ``max_sentences`` of the validation split: this worker's share of them."""
+
+    def __init__(
+        self,
+        dataset: Path,
+        manifest: DatasetManifest,
+        subwords: Subwords,
+        place: WorkerPlace,
+        *,
+        max_sentences: int,
+    ) -> None:
+        encoded = read_encoded(dataset, manifest, "valid").slice(0, max_sentences)
+        references = read_pairs(dataset, manifest, "valid").slice(0, max_sentences)
+        self._place = place
+        self._subwords = subwords
+        self._references: dict[str, str] = dict(
+            zip(references["pair_id"].to_pylist(), references["target"].to_pylist(), strict=True)
+        )
+        mine = encoded.take(np.arange(place.rank, encoded.num_rows, place.n_workers))
+        self._pair_ids: list[str] = mine["pair_id"].to_pylist()
+        self._sources: list[list[int]] = mine["source_ids"].to_pylist()
+        self._targets: list[list[int]] = mine["target_ids"].to_pylist()
+
+    def measure(self, model: SimpleSeq2SeqLSTM) -> tuple[float, float]:
+        """Mean loss of a target token (nats) and BLEU (0 to 100) over all workers' shares.
+
+        Every worker calls this, with the model in ``eval`` mode.
+        """
+        found = greedy_search(model, self._sources)
+        texts = self._subwords.decode([hypothesis.token_ids for hypothesis in found])
+        shares = self._place.gathered(
+            {
+                "loss": self._loss_sum(model),
+                "n_target_tokens": sum(map(len, self._targets)),
+                "texts": dict(zip(self._pair_ids, texts, strict=True)),
+            }
+        )
+        texts_by_id = {key: text for share in shares for key, text in share["texts"].items()}
+        bleu = sacrebleu.corpus_bleu(
+            [texts_by_id[pair_id] for pair_id in self._references],
+            [list(self._references.values())],
+        )
+        loss = sum(share["loss"] for share in shares)
+        return loss / sum(share["n_target_tokens"] for share in shares), bleu.score
+
+    def _loss_sum(self, model: SimpleSeq2SeqLSTM) -> float:
+        total = 0.0
+        order = sorted(range(len(self._targets)), key=lambda i: len(self._targets[i]))
+        with torch.inference_mode():
+            for start in range(0, len(order), _ROWS_PER_BATCH):
+                rows = order[start : start + _ROWS_PER_BATCH]
+                batch = make_batch(
+                    [np.array(self._sources[i]) for i in rows],
+                    [np.array(self._targets[i]) for i in rows],
+                ).to(self._place.device)
+                total += loss_sum(model, batch).item()
+        return total
