@@ -42,6 +42,8 @@ class CorpusInput(Settings):
         table = self.path is not None and self.source is None and self.target is None
         if not (aligned or table):
             raise ValueError("give either both 'source' and 'target' files, or one 'path'")
+        if self.source_column == self.target_column:
+            raise ValueError("source_column and target_column are the same; give two columns")
         return self
 
     @property
@@ -206,6 +208,8 @@ def _aligned_pairs(source_file: Path, target_file: Path) -> Iterator[RawPair]:
 
 
 def _table_pairs(item: CorpusInput, path: Path) -> Iterator[RawPair]:
+    # The keys of JSONL are known only when rows have them, so extra ones have no place to go.
+    jsonl = format_of(path) == "jsonl"
     seen: set[str] = set()
     n_rows = 0
     for n_rows, row in enumerate(iter_rows(path), start=1):
@@ -218,8 +222,8 @@ def _table_pairs(item: CorpusInput, path: Path) -> Iterator[RawPair]:
             target if isinstance(target, str) else None,
             f"{path.name}:{n_rows}",
             row.problem or (None if text else "malformed"),
-            values,
+            {} if jsonl else values,
         )
     for column in (item.source_column, item.target_column):
-        if n_rows and column not in seen:
+        if jsonl and n_rows and column not in seen:
             raise InputError(f"{path}: no row has {column!r}; set source_column and target_column")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ def _made_from(corpus: CorpusDescription, config: PrepareConfig) -> dict[str, An
     inputs = []
     for item in corpus.inputs:
         entry = item.model_dump(mode="json", exclude={"source", "target", "path"})
-        inputs.append(entry | {"files": {f.name: sha256_of_file(f) for f in item.files}})
+        # A list: source and target may have one name, and which is which matters.
+        inputs.append(entry | {"files": [[f.name, sha256_of_file(f)] for f in item.files]})
     return {
         "format_version": FORMAT_VERSION,
         "source_lang": corpus.source_lang,
@@ -133,11 +135,20 @@ def _existing(output: Path, made_from: dict[str, Any]) -> DatasetManifest:
     found = load_dataset(output)
     if found.fingerprint == fingerprint_of(made_from):
         return found
-    differs = [key for key, value in made_from.items() if found.made_from.get(key) != value]
+    differs = ", ".join(_differing(found.made_from, made_from))
     raise InputError(
-        f"{output}: holds a dataset made from other {' and '.join(differs)}; "
-        "name another output or remove it"
+        f"{output}: holds a dataset made with another {differs}; name another output or remove it"
     )
+
+
+def _differing(found: Any, wanted: Any, key: str = "") -> Iterator[str]:
+    """Keys of the values that differ, such as ``config.clean.max_characters``."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for name in sorted(found.keys() | wanted.keys()):
+            inner = f"{key}.{name}" if key else name
+            yield from _differing(found.get(name), wanted.get(name), inner)
+    elif found != wanted:
+        yield key
 
 
 def _write_pairs(
@@ -261,13 +272,13 @@ def _leakage_certificate(
     )
     if shared:
         raise RuntimeError(f"{len(shared)} sources stand in several splits")
+    lost: Counter[str] = Counter()  # two inputs may have one name
+    for item in counts:
+        if item.split is not None and item.n_kept < item.n_read:
+            lost[item.name] += item.n_read - item.n_kept
     return LeakageCertificate(
         method="normalised source (NFKC, case folded, letters and digits), BLAKE2b 64 bit",
         n_rejected_as_leak=sum(item.n_rejected.get("leak", 0) for item in counts),
         n_sources_in_several_splits=len(shared),
-        inputs_that_lost_rows={
-            item.name: item.n_read - item.n_kept
-            for item in counts
-            if item.split is not None and item.n_kept < item.n_read
-        },
+        inputs_that_lost_rows=dict(lost),
     )

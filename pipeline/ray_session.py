@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ray
+from ray._private import ray_constants
 
 from lingo_model import InputError
 
@@ -23,6 +25,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.2
 # After a shutdown the side thread ends by an error from Ray; a stuck one must not hang the user.
 _SHUTDOWN_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -31,7 +34,11 @@ _ENVIRONMENT = {
     # Importing torch in many processes on busy cores takes longer than the 60 s that are allowed.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Its core prints an error for every actor of Ray Data, about arguments that Ray Data stores.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
+
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 def run_on_ray(
@@ -78,27 +85,61 @@ def run_on_ray(
     return results[0]
 
 
+def start_local(n_cpus: int | None = None) -> None:
+    """Start a Ray of this process's own, whose servers listen on loopback alone.
+
+    Args:
+        n_cpus: how many CPUs it offers; None for all.
+    """
+    _set_environment()
+    # Ray replaces 127.0.0.1 by the machine's own address and listens on all interfaces, unless
+    # clusters are off, which it has a switch for on other systems than Linux only. The switch is
+    # read when Ray is imported: the variable is for its servers, the constant for this process.
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        ray.init(
+            address="local",
+            num_cpus=n_cpus,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **_QUIET,
+        )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        del os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR]
+
+
 def _connect(address: str | None) -> None:
-    os.environ.update({k: v for k, v in _ENVIRONMENT.items() if k not in os.environ})
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address not in (None, "local"):
+    _set_environment()
+    if address == "local":
+        start_local()
+    elif address is not None:
         try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+            _check_port(address)
+            ray.init(address=address, **_QUIET)
+        except (OSError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"ray_address={address!r}: no Ray cluster answers there; start one with "
                 "`ray start --head`, or leave ray_address out"
             ) from error
-        return
-    if address is None and "RAY_ADDRESS" not in os.environ:
-        # Attach only to a cluster that runs; a new one is started below, on loopback.
-        with contextlib.suppress(ConnectionError):
-            ray.init(address="auto", **quiet)
-            return
-    elif address is None:
-        ray.init(**quiet)
-        return
-    ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+    else:
+        try:
+            ray.init(address="auto", **_QUIET)  # a cluster that runs here, or RAY_ADDRESS
+        except ConnectionError:
+            start_local()
+
+
+def _check_port(address: str) -> None:
+    """Ray itself would knock for minutes on a port where nobody is."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "://" not in host:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+
+
+def _set_environment() -> None:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def _shut_down() -> None:

@@ -14,11 +14,10 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
 from lingo_model import InputError
 
@@ -35,6 +34,8 @@ _FORMATS: dict[str, Format] = {
 # A few bad lines are bad rows; a tenth of a file that is not UTF-8 is a file in another encoding.
 _MIN_UNDECODABLE_ROWS = 10
 _MAX_UNDECODABLE_SHARE = 0.1
+# A surrogate that no decoded file holds: escaped bytes are U+DC80 to U+DCFF.
+_HIDDEN_RETURN = "\ud80d"
 
 TEXT_COLUMN = "text"
 """The one column of a plain text file."""
@@ -76,16 +77,27 @@ def column_names(path: Path) -> list[str] | None:
         case "jsonl":
             return None
         case "parquet":
-            return list(open_parquet(path).schema_arrow.names)
+            names = list(open_parquet(path).schema_arrow.names)
         case "tsv" | "csv":
-            with _reading(path), open_bytes(path) as stream:
-                header = next(_csv_rows(path, stream), None)
-            if header is None:
-                raise InputError(f"{path}: empty: needs a first line with column names")
-            if len(set(header)) != len(header):
-                twice = next(name for name in header if header.count(name) > 1)
-                raise InputError(f"{path}: column {twice!r} stands twice; rename one")
-            return header
+            names = _header(path)
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path}: column {twice!r} stands twice; rename one")
+    return names
+
+
+def _header(path: Path) -> list[str]:
+    with _reading(path), open_bytes(path) as stream:
+        _refuse_utf16(path, stream)
+        header = next(_csv_rows(path, stream), None)
+    if header is None:
+        raise InputError(f"{path}: empty: needs a first line with column names")
+    if any(_repaired(name) is not None for name in header):
+        raise InputError(
+            f"{path}: its first line is not UTF-8; convert the file, for example with "
+            "`iconv -t UTF-8`"
+        )
+    return header
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -109,16 +121,11 @@ def iter_rows(path: Path) -> Iterator[Row]:
     """
     check_readable(path)
     file_format = format_of(path)
-    if file_format == "parquet":
-        parquet = open_parquet(path)
-        for batch in parquet.iter_batches(batch_size=4096):
-            yield from (Row(values) for values in batch.to_pylist())
-        return
     n_rows = 0
     undecodable: list[int] = []
-    with _reading(path), open_bytes(path) as stream:
-        _refuse_utf16(path, stream)
-        for row in _text_rows(path, stream, file_format):
+    with _reading(path):
+        rows = _parquet_rows(path) if file_format == "parquet" else _text_rows(path, file_format)
+        for row in rows:
             n_rows += 1
             if row.problem == "undecodable":
                 undecodable.append(n_rows)
@@ -126,22 +133,26 @@ def iter_rows(path: Path) -> Iterator[Row]:
     if len(undecodable) >= max(_MIN_UNDECODABLE_ROWS, _MAX_UNDECODABLE_SHARE * n_rows):
         raise InputError(
             f"{path}: {len(undecodable)} of {n_rows} rows are not UTF-8 (the first is row "
-            f"{undecodable[0]}); convert the file, for example with `iconv -t UTF-8`"
+            f"{undecodable[0]}); convert its text, for example with `iconv -t UTF-8`"
         )
 
 
 def open_bytes(path: Path) -> io.BufferedReader:
     """The uncompressed bytes of a plain, gzip or zstd file."""
-    raw: IO[bytes] = path.open("rb")
-    if path.suffix == ".gz":
-        raw = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
-    elif path.suffix == ".zst":
-        raw = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=True)
-    return io.BufferedReader(cast("io.RawIOBase", raw), buffer_size=1 << 20)
+    raw: Any
+    match path.suffix:
+        case ".gz":
+            raw = gzip.open(path)  # noqa: SIM115 - closed with the BufferedReader
+        case ".zst":
+            # Arrow's, because zstandard's own stream reader takes a truncated file for a whole one.
+            raw = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+        case _:
+            raw = path.open("rb", buffering=0)
+    return io.BufferedReader(raw, buffer_size=1 << 20)
 
 
 class _reading:
-    """Turns what decompression and the csv module raise into an InputError that names the file."""
+    """Turns what decompression, Arrow and csv raise into an InputError that names the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -150,7 +161,7 @@ class _reading:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        damaged = (EOFError, zlib.error, zstandard.ZstdError, csv.Error, OSError)
+        damaged = (EOFError, zlib.error, csv.Error, OSError, pa.ArrowException, UnicodeDecodeError)
         if isinstance(error, damaged):
             raise InputError(f"{self._path}: damaged ({error}); copy the file again") from error
 
@@ -162,14 +173,37 @@ def _refuse_utf16(path: Path, stream: io.BufferedReader) -> None:
         )
 
 
-def _text_rows(path: Path, stream: io.BufferedReader, file_format: Format) -> Iterator[Row]:
-    match file_format:
-        case "jsonl":
-            yield from (_json_row(line) for line in _lines(stream) if line.strip())
-        case "tsv" | "csv":
-            yield from _table_rows(path, stream)
-        case _:
-            yield from (_checked({TEXT_COLUMN: line}) for line in _lines(stream))
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    for batch in open_parquet(path).iter_batches(batch_size=4096):
+        try:
+            rows = [Row(values) for values in batch.to_pylist()]
+        except UnicodeDecodeError:  # Parquet does not check that text is UTF-8
+            rows = [_checked(values) for values in _with_escapes(batch)]
+        yield from rows
+
+
+def _with_escapes(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows of a batch; bytes of text that are not UTF-8 come as lone surrogates."""
+    columns: dict[str, list[Any]] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            raw = column.cast(pa.large_binary()).to_pylist()
+            columns[name] = [v and v.decode("utf-8", "surrogateescape") for v in raw]
+        else:
+            columns[name] = column.to_pylist()
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def _text_rows(path: Path, file_format: Format) -> Iterator[Row]:
+    with open_bytes(path) as stream:
+        _refuse_utf16(path, stream)
+        match file_format:
+            case "jsonl":
+                yield from (_json_row(line) for line in _lines(stream) if line.strip())
+            case "tsv" | "csv":
+                yield from _table_rows(path, stream)
+            case _:
+                yield from (_checked({TEXT_COLUMN: line}) for line in _lines(stream))
 
 
 def _lines(stream: io.BufferedReader) -> Iterator[str]:
@@ -187,17 +221,22 @@ def _checked(values: dict[str, Any]) -> Row:
     """A row whose text holds no surrogate, flagged if it had one."""
     problem = None
     for name, value in values.items():
-        if isinstance(value, str) and not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                problem = "undecodable"
-                # Escaped bytes go back to bytes; a lone surrogate that JSON spelled out does not.
-                raw = value.encode(
-                    "utf-8", "surrogatepass" if _spelled(value) else "surrogateescape"
-                )
-                values[name] = raw.decode("utf-8", "replace")
+        if isinstance(value, str) and (repaired := _repaired(value)) is not None:
+            values[name], problem = repaired, "undecodable"
     return Row(values, problem)
+
+
+def _repaired(text: str) -> str | None:
+    """Text with U+FFFD in place of surrogates, or None where it holds none."""
+    if text.isascii():
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Escaped bytes go back to bytes; a lone surrogate that JSON spelled out does not.
+        escapes = "surrogatepass" if _spelled(text) else "surrogateescape"
+        return text.encode("utf-8", escapes).decode("utf-8", "replace")
+    return None
 
 
 def _spelled(text: str) -> bool:
@@ -207,18 +246,35 @@ def _spelled(text: str) -> bool:
 
 def _json_row(line: str) -> Row:
     try:
-        values = json.loads(line)
-    except ValueError:
-        values = None
-    return _checked(values) if isinstance(values, dict) else Row({}, "malformed")
+        values, problem = json.loads(line), None
+        # A surrogate anywhere in the values is an escaped byte of the line, or spelled out in it.
+        if "\\u" in line or _repaired(line) is not None:
+            repaired = _repaired(json.dumps(values, ensure_ascii=False))
+            if repaired is not None:
+                values, problem = json.loads(repaired), "undecodable"
+    except (ValueError, RecursionError):
+        return Row({}, "malformed")
+    return Row(values, problem) if isinstance(values, dict) else Row({}, "malformed")
 
 
 def _csv_rows(path: Path, stream: io.BufferedReader) -> Iterator[list[str]]:
-    csv.field_size_limit(sys.maxsize)
     if format_of(path) == "tsv":
         # Corpora in TSV do not quote: a quotation mark there is a character like any other.
-        return csv.reader(_decoded(stream), delimiter="\t", quoting=csv.QUOTE_NONE)
-    return csv.reader(_decoded(stream))
+        return (line.split("\t") if line else [] for line in _lines(stream))
+    csv.field_size_limit(sys.maxsize)
+    # A map, not a generator: it goes on after the csv module has refused a row.
+    return map(_returns_back, csv.reader(_returns_hidden(stream), strict=True))
+
+
+def _returns_hidden(stream: io.BufferedReader) -> Iterator[str]:
+    """Lines for the csv module, which takes an unquoted carriage return for the end of a row."""
+    for line in _decoded(stream):
+        text = line.removesuffix("\n").removesuffix("\r")
+        yield text.replace("\r", _HIDDEN_RETURN) + line[len(text) :]
+
+
+def _returns_back(cells: list[str]) -> list[str]:
+    return [cell.replace(_HIDDEN_RETURN, "\r") for cell in cells]
 
 
 def _table_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
@@ -226,9 +282,24 @@ def _table_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
     header = next(rows, None)
     if header is None:
         return
-    for cells in rows:
-        if len(cells) == len(header):
-            yield _checked(dict(zip(header, cells, strict=True)))
-        elif cells:
-            kept = _checked(dict(zip(header, cells, strict=False)))
-            yield Row(kept.values, "malformed")
+    n_rows = 0
+    while True:
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:  # the csv module goes on with the next line
+            if "unexpected end" in str(error):
+                raise InputError(
+                    f"{path}: a quotation mark after row {n_rows} is never closed; close it, or "
+                    "double it if it belongs to the text"
+                ) from error
+            row = Row({}, "malformed")
+        else:
+            if not cells:
+                continue
+            row = _checked(dict(zip(header, cells, strict=False)))
+            if len(cells) != len(header):
+                row.problem = "malformed"
+        n_rows += 1
+        yield row

@@ -65,20 +65,27 @@ class Resources(Settings):
     )
 
 
-# Sizes are the seed's; the rest was found by trials, which the README's table of results cites.
+# Small, medium and large are the seed's sizes, without attention. With it and a bidirectional
+# encoder a model learns several times faster and better: that is the one for production.
 PRESETS: dict[str, TrainConfig] = {
     "demo": TrainConfig(
         emb_dim=128,
         hidden_dim=256,
         num_layers=1,
-        target_tokens_per_step=1600,
-        max_epochs=20,
+        attention=True,
+        bidirectional=True,
+        n_lanes=2,
+        target_tokens_per_step=1000,
+        max_epochs=8,
         learning_rate=3e-3,
         label_smoothing=0.0,
+        eval_every_steps=400,
+        max_valid_sentences=300,
     ),
     "small": TrainConfig(emb_dim=128, hidden_dim=256, num_layers=1),
     "medium": TrainConfig(),
     "large": TrainConfig(emb_dim=512, hidden_dim=1024, num_layers=4),
+    "production": TrainConfig(attention=True, bidirectional=True, n_lanes=2, precision="bfloat16"),
 }
 
 

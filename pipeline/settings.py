@@ -56,7 +56,7 @@ def load_yaml(cls: type[S], path: Path) -> S:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     return parse_settings(cls, values, where=str(path))
 

@@ -44,7 +44,8 @@ class Splitter:
 
     Where validation and test files are given they are used, and what has no split is training.
     A split that no file gives is drawn by hash from the inputs without a split. A sentence that
-    occurs in several splits stays in the first of test, valid, train: reason ``leak`` elsewhere.
+    occurs in several splits stays in the first of test, valid, train: reason ``leak`` elsewhere;
+    but a given validation file loses nothing to a test split that is drawn.
     Repeated pairs of training are rejected as ``duplicate``; those of given validation and test
     files stay, so that scores can be compared with published ones.
 
@@ -55,7 +56,7 @@ class Splitter:
         given = {item.split for item in inputs}
         self._valid_share = 0.0 if "valid" in given else config.valid_share
         self._test_share = 0.0 if "test" in given else config.test_share
-        self._sources: dict[Split, set[int]] = {"train": set(), "valid": set(), "test": set()}
+        self._sources: dict[Split, set[int]] = {"valid": set(), "test": set()}
         self._pairs: set[int] = set()
 
     def split_of(self, item: CorpusInput, source: str) -> Split:
@@ -70,10 +71,13 @@ class Splitter:
     def reason_to_reject(self, split: Split, source: str, target: str) -> str | None:
         """``leak``, ``duplicate`` or None; a pair that is not rejected is remembered."""
         key = hash64(normalise(source))
-        before: tuple[Split, ...] = {"test": (), "valid": ("test",), "train": ("test", "valid")}[
-            split
-        ]  # type: ignore[assignment]
-        if any(key in self._sources[other] for other in before):
+        # Test looks at validation too: a given validation file is read before test is drawn.
+        others: dict[Split, tuple[Split, ...]] = {
+            "test": ("valid",),
+            "valid": ("test",),
+            "train": ("test", "valid"),
+        }
+        if any(key in self._sources[other] for other in others[split]):
             return "leak"
         if split == "train":
             pair = hash64(source, target)

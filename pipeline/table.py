@@ -134,6 +134,21 @@ def run_number(run: str) -> int:
     return int(run.split("-", 1)[0])
 
 
+def load_plan(staged: Path) -> RunPlan:
+    """The plan in a run's staging folder.
+
+    Raises:
+        InputError: none there, or one of another version.
+    """
+    return load_manifest(
+        RunPlan,
+        staged / PLAN,
+        format_version=FORMAT_VERSION,
+        what="an unfinished run",
+        remedy="discard it with --abort",
+    )
+
+
 class Table:
     """A translation table's folder."""
 
@@ -222,13 +237,7 @@ class Table:
         """The plan of a run that was interrupted, if there is one."""
         for folder in sorted(self.staging.glob("*")):
             if _RUN_NAME.match(folder.name) and (folder / PLAN).exists():
-                return load_manifest(
-                    RunPlan,
-                    folder / PLAN,
-                    format_version=FORMAT_VERSION,
-                    what="an unfinished run",
-                    remedy="discard it with --abort",
-                )
+                return load_plan(folder)
         return None
 
     def new_run_name(self) -> str:

@@ -26,7 +26,7 @@ from pipeline.ray_session import run_on_ray
 from pipeline.reconcile import reconcile
 from pipeline.settings import Settings
 from pipeline.storage import write_json
-from pipeline.table import PLAN, RunManifest, RunPlan, Table, utc_now
+from pipeline.table import PLAN, RunManifest, RunPlan, Table, load_plan, utc_now
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig, plan_run, table_identity
 
@@ -129,7 +129,7 @@ def _translate_units(
     done = [n_rows - sum(plan.units[i].n_rows for i in todo)]
 
     def on_ray() -> None:
-        for unit_number in _receipts(staged, plan, model, resources, todo):
+        for unit_number in _receipts(staged, model, resources, todo):
             done[0] += plan.units[unit_number].n_rows
 
     if not todo:
@@ -151,8 +151,9 @@ def _translate_units(
 class _Actor:
     """What Ray Data runs: a UnitTranslator that takes and gives batches of one unit number."""
 
-    def __init__(self, staged: str, plan: dict[str, Any], model: str) -> None:
-        self._plan = RunPlan.model_validate(plan)
+    def __init__(self, staged: str, model: str) -> None:
+        # Paths, not the plan: an actor that died is started again from its small arguments alone.
+        self._plan = load_plan(Path(staged))
         self._translator = UnitTranslator(Path(staged), self._plan, Path(model))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -161,18 +162,16 @@ class _Actor:
         return batch
 
 
-def _receipts(
-    staged: Path, plan: RunPlan, model: Path, resources: TranslateResources, todo: list[int]
-) -> Any:
+def _receipts(staged: Path, model: Path, resources: TranslateResources, todo: list[int]) -> Any:
     """Numbers of units as they are done; called with Ray running."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # we raise it ourselves
     context = DataContext.get_current()
     context.enable_progress_bars = False
     n_gpus = int(ray.cluster_resources().get("GPU", 0))
     n_actors = resources.n_actors or n_gpus or int(ray.cluster_resources().get("CPU", 1))
     units = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
         _Actor,
-        fn_constructor_args=(str(staged), plan.model_dump(mode="json"), str(model)),
+        fn_constructor_args=(str(staged), str(model)),
         batch_size=1,
         compute=ActorPoolStrategy(size=min(n_actors, len(todo))),
         num_cpus=_CPUS_PER_ACTOR,

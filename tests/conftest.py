@@ -1,0 +1,78 @@
+"""What several tests need: a small dataset, a tiny model, one Ray for the whole session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+
+from lingo_model import SimpleSeq2SeqLSTM, save_bundle
+from pipeline.corpus import CorpusDescription, Split
+from pipeline.dataset import load_dataset, load_subwords
+from pipeline.demo_grammar import generate_pairs
+from pipeline.encode import SubwordsConfig
+from pipeline.prepare import PrepareConfig, prepare_corpus
+from pipeline.ray_session import start_local
+
+_SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of 600 generated English-Spanish pairs."""
+    root = tmp_path_factory.mktemp("dataset")
+    inputs = []
+    for split, size in _SIZES.items():
+        pairs = generate_pairs(size, seed=1, split=split)
+        lines = ["source\ttarget", *(f"{p.source}\t{p.target}" for p in pairs)]
+        (root / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        inputs.append({"path": root / f"{split}.tsv", "split": split})
+    corpus = CorpusDescription.model_validate(
+        {"source_lang": "en", "target_lang": "es", "inputs": inputs}
+    )
+    config = PrepareConfig(subwords=SubwordsConfig(vocab_size=400))
+    prepare_corpus(corpus, root / "dataset", config)
+    return root / "dataset"
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
+    """A tiny untrained model: what it says is nonsense, but always the same nonsense."""
+    return _untrained_bundle(tmp_path_factory.mktemp("models") / "tiny", dataset, seed=1)
+
+
+@pytest.fixture(scope="session")
+def other_bundle(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
+    """Another tiny model of the same languages."""
+    return _untrained_bundle(tmp_path_factory.mktemp("models") / "other", dataset, seed=2)
+
+
+def _untrained_bundle(path: Path, dataset: Path, *, seed: int) -> Path:
+    manifest = load_dataset(dataset)
+    subwords = load_subwords(dataset, manifest)
+    torch.manual_seed(seed)
+    model = SimpleSeq2SeqLSTM(
+        subwords.vocab_size, subwords.vocab_size, emb_dim=8, hidden_dim=16, num_layers=1
+    )
+    save_bundle(
+        path,
+        model,
+        subwords,
+        source_lang="en",
+        target_lang="es",
+        dataset_fingerprint=manifest.fingerprint,
+        recipe_fingerprint="none",
+        training={"history": []},
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def running_ray() -> Iterator[None]:
+    """A local Ray for the session; the stages use a Ray that runs in their process."""
+    start_local(n_cpus=2)
+    yield
+    ray.shutdown()

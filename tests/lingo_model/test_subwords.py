@@ -1,0 +1,215 @@
+"""Subwords: special ids, placeholders, round trips, fingerprints and refusals."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentencepiece
+
+from lingo_model import InputError, Subwords
+from lingo_model import subwords as subwords_module
+from lingo_model.subwords import EOS_ID, PAD_ID, SOS_ID, UNK_ID
+
+ROOT = Path(__file__).parents[2]
+
+
+def foreign_model(sentences: list[str], **options: Any) -> bytes:
+    """A SentencePiece model trained without this project's settings."""
+    file = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.Train(
+        sentence_iterator=iter(sentences),
+        model_writer=file,
+        vocab_size=64,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **options,
+    )
+    return file.getvalue()
+
+
+# Special ids and placeholders.
+
+
+def test_special_ids_and_placeholders_have_the_first_fourteen_ids(subwords: Subwords) -> None:
+    processor = sentencepiece.SentencePieceProcessor()
+    processor.LoadFromSerializedProto(subwords.to_bytes())
+    assert [processor.IdToPiece(i) for i in range(14)] == [
+        *("<pad>", "<unk>", "<sos>", "<eos>"),
+        *(f"<ph{i}>" for i in range(10)),
+    ]
+    assert (PAD_ID, UNK_ID, SOS_ID, EOS_ID) == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("text", ["{}", "the {} house", "cat{}dog", "{}.", "{}{} a"])
+def test_placeholder_is_one_piece_and_survives(subwords: Subwords, text: str, number: int) -> None:
+    filled = text.format(*[f"<ph{number}>"] * 2)
+    (ids,) = subwords.encode([filled])
+    assert ids.count(4 + number) == text.count("{}")
+    assert subwords.decode([ids]) == [filled]
+
+
+def test_text_that_spells_a_special_piece_does_not_become_it(subwords: Subwords) -> None:
+    (ids,) = subwords.encode(["the <pad> house <sos> and <eos> a cat"])
+    assert not {PAD_ID, SOS_ID, EOS_ID} & set(ids)
+
+
+def test_unknown_characters_become_unk(subwords: Subwords) -> None:
+    (ids,) = subwords.encode(["漢"])
+    assert UNK_ID in ids
+
+
+# Encoding and decoding.
+
+
+def test_encode_and_decode_are_inverse_on_known_text(
+    subwords: Subwords, sentences: list[str]
+) -> None:
+    encoded = subwords.encode(sentences)
+    assert subwords.decode(encoded) == sentences
+    assert all(14 <= i < subwords.vocab_size for ids in encoded for i in ids)
+
+
+def test_decode_drops_pad_sos_and_eos(subwords: Subwords) -> None:
+    (ids,) = subwords.encode(["the small cat"])
+    middle = len(ids) // 2
+    with_specials = [SOS_ID, *ids[:middle], PAD_ID, *ids[middle:], EOS_ID, PAD_ID, PAD_ID]
+    assert subwords.decode([with_specials]) == ["the small cat"]
+
+
+def test_rows_of_a_batch_do_not_touch_each_other(subwords: Subwords) -> None:
+    texts = ["the house", "", "el gato come pan"]
+    assert subwords.encode(texts) == [subwords.encode([text])[0] for text in texts]
+    assert subwords.encode(texts)[1] == []
+    assert subwords.decode([[], *subwords.encode(["the house"])]) == ["", "the house"]
+
+
+def test_no_texts_give_no_rows(subwords: Subwords) -> None:
+    assert subwords.encode([]) == []
+
+
+def test_no_rows_give_no_texts(subwords: Subwords) -> None:
+    assert subwords.decode([]) == []
+
+
+# Fingerprints.
+
+
+def test_same_input_gives_the_same_fingerprint(sentences: list[str], subwords: Subwords) -> None:
+    assert Subwords.train(sentences, vocab_size=64).fingerprint == subwords.fingerprint
+
+
+def test_any_iterable_of_sentences_will_do(sentences: list[str], subwords: Subwords) -> None:
+    def read() -> Iterator[str]:
+        yield from sentences
+
+    assert Subwords.train(read(), vocab_size=64).fingerprint == subwords.fingerprint
+
+
+def test_other_sentences_or_size_give_another_fingerprint(
+    sentences: list[str], subwords: Subwords
+) -> None:
+    other_sentences = Subwords.train(sentences[:200], vocab_size=64)
+    other_size = Subwords.train(sentences, vocab_size=54)
+    assert len({m.fingerprint for m in (subwords, other_sentences, other_size)}) == 3
+
+
+SAMPLED_TRAINING = """
+import sys
+from lingo_model import Subwords, subwords
+
+subwords._MAX_TRAINING_SENTENCES = 150
+print(Subwords.train(sys.stdin.read().splitlines(), vocab_size=54, seed=5).fingerprint)
+"""
+
+
+def test_drawing_sentences_is_the_same_in_another_process(
+    sentences: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subwords_module, "_MAX_TRAINING_SENTENCES", 150)
+    here = Subwords.train(sentences, vocab_size=54, seed=5).fingerprint
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", SAMPLED_TRAINING],
+        input="\n".join(sentences),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert elsewhere.stdout.strip() == here
+
+
+def test_seed_decides_which_sentences_are_drawn(
+    sentences: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subwords_module, "_MAX_TRAINING_SENTENCES", 150)
+    drawn = {Subwords.train(sentences, vocab_size=54, seed=s).fingerprint for s in range(3)}
+    assert len(drawn) == 3
+
+
+# Files.
+
+
+def test_file_round_trip(subwords: Subwords, tmp_path: Path) -> None:
+    (tmp_path / "subwords.model").write_bytes(subwords.to_bytes())
+    loaded = Subwords.load(tmp_path / "subwords.model")
+    assert loaded.fingerprint == subwords.fingerprint
+    assert loaded.vocab_size == subwords.vocab_size
+    assert loaded.encode(["the cat"]) == subwords.encode(["the cat"])
+
+
+def refusal_of(file: Path) -> str:
+    with pytest.raises(InputError) as refusal:
+        Subwords.load(file)
+    message = str(refusal.value)
+    assert str(file) in message
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", bytes(100)], ids=["empty", "text", "zeros"])
+def test_garbage_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "subwords.model"
+    file.write_bytes(content)
+    assert "not a SentencePiece model" in refusal_of(file)
+
+
+def test_half_a_model_is_refused_by_name(subwords: Subwords, tmp_path: Path) -> None:
+    file = tmp_path / "subwords.model"
+    file.write_bytes(subwords.to_bytes()[: len(subwords.to_bytes()) // 2])
+    assert "not a SentencePiece model" in refusal_of(file)
+
+
+def test_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    assert "No such file" in refusal_of(tmp_path / "subwords.model")
+
+
+def test_model_with_other_special_ids_is_refused(sentences: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "other.model"
+    file.write_bytes(foreign_model(sentences))  # SentencePiece's own: unk 0, bos 1, eos 2, no pad
+    assert "(-1, 0, 1, 2)" in refusal_of(file)
+
+
+def test_model_without_placeholders_is_refused(sentences: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "other.model"
+    file.write_bytes(foreign_model(sentences, pad_id=0, unk_id=1, bos_id=2, eos_id=3))
+    assert "<ph0> to <ph9>" in refusal_of(file)
+
+
+@pytest.mark.parametrize("vocab_size", [14, 0, -1, 20])
+def test_too_small_vocabulary_is_refused_by_value(sentences: list[str], vocab_size: int) -> None:
+    # 14 and less leave no room beside the special ids, 20 none for the corpus' characters.
+    with pytest.raises(InputError) as refusal:
+        Subwords.train(sentences, vocab_size=vocab_size)
+    assert f"vocab_size={vocab_size}" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_no_sentences_are_refused() -> None:
+    with pytest.raises(InputError) as refusal:
+        Subwords.train([], vocab_size=64)
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,135 @@
+"""Batches: every row once an epoch, the same steps for any number of workers, little padding."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lingo_model import InputError
+from lingo_model.subwords import EOS_ID, PAD_ID, SOS_ID
+from pipeline.batches import BatchPlan, LaneReader, Step, make_batch
+from pipeline.dataset import load_dataset, read_encoded
+
+
+def plan(dataset: Path, **changed: int) -> BatchPlan:
+    settings = {"n_lanes": 4, "target_tokens_per_step": 400, "seed": 1} | changed
+    return BatchPlan(dataset, load_dataset(dataset), **settings)
+
+
+def one_epoch(batches: BatchPlan) -> list[Step]:
+    return list(itertools.islice(batches.steps(), batches.n_steps(1)))
+
+
+@pytest.mark.parametrize("n_lanes", [1, 2, 4, 8])
+def test_an_epoch_holds_every_row_exactly_once(dataset: Path, n_lanes: int) -> None:
+    steps = one_epoch(plan(dataset, n_lanes=n_lanes))
+
+    seen = Counter(
+        (group.path, group.index, int(row))
+        for step in steps
+        for group, rows in step.lanes
+        for row in rows
+    )
+
+    assert set(seen.values()) == {1}
+    assert seen.total() == load_dataset(dataset).splits["train"].n_pairs
+    assert {step.epoch for step in steps} == {0}
+    assert [step.number for step in steps] == list(range(len(steps)))
+
+
+def test_the_second_epoch_follows_in_another_order(dataset: Path) -> None:
+    batches = plan(dataset)
+    n_first = batches.n_steps(1)
+    steps = list(itertools.islice(batches.steps(), batches.n_steps(2)))
+
+    assert [s.epoch for s in steps] == [0] * n_first + [1] * (len(steps) - n_first)
+    first, second = steps[0], steps[n_first]
+    assert not all(
+        a[0].index == b[0].index and np.array_equal(a[1], b[1])
+        for a, b in zip(first.lanes, second.lanes, strict=True)
+    )
+
+
+def test_every_lane_owns_row_groups_of_its_own(dataset: Path) -> None:
+    owners: dict[tuple[Path, int], set[int]] = {}
+    for step in one_epoch(plan(dataset)):
+        for lane, (group, _) in enumerate(step.lanes):
+            owners.setdefault((group.path, group.index), set()).add(lane)
+
+    assert all(len(lanes) == 1 for lanes in owners.values())
+
+
+def test_tokens_of_a_step_are_those_of_its_batches_and_near_the_target(dataset: Path) -> None:
+    reader = LaneReader()
+    for step in one_epoch(plan(dataset)):
+        batches = [reader.batch(step, lane) for lane in range(4)]
+        counted = sum(int((batch.target_out != PAD_ID).sum()) for batch in batches)
+
+        assert counted == step.n_target_tokens
+        assert 200 <= step.n_target_tokens <= 500  # of 400 wanted
+
+
+def test_padding_of_targets_is_at_most_a_tenth(dataset: Path) -> None:
+    reader = LaneReader()
+    cells = tokens = 0
+    for step in one_epoch(plan(dataset)):
+        for lane in range(4):
+            target = reader.batch(step, lane).target_out
+            cells += target.numel()
+            tokens += int((target != PAD_ID).sum())
+
+    assert (cells - tokens) / cells <= 0.10
+
+
+def test_going_on_from_a_step_gives_the_steps_of_an_uninterrupted_run(dataset: Path) -> None:
+    batches = plan(dataset)
+    n_steps = batches.n_steps(2)
+    whole = list(itertools.islice(batches.steps(), n_steps))
+    first = n_steps // 2 + 1
+
+    resumed = list(itertools.islice(plan(dataset).steps(first=first), n_steps - first))
+
+    assert [s.number for s in resumed] == list(range(first, n_steps))
+    for a, b in zip(whole[first:], resumed, strict=True):
+        assert (a.epoch, a.n_target_tokens) == (b.epoch, b.n_target_tokens)
+        for (group_a, rows_a), (group_b, rows_b) in zip(a.lanes, b.lanes, strict=True):
+            assert (group_a.path, group_a.index) == (group_b.path, group_b.index)
+            assert np.array_equal(rows_a, rows_b)
+
+
+def test_a_batch_holds_the_rows_of_its_row_group(dataset: Path) -> None:
+    step = next(plan(dataset).steps())
+    group, rows = step.lanes[2]
+    batch = LaneReader().batch(step, 2)
+    table = read_encoded(dataset, load_dataset(dataset), "train")
+    n_before = sum(
+        len(lengths)
+        for lengths in (
+            g.n_target_tokens for g in plan(dataset, n_lanes=1)._lanes[0][: group.index]
+        )
+    )
+
+    for i, row in enumerate(rows):
+        ids = table["target_ids"][n_before + int(row)].as_py()
+        assert batch.target_out[i].tolist()[: len(ids)] == ids
+        assert set(batch.target_out[i].tolist()[len(ids) :]) <= {PAD_ID}
+
+
+def test_make_batch_by_hand() -> None:
+    batch = make_batch(
+        [np.array([5, 6, EOS_ID]), np.array([7, EOS_ID])],
+        [np.array([8, EOS_ID]), np.array([9, 10, EOS_ID])],
+    )
+
+    assert batch.source.tolist() == [[5, 6, 3], [7, 3, 0]]
+    assert batch.target_out.tolist() == [[8, 3, 0], [9, 10, 3]]
+    assert batch.target_in.tolist() == [[SOS_ID, 8, 3], [SOS_ID, 9, 10]]
+
+
+def test_lanes_that_row_groups_cannot_be_dealt_to_are_refused(dataset: Path) -> None:
+    with pytest.raises(InputError, match="n_lanes=3"):
+        plan(dataset, n_lanes=3)

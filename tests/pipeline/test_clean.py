@@ -1,0 +1,89 @@
+"""Each reason to reject a pair: at the limit it stays, one beyond it goes."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.clean import CleanConfig, reason_to_reject, strip_pair
+from pipeline.corpus import RawPair
+
+CONFIG = CleanConfig(max_characters=40, max_length_ratio=2.5, ratio_min_characters=10)
+
+
+def pair(source: str | None, target: str | None, problem: str | None = None) -> RawPair:
+    """A pair as read."""
+    return RawPair(source, target, "x:1", problem, {})
+
+
+def reason(source: str | None, target: str | None, problem: str | None = None) -> str | None:
+    """The reason under CONFIG; which side is which must not matter."""
+    found = reason_to_reject(pair(source, target, problem), CONFIG)
+    assert reason_to_reject(pair(target, source, problem), CONFIG) == found
+    return found
+
+
+def test_a_good_pair_is_kept() -> None:
+    assert reason("good morning", "buenos días") is None
+
+
+@pytest.mark.parametrize("problem", ["undecodable", "malformed"])
+def test_a_problem_in_reading_comes_first(problem: str) -> None:
+    assert reason("good", "bueno", problem) == problem
+    assert reason(None, "", problem) == problem
+    assert reason("a" * 99, "b", problem) == problem
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", "\t\r\n", "\u00a0\u2028\u3000"])
+def test_an_empty_side(nothing: str | None) -> None:
+    assert reason(nothing, "algo") == "empty"
+    assert reason(nothing, nothing) == "empty"
+    assert reason(nothing, "a" * 99) == "empty"
+    assert reason(".", "a") is None
+
+
+def test_too_long() -> None:
+    assert reason("a" * 40, "b" * 40) is None
+    assert reason("a" * 41, "b" * 40) == "too_long"
+    assert reason("a" * 41, "b") == "too_long"  # before ratio
+
+
+def test_lengths_are_in_characters() -> None:
+    assert reason("año" * 13, "😀" * 40) is None  # 40 characters of 4 bytes
+    assert reason("año" * 13, "😀" * 41) == "too_long"
+
+
+def test_surrounding_space_does_not_count() -> None:
+    spaced = "  " + "a" * 40 + "\r\n"
+    assert reason(spaced, "b" * 40) is None
+    assert strip_pair(pair(spaced, None)) == ("a" * 40, "")
+
+
+def test_ratio() -> None:
+    assert reason("a" * 8, "b" * 20) is None  # 20 = 2.5 * 8
+    assert reason("a" * 8, "b" * 21) == "ratio"
+    assert reason("a" * 4, "b" * 10) is None
+    assert reason("a" * 4, "b" * 11) == "ratio"
+
+
+def test_the_ratio_of_short_texts_does_not_count() -> None:
+    assert reason("a", "b" * 9) is None  # both shorter than 10 characters
+    assert reason("a", "b" * 10) == "ratio"
+
+
+def test_the_defaults() -> None:
+    config = CleanConfig()
+    assert reason_to_reject(pair("a" * 1000, "b" * 1000), config) is None
+    assert reason_to_reject(pair("a" * 1001, "b" * 1000), config) == "too_long"
+    assert reason_to_reject(pair("a" * 20, "b" * 100), config) is None
+    assert reason_to_reject(pair("a" * 20, "b" * 101), config) == "ratio"
+    assert reason_to_reject(pair("a", "b" * 19), config) is None
+    assert reason_to_reject(pair("a", "b" * 20), config) == "ratio"
+
+
+@pytest.mark.parametrize(
+    "values", [{"max_characters": 0}, {"max_length_ratio": 0.9}, {"ratio_min_characters": -1}]
+)
+def test_limits_that_nothing_could_meet_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        CleanConfig.model_validate(values)

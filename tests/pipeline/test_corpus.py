@@ -1,0 +1,342 @@
+"""Descriptions of a corpus and the raw pairs its files hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from lingo_model import InputError
+from pipeline.corpus import (
+    CorpusDescription,
+    CorpusInput,
+    RawPair,
+    check_inputs,
+    extra_schema,
+    iter_pairs,
+    load_corpus,
+)
+
+TABLE = {"path": "x.tsv"}
+
+
+def describe(*inputs: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """A description of English to Spanish."""
+    return {"source_lang": "en", "target_lang": "es", "inputs": list(inputs)} | changed
+
+
+def corpus(*inputs: dict[str, Any]) -> CorpusDescription:
+    """The same, validated."""
+    return CorpusDescription.model_validate(describe(*inputs))
+
+
+def message(error: pytest.ExceptionInfo[InputError]) -> str:
+    """The message, which must be one line."""
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def write(path: Path, *lines: str) -> Path:
+    """Write lines to a new file."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("description", "parts"),
+    [
+        (describe(TABLE, langs=1), ["unknown key 'langs'", "inputs, source_lang, target_lang"]),
+        (describe({"path": "x.tsv", "colum": "a"}), ["unknown key 'inputs.0.colum'"]),
+        ({"source_lang": "en", "inputs": [TABLE]}, ["'target_lang' is missing"]),
+        ({"source_lang": "en", "target_lang": "es"}, ["'inputs' is missing"]),
+        (describe(), ["inputs=[]", "at least 1"]),
+        (describe({}), ["inputs.0", "give either both 'source' and 'target' files, or one 'path'"]),
+        (describe({"source": "a"}), ["inputs.0", "give either both"]),
+        (
+            describe(TABLE, {"source": "a", "target": "b", "path": "c.tsv"}),
+            ["inputs.1", "give either both"],
+        ),
+        (describe({"source": "a", "path": "c.tsv"}), ["inputs.0", "give either both"]),
+        (
+            describe(TABLE | {"source_column": "text", "target_column": "text"}),
+            ["source_column and target_column are the same"],
+        ),
+        (describe(TABLE | {"split": "dev"}), ["inputs.0.split='dev'", "'train', 'valid' or 'test'"]),
+        (describe(TABLE, source_lang="english!"), ["source_lang='english!'", "pattern"]),
+        (describe(TABLE, source_lang=""), ["source_lang=''"]),
+        (describe(TABLE, target_lang=False), ["target_lang=False", "string"]),  # YAML's `no`
+    ],
+)
+def test_what_is_wrong_in_a_description_is_named(
+    tmp_path: Path, description: dict[str, Any], parts: list[str]
+) -> None:
+    path = tmp_path / "corpus.yaml"
+    path.write_text(yaml.safe_dump(description))
+    with pytest.raises(InputError) as error:
+        load_corpus(path)
+    assert message(error).startswith(f"{path}: ")
+    for part in parts:
+        assert part in message(error)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"source_lang: [en\n", "not valid YAML"),
+        (b"source_lang: en # espa\xf1ol\n", "not UTF-8"),
+        (b"- en\n- es\n", "holds list: needs keys and values"),
+        (b"", "holds NoneType"),
+    ],
+)
+def test_a_description_that_is_no_yaml_is_named(tmp_path: Path, content: bytes, part: str) -> None:
+    path = tmp_path / "corpus.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        load_corpus(path)
+    assert message(error).startswith(f"{path}: ")
+    assert part in message(error)
+
+
+def test_a_missing_description_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        load_corpus(tmp_path / "none.yaml")
+    assert message(error) == (
+        f"{tmp_path / 'none.yaml'}: cannot be read (No such file or directory); check the path"
+    )
+
+
+@pytest.mark.parametrize("tag", ["en", "deu", "pt-BR", "zh_Hant", "zh-Hant-TW"])
+def test_language_tags(tag: str) -> None:
+    assert CorpusDescription.model_validate(describe(TABLE, source_lang=tag)).source_lang == tag
+
+
+def test_paths_are_relative_to_the_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "corpora"
+    folder.mkdir()
+    (folder / "corpus.yaml").write_text(
+        yaml.safe_dump(
+            describe(
+                {"source": "raw/a.en", "target": "../a.es"},
+                {"path": "/data/b.tsv", "split": "test", "source_column": "en"},
+            )
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    aligned, table = load_corpus(Path("corpora/corpus.yaml")).inputs
+    assert aligned.files == [folder / "raw/a.en", folder / "../a.es"]
+    assert aligned.name == "a.en+a.es"
+    assert table.files == [Path("/data/b.tsv")]
+    assert (table.split, table.source_column, table.target_column) == ("test", "en", "target")
+
+
+def test_aligned_files_give_pairs_by_line(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.en", "one", "", "three\u2028parts")
+    target = write(tmp_path / "a.es", "uno", "dos", "tres")
+    assert list(iter_pairs(CorpusInput(source=source, target=target))) == [
+        RawPair("one", "uno", "a.en:1", None, {}),
+        RawPair("", "dos", "a.en:2", None, {}),
+        RawPair("three\u2028parts", "tres", "a.en:3", None, {}),
+    ]
+
+
+def test_a_bad_line_on_either_side_is_a_problem_of_the_pair(tmp_path: Path) -> None:
+    (tmp_path / "a.en").write_bytes(b"one\ncaf\xe9\nthree\n")
+    (tmp_path / "a.es").write_bytes(b"uno\ndos\nni\xf1o\n")
+    item = CorpusInput(source=tmp_path / "a.en", target=tmp_path / "a.es")
+    assert [pair.problem for pair in iter_pairs(item)] == [None, "undecodable", "undecodable"]
+
+
+@pytest.mark.parametrize(("n_source", "n_target"), [(3, 5), (5, 3), (0, 1), (1, 0)])
+def test_files_of_unequal_length_are_refused_with_both_counts(
+    tmp_path: Path, n_source: int, n_target: int
+) -> None:
+    source = write(tmp_path / "a.en", *("word" for _ in range(n_source)))
+    target = write(tmp_path / "a.es", *("palabra" for _ in range(n_target)))
+    with pytest.raises(InputError) as error:
+        list(iter_pairs(CorpusInput(source=source, target=target)))
+    assert f"{source} has {n_source} lines and {target} has {n_target}:" in message(error)
+    assert "missing or doubled" in message(error)
+
+
+def test_a_table_gives_pairs_by_row_with_its_other_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tsv", "id\ten\tes", "7\tone\tuno", "8\ttwo", "9\tthree\ttres")
+    item = CorpusInput(path=path, source_column="en", target_column="es")
+    assert list(iter_pairs(item)) == [
+        RawPair("one", "uno", "x.tsv:1", None, {"id": "7"}),
+        RawPair("two", None, "x.tsv:2", "malformed", {"id": "8"}),
+        RawPair("three", "tres", "x.tsv:3", None, {"id": "9"}),
+    ]
+
+
+def test_parquet_keeps_types_of_other_columns_and_nulls(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"source": ["one", None], "target": ["uno", "dos"], "score": [0.5, None]}),
+        tmp_path / "x.parquet",
+    )
+    assert list(iter_pairs(CorpusInput(path=tmp_path / "x.parquet"))) == [
+        RawPair("one", "uno", "x.parquet:1", None, {"score": 0.5}),
+        RawPair(None, "dos", "x.parquet:2", None, {"score": None}),
+    ]
+
+
+def test_json_values_that_are_not_text_are_malformed(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "x.jsonl",
+        '{"source": "one", "target": "uno", "other": [1]}',
+        '{"source": 2, "target": "dos"}',
+        '{"source": "three", "target": ["tres"]}',
+        '{"source": "four", "target": null}',
+        '{"source": "five"}',
+        "no json",
+    )
+    assert [(p.source, p.target, p.problem) for p in iter_pairs(CorpusInput(path=path))] == [
+        ("one", "uno", None),
+        (None, "dos", "malformed"),
+        ("three", None, "malformed"),
+        ("four", None, None),  # an empty side is for cleaning to find
+        ("five", None, None),
+        (None, None, "malformed"),
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("target", "source"), ("source", "target")])
+def test_json_in_which_no_row_has_the_column_is_refused(
+    tmp_path: Path, wrong: str, right: str
+) -> None:
+    path = write(tmp_path / "x.jsonl", f'{{"{right}": "one", "txt": "uno"}}', f'{{"{right}": "b"}}')
+    with pytest.raises(InputError) as error:
+        list(iter_pairs(CorpusInput(path=path)))
+    assert message(error) == (
+        f"{path}: no row has {wrong!r}; set source_column and target_column"
+    )
+
+
+def test_tables_whose_rows_are_all_too_short_have_the_column_nonetheless(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tsv", "source\ttarget", "one", "two")
+    assert [p.problem for p in iter_pairs(CorpusInput(path=path))] == ["malformed"] * 2
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.csv", "x.parquet"])
+def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "x.parquet":
+        pq.write_table(pa.table({"en": ["one"], "es": ["uno"]}), path)
+    else:
+        write(path, "en\tes".replace("\t", "\t" if name == "x.tsv" else ","))
+    with pytest.raises(InputError) as error:
+        check_inputs(corpus({"path": path, "source_column": "en"}))
+    assert message(error) == (
+        f"{path}: has no column 'target': it has en, es; set source_column and target_column"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pa.array([1, 2]), "int64"),
+        (pa.array([b"a", b"b"]), "binary"),
+        (pa.array([["a"], ["b"]]), "list"),
+    ],
+)
+def test_a_parquet_column_that_is_not_text_is_refused(
+    tmp_path: Path, values: pa.Array, kind: str
+) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"source": ["one", "two"], "target": values}), path)
+    with pytest.raises(InputError) as error:
+        check_inputs(corpus({"path": path}))
+    assert message(error).startswith(f"{path}: column 'target' is {kind}")
+    assert "needs text; cast it" in message(error)
+
+
+def test_large_text_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    text = pa.array(["one"], pa.large_string())
+    pq.write_table(pa.table({"source": text, "target": text}), path)
+    check_inputs(corpus({"path": path}))
+    assert [pair.source for pair in iter_pairs(CorpusInput(path=path))] == ["one"]
+
+
+def test_files_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
+    text, table = write(tmp_path / "a.en", "one"), write(tmp_path / "x.tsv", "source\ttarget")
+    with pytest.raises(InputError) as error:
+        check_inputs(corpus({"source": text, "target": table}))
+    assert message(error).startswith(f"{table}: a tsv file cannot be one side of aligned text")
+    with pytest.raises(InputError) as error:
+        check_inputs(corpus({"path": text}))
+    assert message(error).startswith(f"{text}: plain text has one column; give 'source'")
+
+
+def test_every_file_is_checked_before_any_is_read(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.tsv", "source\ttarget")
+    source = write(tmp_path / "a.en", "one")
+    for item in ({"path": tmp_path / "none.tsv"}, {"source": source, "target": tmp_path / "none"}):
+        with pytest.raises(InputError) as error:
+            check_inputs(corpus({"path": good}, item))
+        assert message(error).startswith(f"{tmp_path / 'none'}")
+        assert "cannot be read" in message(error)
+
+
+def test_other_columns_are_joined_over_inputs(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"source": ["a"], "target": ["b"], "year": [2026], "domain": ["law"]}),
+        tmp_path / "x.parquet",
+    )
+    write(tmp_path / "x.tsv", "domain\ten\tes\tlicence", "law\ta\tb\tfree")
+    write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "other": 1}')
+    write(tmp_path / "a.txt", "a")
+    found = extra_schema(
+        corpus(
+            {"path": tmp_path / "x.parquet"},
+            {"path": tmp_path / "x.tsv", "source_column": "en", "target_column": "es"},
+            {"path": tmp_path / "x.jsonl"},
+            {"source": tmp_path / "a.txt", "target": tmp_path / "a.txt"},
+        )
+    )
+    assert found.equals(
+        pa.schema([("year", pa.int64()), ("domain", pa.string()), ("licence", pa.string())])
+    )
+
+
+def test_other_columns_may_be_null_where_a_file_lacks_them(tmp_path: Path) -> None:
+    schema = pa.schema(
+        [("source", pa.string()), ("target", pa.string()), pa.field("n", pa.int64(), nullable=False)]
+    )
+    pq.write_table(pa.table([["a"], ["b"], [1]], schema=schema), tmp_path / "x.parquet")
+    assert extra_schema(corpus({"path": tmp_path / "x.parquet"})).field("n").nullable
+
+
+def test_a_column_of_two_types_is_refused(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"source": ["a"], "target": ["b"], "year": [2026]}), tmp_path / "x.parquet"
+    )
+    path = write(tmp_path / "x.tsv", "source\ttarget\tyear")
+    with pytest.raises(InputError) as error:
+        extra_schema(corpus({"path": tmp_path / "x.parquet"}, {"path": path}))
+    assert message(error) == (
+        f"{path}: column 'year' is string, in another file int64; cast one"
+    )
+
+
+@pytest.mark.parametrize("taken", ["pair_id", "origin", "source"])
+def test_a_column_with_a_name_that_is_taken_is_refused(tmp_path: Path, taken: str) -> None:
+    path = write(tmp_path / "x.tsv", f"en\tes\t{taken}")
+    item = {"path": path, "source_column": "en", "target_column": "es"}
+    with pytest.raises(InputError) as error:
+        extra_schema(corpus(item))
+    assert message(error) == (
+        f"{path}: column {taken!r} has a name that a dataset uses itself; rename it"
+    )
+
+
+def test_json_gives_no_other_columns_to_a_pair(tmp_path: Path) -> None:
+    # Their types are not declared, so they would clash with a column that another file declares.
+    path = write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "year": "2026"}')
+    assert [pair.extra for pair in iter_pairs(CorpusInput(path=path))] == [{}]

@@ -1,0 +1,126 @@
+"""Ray in a side thread: results, errors, watching, interruption, and nothing open to the world."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from pipeline.ray_session import run_on_ray
+
+pytestmark = pytest.mark.ray
+
+
+def test_the_result_comes_back_and_the_main_thread_watches(running_ray: None) -> None:
+    watched = []
+
+    result = run_on_ray(
+        lambda: time.sleep(0.7) or 42, address=None, watch=lambda: watched.append(time.monotonic())
+    )
+
+    assert result == 42
+    assert len(watched) >= 2
+
+
+def test_an_error_of_the_work_is_raised_here(running_ray: None) -> None:
+    def work() -> None:
+        raise ZeroDivisionError("planted")
+
+    with pytest.raises(ZeroDivisionError, match="planted"):
+        run_on_ray(work, address=None)
+
+
+def python(code: str) -> subprocess.Popen[str]:
+    """Another process: Ray runs once in this one."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_local_ray_listens_on_loopback_alone_and_ends_with_the_work() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: this only asks for the route
+            own_address = probe.getsockname()[0]
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+    process = python(
+        """
+        import sys, time
+        import ray
+        from pipeline.ray_session import run_on_ray
+
+        def work():
+            node = ray.nodes()[0]
+            print(node["NodeManagerPort"], node["ObjectManagerPort"], flush=True)
+            time.sleep(3)
+
+        run_on_ray(work, address="local")
+        print(ray.is_initialized(), flush=True)
+        """
+    )
+    assert process.stdout is not None
+    ports = [int(port) for port in process.stdout.readline().split()]
+
+    answers = {}
+    for host in ("127.0.0.1", own_address):
+        for port in ports:
+            with socket.socket() as client:
+                client.settimeout(1)
+                answers[host, port] = client.connect_ex((host, port)) == 0
+
+    assert len(ports) == 2
+    assert answers == {(host, port): host == "127.0.0.1" for host, port in answers}
+    assert process.communicate(timeout=60)[0].strip() == "False"  # it ended with the work
+
+
+def test_an_interruption_ends_ray_and_is_raised() -> None:
+    process = python(
+        """
+        import time
+        import ray
+        from pipeline.ray_session import run_on_ray
+
+        def work():
+            print("working", flush=True)
+            time.sleep(60)
+
+        try:
+            run_on_ray(work, address="local")
+        except KeyboardInterrupt:
+            print("interrupted", ray.is_initialized(), flush=True)
+            import os
+            os._exit(0)
+        """
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "working"
+
+    os.kill(process.pid, signal.SIGINT)
+
+    assert process.stdout.readline().strip() == "interrupted False"
+    process.wait(timeout=60)
+
+
+def test_no_cluster_at_an_address_is_an_error_that_names_it() -> None:
+    process = python(
+        """
+        from lingo_model import InputError
+        from pipeline.ray_session import run_on_ray
+
+        try:
+            run_on_ray(lambda: None, address="127.0.0.1:1")
+        except InputError as error:
+            print(error)
+        """
+    )
+
+    message = process.communicate(timeout=90)[0]
+
+    assert message.startswith("ray_address='127.0.0.1:1': no Ray cluster answers there")
