@@ -37,8 +37,9 @@ lint: $(STAMP)
 faults: $(STAMP)
 	$(BIN)/pytest tests/faults -m 'faults or not faults'
 
+CORPUS ?= ../multi30k
 bench: $(STAMP)
-	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/end_to_end.py $(CORPUS) --output $$(mktemp -d)/bench
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache

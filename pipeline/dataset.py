@@ -120,10 +120,11 @@ def _read(path: Path, files: tuple[str, ...], schema: pa.Schema, columns: list[s
     tables = [wanted.empty_table()]
     for name in files:
         try:
-            tables.append(pq.read_table(path / name, columns=columns, partitioning=None))
-        except (OSError, pa.ArrowInvalid) as error:
+            table = pq.read_table(path / name, columns=columns, partitioning=None)
+            tables.append(table.cast(wanted))
+        except (OSError, pa.ArrowException, ValueError) as error:
             raise InputError(
-                f"{path / name}: named in the manifest but not readable ({error}); "
-                "prepare the dataset again"
+                f"{path / name}: named in the manifest but not readable "
+                f"({' '.join(str(error).split())}); prepare the dataset again"
             ) from error
-    return pa.concat_tables(tables).cast(wanted)
+    return pa.concat_tables(tables)

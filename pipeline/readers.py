@@ -110,7 +110,8 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not readable as Parquet ({error}); write it again") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not readable as Parquet ({reason}); write it again") from error
 
 
 def iter_rows(path: Path) -> Iterator[Row]:
@@ -163,7 +164,8 @@ class _reading:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         damaged = (EOFError, zlib.error, csv.Error, OSError, pa.ArrowException, UnicodeDecodeError)
         if isinstance(error, damaged):
-            raise InputError(f"{self._path}: damaged ({error}); copy the file again") from error
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self._path}: damaged ({reason}); copy the file again") from error
 
 
 def _refuse_utf16(path: Path, stream: io.BufferedReader) -> None:

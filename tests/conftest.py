@@ -20,6 +20,10 @@ from pipeline.ray_session import start_local
 _SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}
 
 
+# Tiny models gain nothing from a second thread, and lose much where cores are shared.
+torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of 600 generated English-Spanish pairs."""

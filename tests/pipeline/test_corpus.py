@@ -66,7 +66,10 @@ def write(path: Path, *lines: str) -> Path:
             describe(TABLE | {"source_column": "text", "target_column": "text"}),
             ["source_column and target_column are the same"],
         ),
-        (describe(TABLE | {"split": "dev"}), ["inputs.0.split='dev'", "'train', 'valid' or 'test'"]),
+        (
+            describe(TABLE | {"split": "dev"}),
+            ["inputs.0.split='dev'", "'train', 'valid' or 'test'"],
+        ),
         (describe(TABLE, source_lang="english!"), ["source_lang='english!'", "pattern"]),
         (describe(TABLE, source_lang=""), ["source_lang=''"]),
         (describe(TABLE, target_lang=False), ["target_lang=False", "string"]),  # YAML's `no`
@@ -213,9 +216,7 @@ def test_json_in_which_no_row_has_the_column_is_refused(
     path = write(tmp_path / "x.jsonl", f'{{"{right}": "one", "txt": "uno"}}', f'{{"{right}": "b"}}')
     with pytest.raises(InputError) as error:
         list(iter_pairs(CorpusInput(path=path)))
-    assert message(error) == (
-        f"{path}: no row has {wrong!r}; set source_column and target_column"
-    )
+    assert message(error) == (f"{path}: no row has {wrong!r}; set source_column and target_column")
 
 
 def test_tables_whose_rows_are_all_too_short_have_the_column_nonetheless(tmp_path: Path) -> None:
@@ -307,7 +308,11 @@ def test_other_columns_are_joined_over_inputs(tmp_path: Path) -> None:
 
 def test_other_columns_may_be_null_where_a_file_lacks_them(tmp_path: Path) -> None:
     schema = pa.schema(
-        [("source", pa.string()), ("target", pa.string()), pa.field("n", pa.int64(), nullable=False)]
+        [
+            ("source", pa.string()),
+            ("target", pa.string()),
+            pa.field("n", pa.int64(), nullable=False),
+        ]
     )
     pq.write_table(pa.table([["a"], ["b"], [1]], schema=schema), tmp_path / "x.parquet")
     assert extra_schema(corpus({"path": tmp_path / "x.parquet"})).field("n").nullable
@@ -320,9 +325,7 @@ def test_a_column_of_two_types_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tsv", "source\ttarget\tyear")
     with pytest.raises(InputError) as error:
         extra_schema(corpus({"path": tmp_path / "x.parquet"}, {"path": path}))
-    assert message(error) == (
-        f"{path}: column 'year' is string, in another file int64; cast one"
-    )
+    assert message(error) == (f"{path}: column 'year' is string, in another file int64; cast one")
 
 
 @pytest.mark.parametrize("taken", ["pair_id", "origin", "source"])

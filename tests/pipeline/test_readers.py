@@ -181,8 +181,10 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path, content: bytes, texts: lis
     [
         ("x.tsv", b"\xef\xbb\xbfsource\ttarget\r\na\tb\r\n\r\nc\td\r\n"),
         ("x.csv", b"\xef\xbb\xbfsource,target\r\na,b\r\n\r\nc,d\r\n"),
-        ("x.jsonl", b'\xef\xbb\xbf{"source":"a","target":"b"}\r\n\r\n'
-                    b'{"source":"c","target":"d"}\r\n'),
+        (
+            "x.jsonl",
+            b'\xef\xbb\xbf{"source":"a","target":"b"}\r\n\r\n{"source":"c","target":"d"}\r\n',
+        ),
     ],
 )
 def test_tables_take_a_bom_dos_line_ends_and_blank_lines(
@@ -217,8 +219,11 @@ def test_a_carriage_return_in_a_cell_stays(tmp_path: Path, delimiter: str) -> No
     [
         ("x.tsv", b"source\ttarget\na\tb\ncaf\xe9\tc\nd\te\n"),
         ("x.csv", b"source,target\na,b\ncaf\xe9,c\nd,e\n"),
-        ("x.jsonl", b'{"source":"a","target":"b"}\n{"source":"caf\xe9","target":"c"}\n'
-                    b'{"source":"d","target":"e"}\n'),
+        (
+            "x.jsonl",
+            b'{"source":"a","target":"b"}\n{"source":"caf\xe9","target":"c"}\n'
+            b'{"source":"d","target":"e"}\n',
+        ),
     ],
 )
 def test_a_row_that_is_not_utf8_is_undecodable_and_the_others_fine(

@@ -75,7 +75,9 @@ def test_an_unknown_key_inside_does_not_list_the_outer_keys() -> None:
     assert "known are" not in message(error)
 
 
-@pytest.mark.parametrize("text", ["name: a\ninner:\n  size: 5\n", '{"name":"a","inner":{"size":5}}'])
+@pytest.mark.parametrize(
+    "text", ["name: a\ninner:\n  size: 5\n", '{"name":"a","inner":{"size":5}}']
+)
 def test_yaml_and_json_are_read(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text, encoding="utf-8")
@@ -132,9 +134,7 @@ def test_another_version_is_refused_before_its_keys_are_looked_at(
     path.write_text(json.dumps({"format_version": version, "rows_of_the_future": 2}))
     with pytest.raises(InputError) as error:
         read_manifest(tmp_path)
-    assert message(error) == (
-        f"{path}: format_version={version!r}: this release reads 4; make one"
-    )
+    assert message(error) == (f"{path}: format_version={version!r}: this release reads 4; make one")
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,7 @@ def test_another_version_is_refused_before_its_keys_are_looked_at(
         (b'{"format_version": 4, "n_rows": 1, "more": 2}', "unknown key 'more'"),
     ],
 )
-def test_a_manifest_that_cannot_be_used_is_named(
-    tmp_path: Path, content: bytes, part: str
-) -> None:
+def test_a_manifest_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, part: str) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(InputError) as error:
         read_manifest(tmp_path)

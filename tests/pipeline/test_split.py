@@ -14,7 +14,7 @@ from pipeline.corpus import SPLITS, CorpusInput, Split
 from pipeline.split import SplitConfig, Splitter, hash64, normalise, reading_order
 
 SHARES = SplitConfig(valid_share=0.1, test_share=0.2)
-WORDS = "the a red Straße niño fish über 12 people's crème ﬁne, don't house Ω σοφός run".split()
+WORDS = ["the", "red", "Straße", "niño", "fish", "12", "people's", "crème", "ﬁne,", "Ω", "σοφός"]
 
 
 def given(split: Split | None) -> CorpusInput:
@@ -163,14 +163,21 @@ def test_the_same_pairs_fall_into_the_same_splits_every_time() -> None:
     first = {text: Splitter([item], SHARES).split_of(item, text) for text in texts}
     other = Splitter([item], SHARES)
     assert {text: other.split_of(item, text) for text in reversed(texts)} == first
-    # Worked out by hand: BLAKE2b of "split\x1fhello world" as a share of 2**64.
-    point = int.from_bytes(hashlib.blake2b(b"split\x1fhello world", digest_size=8).digest(), "big")
-    share = point / 2**64
-    just_above = Splitter([item], SplitConfig(valid_share=0.0, test_share=share / 2 + 1e-6))
-    assert just_above.split_of(item, "Hello world!") == "train"
-    if share < 0.5:
-        beyond = Splitter([item], SplitConfig(valid_share=0.0, test_share=share + 1e-6))
-        assert beyond.split_of(item, "Hello world!") == "test"
+
+
+def test_the_split_follows_from_the_hash_of_the_normalised_source() -> None:
+    item = given(None)
+    digest = hashlib.blake2b(b"split\x1fgood morning", digest_size=8).digest()
+    point = int.from_bytes(digest, "big") / 2**64  # 0.1769
+    for shares, split in (
+        ((0.0, point + 1e-9), "test"),
+        ((0.0, point - 1e-9), "train"),
+        ((0.1, point - 1e-9), "valid"),
+        ((0.1, point - 0.1 + 1e-9), "valid"),
+        ((0.1, point - 0.1 - 1e-9), "train"),
+    ):
+        config = SplitConfig(valid_share=shares[0], test_share=shares[1])
+        assert Splitter([item], config).split_of(item, "¡Good,  MORNING!") == split
 
 
 def all_given() -> Splitter:

@@ -1,0 +1,125 @@
+"""Training through real Ray Train: one worker equals two, and what is there already."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lingo_model import InputError, Translator, load_bundle, read_bundle_manifest
+from pipeline.recipe import Resources, TrainConfig
+from pipeline.storage import write_json
+from pipeline.train import train_model
+
+pytestmark = pytest.mark.ray
+
+CONFIG = TrainConfig(
+    emb_dim=8,
+    hidden_dim=16,
+    num_layers=2,
+    dropout=0.3,
+    n_lanes=2,
+    target_tokens_per_step=600,
+    max_epochs=1,
+    warmup_steps=2,
+    eval_every_steps=5,
+    max_valid_sentences=10,
+)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    running_ray: None, dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, Path]:
+    """The same recipe with one worker and with two."""
+    models = tmp_path_factory.mktemp("models")
+    for n_workers in (1, 2):
+        resources = Resources(n_workers=n_workers)
+        train_model(dataset, models / str(n_workers), CONFIG, resources)
+    return {n: models / str(n) for n in (1, 2)}
+
+
+def training(bundle: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((bundle / "training.json").read_bytes())
+    return found
+
+
+def test_one_worker_equals_two(trained: dict[int, Path]) -> None:
+    one, two = (training(trained[n])["history"] for n in (1, 2))
+
+    assert [entry["step"] for entry in one] == [entry["step"] for entry in two]
+    for key in ("train_loss", "valid_loss"):
+        assert [e[key] for e in one] == pytest.approx([e[key] for e in two], rel=1e-4)
+
+
+def test_the_bundle_translates_and_the_run_folder_is_gone(trained: dict[int, Path]) -> None:
+    bundle = load_bundle(trained[2])
+
+    assert Translator(bundle).translate(["I like cats."])[0].n_target_tokens > 0
+    assert (bundle.manifest.source_lang, bundle.manifest.target_lang) == ("en", "es")
+    assert training(trained[2])["stopped_by"] == "max_epochs"
+    assert not any((trained[2].parent / "_runs").iterdir())
+
+
+def test_a_finished_model_is_kept_and_another_recipe_refused(
+    trained: dict[int, Path], dataset: Path
+) -> None:
+    before = read_bundle_manifest(trained[1])
+
+    assert train_model(dataset, trained[1], CONFIG) == before
+    with pytest.raises(InputError, match="holds a model of another recipe"):
+        train_model(dataset, trained[1], CONFIG.model_copy(update={"seed": 2}))
+
+
+def test_an_unfinished_run_of_another_recipe_is_refused(dataset: Path, tmp_path: Path) -> None:
+    write_json(
+        tmp_path / "_runs" / "model" / "run.json",
+        {"recipe": {"seed": 7}, "dataset_fingerprint": "other"},
+    )
+
+    with pytest.raises(InputError, match="an unfinished run with another recipe"):
+        train_model(dataset, tmp_path / "model", CONFIG)
+
+
+def changed_manifest(dataset: Path, folder: Path, **changed: Any) -> Path:
+    shutil.copytree(dataset, folder)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    for key, value in changed.items():
+        manifest[key] = manifest[key] | value if isinstance(value, dict) else value
+    write_json(folder / "manifest.json", manifest)
+    return folder
+
+
+def test_a_dataset_that_cannot_be_trusted_or_trained_on_is_refused(
+    dataset: Path, tmp_path: Path
+) -> None:
+    uncertified = changed_manifest(dataset, tmp_path / "uncertified", leakage=None)
+    empty = {
+        "n_pairs": 0,
+        "n_source_tokens": 0,
+        "n_target_tokens": 0,
+        "pairs_files": [],
+        "encoded_files": [],
+    }
+    no_valid = changed_manifest(dataset, tmp_path / "no_valid", splits={"valid": empty})
+
+    with pytest.raises(InputError, match="no leakage certificate"):
+        train_model(uncertified, tmp_path / "model", CONFIG)
+    with pytest.raises(InputError, match="validation split is empty"):
+        train_model(no_valid, tmp_path / "model", CONFIG)
+    with pytest.raises(InputError, match="n_workers=4: at most n_lanes=2"):
+        train_model(dataset, tmp_path / "model", CONFIG, Resources(n_workers=4))
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "_runs").exists()
+
+
+def test_more_workers_than_the_cluster_can_place_are_refused(
+    running_ray: None, dataset: Path, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"n_lanes": 8})
+
+    with pytest.raises(InputError, match=r"n_workers=8: the cluster has 2 CPUs"):
+        train_model(dataset, tmp_path / "model", config, Resources(n_workers=8))

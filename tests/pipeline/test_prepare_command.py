@@ -1,0 +1,167 @@
+"""`lingo prepare` as people run it: what it prints, its exit status, and what it leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from pipeline.cli import main
+from pipeline.corpus import SPLITS
+from pipeline.dataset import load_dataset
+from pipeline.demo_grammar import generate_pairs
+
+CONFIG = "subwords:\n  vocab_size: 120\nsplit:\n  valid_share: 0.1\n  test_share: 0.1\n"
+
+
+def lingo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in ``folder``, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+
+
+def write_corpus(folder: Path, files: dict[str, bytes], **item: str) -> None:
+    """Some files and a description of one input."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    description = {"source_lang": "en", "target_lang": "es", "inputs": [item]}
+    (folder / "corpus.yaml").write_text(yaml.safe_dump(description))
+
+
+def tsv() -> bytes:
+    """200 good pairs and a bad one."""
+    pairs = generate_pairs(200, seed=1, split="train")
+    lines = ["source\ttarget", *(f"{p.source}\t{p.target}" for p in pairs), "\tvacío"]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def test_a_dataset_is_made_and_its_counts_are_printed(tmp_path: Path) -> None:
+    write_corpus(tmp_path, {"x.tsv": tsv(), "config.yaml": CONFIG.encode()}, path="x.tsv")
+    done = lingo(tmp_path, "prepare", "corpus.yaml", "--config", "config.yaml", "--output", "d")
+    assert (done.returncode, done.stderr) == (0, "")
+    manifest = load_dataset(tmp_path / "d")
+    counts = {split: manifest.splits[split] for split in SPLITS}
+    assert done.stdout.splitlines() == [
+        "x.tsv: read 201, kept 200, rejected 1 empty",
+        *(
+            f"{split}: {c.n_pairs} pairs, {c.n_target_tokens:,} target tokens"
+            for split, c in counts.items()
+        ),
+        "dataset: d",
+    ]
+    assert sum(c.n_pairs for c in counts.values()) == 200
+    for split, c in counts.items():
+        assert pq.read_table(tmp_path / f"d/pairs/split={split}").num_rows == c.n_pairs > 0
+
+
+UNEQUAL = {"a.en": b"one\n" * 5, "a.es": b"uno\n" * 4}
+
+BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
+    "unequal lengths": (
+        UNEQUAL,
+        {"source": "a.en", "target": "a.es"},
+        "a.en has 5 lines and {folder}/a.es has 4: aligned files need equally many",
+    ),
+    "utf-16": ({"x.tsv": tsv().decode().encode("utf-16")}, {"path": "x.tsv"}, "x.tsv: is UTF-16"),
+    "latin-1": (
+        {"a.en": b"one\n" * 20, "a.es": b"ni\xf1o\n" * 20},
+        {"source": "a.en", "target": "a.es"},
+        "a.es: 20 of 20 rows are not UTF-8 (the first is row 1); convert",
+    ),
+    "truncated gzip": (
+        {"x.tsv.gz": b"\x1f\x8b\x08\x00"},
+        {"path": "x.tsv.gz"},
+        "x.tsv.gz: damaged",
+    ),
+    "garbage zstd": ({"x.csv.zst": b"garbage"}, {"path": "x.csv.zst"}, "x.csv.zst: damaged"),
+    "garbage parquet": (
+        {"x.parquet": b"garbage"},
+        {"path": "x.parquet"},
+        "x.parquet: not readable as Parquet",
+    ),
+    "missing file": ({}, {"path": "none.tsv"}, "none.tsv: cannot be read (No such file"),
+    "folder": ({}, {"path": "."}, ": cannot be read (Is a directory); check the path"),
+    "missing column": (
+        {"x.tsv": b"en\tes\none\tuno\n"},
+        {"path": "x.tsv"},
+        "x.tsv: has no column 'source': it has en, es; set source_column and target_column",
+    ),
+    "column twice": ({"x.csv": b"a,a\n"}, {"path": "x.csv"}, "x.csv: column 'a' stands twice"),
+    "unknown key": ({}, {"pth": "x.tsv"}, "corpus.yaml: unknown key 'inputs.0.pth'"),
+    "no pair": ({"x.tsv": b"source\ttarget\n\t\n"}, {"path": "x.tsv"}, "1 as empty"),
+}
+
+# Starting Python takes seconds, so only these run as processes; the others call `main` here.
+AS_PROCESSES = ("unequal lengths", "utf-16", "truncated gzip", "missing column")
+
+
+def check_refusal(folder: Path, status: int, stdout: str, stderr: str, message: str) -> None:
+    """Exit status 2, one line that says why, and nothing written."""
+    assert (status, stdout) == (2, "")
+    assert stderr.count("\n") == 1
+    assert stderr.endswith("\n")
+    assert stderr.startswith("lingo: error: ")
+    assert message.replace("{folder}", str(folder)) in stderr
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("name", AS_PROCESSES)
+def test_bad_input_is_one_line_on_stderr_and_nothing_on_disk(tmp_path: Path, name: str) -> None:
+    files, item, message = BAD[name]
+    write_corpus(tmp_path, files, **item)
+    before = sorted(tmp_path.rglob("*"))
+    done = lingo(tmp_path, "prepare", "corpus.yaml", "--output", "dataset")
+    check_refusal(tmp_path, done.returncode, done.stdout, done.stderr, message)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", [name for name in BAD if name not in AS_PROCESSES])
+def test_so_is_every_other_bad_input(
+    tmp_path: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files, item, message = BAD[name]
+    write_corpus(tmp_path, files, **item)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lingo", "prepare", "corpus.yaml", "--output", "dataset"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    out, err = capsys.readouterr()
+    assert isinstance(left.value.code, int)
+    check_refusal(tmp_path, left.value.code, out, err, message)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_bad_description_and_bad_settings_are_one_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path, {"x.tsv": tsv(), "bad.yaml": b"sead: 3\n"}, path="x.tsv")
+    (tmp_path / "broken.yaml").write_text("inputs: [\n")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for arguments, message in (
+        (["none.yaml"], "none.yaml: cannot be read (No such file or directory); check the path"),
+        (["broken.yaml"], "broken.yaml: not valid YAML"),
+        (["corpus.yaml", "--config", "bad.yaml"], "bad.yaml: unknown key 'sead': known are clean"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["lingo", "prepare", *arguments, "--output", "d"])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        assert isinstance(left.value.code, int)
+        check_refusal(tmp_path, left.value.code, out, err, message)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,173 @@
+"""The training loop in one process: it learns, stops, and resumes bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lingo_model import InputError
+from pipeline import train_loop
+from pipeline.batches import BatchPlan, LaneReader, make_batch
+from pipeline.checkpoint import load_checkpoint
+from pipeline.dataset import load_dataset, load_subwords
+from pipeline.recipe import TrainConfig
+from pipeline.train_loop import TrainWorker, dropout_seed, learning_rate, new_model
+from pipeline.validation import WorkerPlace, loss_sum
+
+PLACE = WorkerPlace(0, 1, torch.device("cpu"))
+CONFIG = TrainConfig(
+    emb_dim=8,
+    hidden_dim=16,
+    num_layers=2,
+    dropout=0.3,
+    attention=True,
+    bidirectional=True,
+    n_lanes=2,
+    target_tokens_per_step=600,
+    max_epochs=2,
+    warmup_steps=2,
+    learning_rate=1e-2,
+    eval_every_steps=5,
+    max_valid_sentences=10,
+)
+
+
+def test_loss_by_hand() -> None:
+    # Logits of zero give every one of V = 4 pieces probability 1/4: ln 4 nats a token. Two rows
+    # hold 2 + 3 tokens that are not padding.
+    class Uniform(torch.nn.Module):
+        def forward(self, _source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(*target.shape, 4)
+
+    batch = make_batch([np.array([3]), np.array([3])], [np.array([1, 3]), np.array([1, 2, 3])])
+
+    assert loss_sum(Uniform(), batch).item() == pytest.approx(5 * math.log(4), rel=1e-6)
+
+
+def test_learning_rate_by_hand() -> None:
+    config = TrainConfig(learning_rate=1.0, warmup_steps=3)
+
+    # Warm-up over 3 steps reaches the peak at the 4th; the cosine is 1 at 0, 1/2 half way, 0 at
+    # the end.
+    assert learning_rate(config, 0, 1000) == pytest.approx(0.25)
+    assert learning_rate(config, 1, 1000) == pytest.approx(0.5, rel=1e-4)
+    assert learning_rate(config, 500, 1000) == pytest.approx(0.5)
+    assert learning_rate(config, 1000, 1000) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_dropout_seeds_differ_by_seed_step_and_lane() -> None:
+    places = list(itertools.product(range(3), range(50), range(8)))
+
+    assert len({dropout_seed(*place) for place in places}) == len(places)
+
+
+def run(dataset: Path, folder: Path, config: TrainConfig = CONFIG) -> TrainWorker:
+    worker = TrainWorker(dataset, folder, config, PLACE)
+    worker.train()
+    return worker
+
+
+class Interrupted(Exception):
+    """What the test interrupts a run with."""
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Any
+) -> None:
+    config = CONFIG.model_copy(update={"precision": precision})
+    run(dataset, tmp_path / "whole", config)
+    whole = load_checkpoint(tmp_path / "whole")
+    true_step = TrainWorker._step
+
+    def step_until_12(self: TrainWorker, step: Any) -> float:
+        if step.number == 12:
+            raise Interrupted
+        return true_step(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(TrainWorker, "_step", step_until_12)
+        run(dataset, tmp_path / "parts", config)
+    after_kill = load_checkpoint(tmp_path / "parts")
+    run(dataset, tmp_path / "parts", config)
+    parts = load_checkpoint(tmp_path / "parts")
+
+    assert whole is not None and parts is not None and after_kill is not None
+    assert (after_kill.state.step, after_kill.state.stopped_by) == (10, "")
+    assert parts.state.step == whole.state.step > 12
+    assert parts.state.stopped_by == whole.state.stopped_by == "max_epochs"
+    timeless = [
+        [{k: v for k, v in entry.items() if "second" not in k} for entry in c.state.history]
+        for c in (whole, parts)
+    ]
+    assert timeless[0] == timeless[1]
+    for name, weights in whole.model.items():
+        assert torch.equal(weights, parts.model[name]), name
+        assert torch.equal(whole.best[name], parts.best[name]), name
+
+
+def test_the_loss_falls_and_history_has_each_evaluation_once(dataset: Path, tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"max_epochs": 6, "dropout": 0.0})
+    run(dataset, tmp_path, config)
+    found = load_checkpoint(tmp_path)
+
+    assert found is not None
+    history = found.state.history
+    steps = [entry["step"] for entry in history]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == found.state.step
+    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+    assert found.state.best_bleu == max(entry["valid_bleu"] for entry in history)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_the_reported_training_loss_is_the_mean_over_target_tokens(
+    dataset: Path, tmp_path: Path
+) -> None:
+    # Without dropout and with a learning rate too small to matter, the loss of the first five
+    # steps is that of the untrained model on their batches.
+    config = CONFIG.model_copy(
+        update={"dropout": 0.0, "learning_rate": 1e-12, "label_smoothing": 0.0}
+    )
+    run(dataset, tmp_path, config)
+    found = load_checkpoint(tmp_path)
+    manifest = load_dataset(dataset)
+    model = new_model(load_subwords(dataset, manifest), config)
+    plan = BatchPlan(dataset, manifest, n_lanes=2, target_tokens_per_step=600, seed=config.seed)
+    reader = LaneReader()
+    loss, n_tokens = 0.0, 0
+    for step in itertools.islice(plan.steps(), 5):
+        loss += sum(loss_sum(model, reader.batch(step, lane)).item() for lane in (0, 1))
+        n_tokens += step.n_target_tokens
+
+    assert found is not None
+    assert found.state.history[0]["train_loss"] == pytest.approx(loss / n_tokens, rel=1e-5)
+
+
+def test_a_time_budget_ends_the_run_and_says_so(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_loop, "_STEPS_PER_CLOCK_CHECK", 3)
+    worker = TrainWorker(dataset, tmp_path, CONFIG, PLACE)
+
+    state = worker.train(max_minutes=1e-9)
+
+    assert (state.step, state.stopped_by) == (3, "time_budget")
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert found.best
+
+
+def test_a_damaged_checkpoint_is_named_with_the_one_before(dataset: Path, tmp_path: Path) -> None:
+    run(dataset, tmp_path)
+    older, newer = sorted((tmp_path / "checkpoints").iterdir())
+    newer.write_bytes(newer.read_bytes()[:1000])
+
+    with pytest.raises(InputError, match=rf"{newer.name}: damaged.*go on from {older.name}"):
+        load_checkpoint(tmp_path)

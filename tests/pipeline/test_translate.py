@@ -1,0 +1,375 @@
+"""A translation run: every row once, only new work, what changes is deferred, bad input refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+import pytest
+
+from lingo_model import InputError, Translator, load_bundle
+from pipeline.demo_grammar import generate_pairs
+from pipeline.errors import RunError
+from pipeline.schemas import TRANSLATION_COLUMNS
+from pipeline.table import Table, load_plan
+from pipeline.translate import TranslateResources, abort_unfinished, translate_table
+from pipeline.unit_work import UnitTranslator
+from pipeline.units import TranslateConfig
+
+pytestmark = pytest.mark.ray
+
+CONFIG = TranslateConfig(text_column="english", rows_per_unit=20)
+RESOURCES = TranslateResources(n_actors=2)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """Two files, 90 rows, one of them of several row groups."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    sentences = [pair.source for pair in generate_pairs(90, seed=9, split="test")]
+    write_lake_file(folder / "a.parquet", sentences[:50])
+    write_lake_file(folder / "b.parquet", sentences[50:])
+    return folder
+
+
+def write_lake_file(path: Path, sentences: list[str]) -> None:
+    rows = {"doc": list(range(len(sentences))), "english": sentences}
+    pq.write_table(pa.table(rows), path, row_group_size=15)
+
+
+def rows_of(table: Path) -> list[dict[str, Any]]:
+    """Every row that a reader by glob sees, in a fixed order."""
+    found = pads.dataset(table / "data", partitioning="hive").to_table()
+    return sorted(found.drop_columns(["run", "run_date"]).to_pylist(), key=lambda r: r["row_id"])
+
+
+def test_every_row_is_translated_once_and_explains_itself(
+    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+) -> None:
+    manifest = translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
+
+    assert manifest is not None
+    assert (manifest.n_units_planned, manifest.n_units_emitted) == (5, 5)
+    assert manifest.rows.n_input == manifest.rows.n_translated == 90
+    rows = rows_of(tmp_path / "table")
+    assert len({row["row_id"] for row in rows}) == len(rows) == 90
+    source = pads.dataset(lake).to_table()["english"].to_pylist()
+    assert sorted(row["english"] for row in rows) == sorted(source)
+    translator = Translator(load_bundle(bundle))
+    expected = {t: translator.translate([t])[0] for t in source[:10]}
+    for row in rows:
+        if (alone := expected.get(row["english"])) is not None:
+            assert row["translation"] == alone.text
+            assert row["score"] == pytest.approx(alone.score, abs=1e-5)
+            assert row["n_target_tokens"] == alone.n_target_tokens
+        assert (row["status"], row["source_lang"], row["target_lang"]) == ("translated", "en", "es")
+
+
+def test_the_files_are_read_by_others_without_this_project(
+    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table"
+    translate_table(lake, bundle, table, CONFIG, RESOURCES)
+
+    by_duckdb = duckdb.sql(
+        f"SELECT count(*), count(DISTINCT row_id), any_value(run) FROM '{table}/data/*/*/*.parquet'"
+    ).fetchall()[0]
+    by_pandas = pd.read_parquet(table / "data")
+    by_arrow = pads.dataset(table / "data", partitioning="hive").to_table()
+
+    assert by_duckdb[:2] == (90, 90)
+    assert by_duckdb[2].startswith("000001-")
+    assert len(by_pandas) == by_arrow.num_rows == 90
+    part = next((table / "data").rglob("part-*.parquet"))
+    assert pq.read_schema(part).names == ["doc", "english", *TRANSLATION_COLUMNS.names]
+
+
+def test_one_actor_gives_the_rows_of_two(
+    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+) -> None:
+    for n_actors in (1, 2):
+        translate_table(
+            lake, bundle, tmp_path / str(n_actors), CONFIG, TranslateResources(n_actors=n_actors)
+        )
+
+    assert rows_of(tmp_path / "1") == rows_of(tmp_path / "2")
+
+
+def test_a_second_run_takes_only_what_is_new(
+    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table"
+    translate_table(lake, bundle, table, CONFIG, RESOURCES)
+
+    assert translate_table(lake, bundle, table, CONFIG, RESOURCES) is None
+
+    write_lake_file(lake / "c.parquet", ["The cat sleeps.", "I like cats."])
+    manifest = translate_table(lake, bundle, table, CONFIG, RESOURCES)
+
+    assert manifest is not None
+    assert manifest.run.startswith("000002-")
+    assert (manifest.n_units_planned, manifest.n_units_skipped, manifest.n_units_emitted) == (
+        6,
+        5,
+        1,
+    )
+    assert len(rows_of(table)) == 92
+
+
+def test_a_new_model_retranslates_only_when_told(
+    running_ray: None, lake: Path, bundle: Path, other_bundle: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table"
+    translate_table(lake, bundle, table, CONFIG, RESOURCES)
+
+    assert translate_table(lake, other_bundle, table, CONFIG, RESOURCES) is None
+
+    again = CONFIG.model_copy(update={"on_new_model": "retranslate"})
+    manifest = translate_table(lake, other_bundle, table, again, RESOURCES)
+
+    assert manifest is not None
+    assert manifest.rows.n_translated == 90
+    assert len({row["model_id"] for row in rows_of(table)}) == 2
+
+
+def test_odd_rows_pass_through_or_are_quarantined_with_a_reason(
+    running_ray: None, bundle: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "odd.txt"
+    lines = [b"I like cats.", b"", b"12.50 - 13", b"caf\xe9", b"x" * 301, "¿?".encode()]
+    source.write_bytes(b"\n".join(lines) + b"\n")
+    config = TranslateConfig(max_source_characters=300)
+
+    manifest = translate_table(source, bundle, tmp_path / "table", config, RESOURCES)
+
+    assert manifest is not None
+    rows = manifest.rows
+    assert (rows.n_input, rows.n_translated, rows.n_passed_through, rows.n_quarantined) == (
+        6,
+        1,
+        3,
+        2,
+    )
+    passed = {r["text"]: r for r in rows_of(tmp_path / "table") if r["status"] == "passed_through"}
+    assert passed["12.50 - 13"]["translation"] == "12.50 - 13"
+    assert passed["12.50 - 13"]["score"] is None
+    found = duckdb.sql(
+        f"SELECT reason FROM '{tmp_path}/table/data/*/*/_quarantine/*.parquet' ORDER BY reason"
+    ).fetchall()
+    assert found == [("too_long",), ("undecodable",)]
+
+
+def test_an_id_column_is_the_row_id(
+    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+) -> None:
+    (lake / "b.parquet").unlink()
+    config = CONFIG.model_copy(update={"id_column": "doc"})
+
+    translate_table(lake, bundle, tmp_path / "table", config, RESOURCES)
+
+    rows = rows_of(tmp_path / "table")
+    assert {row["row_id"] for row in rows} == {str(i) for i in range(50)}
+    assert all(row["row_id"] == str(row["doc"]) for row in rows)
+
+
+class Interrupted(Exception):
+    """What these tests interrupt a run with."""
+
+
+def interrupt(_done: int, _total: int) -> None:
+    raise Interrupted
+
+
+def staged_run(
+    monkeypatch: pytest.MonkeyPatch,
+    lake: Path,
+    bundle: Path,
+    table: Path,
+    n_units: int,
+) -> Path:
+    """A run that stopped after some units were staged; its staging folder."""
+
+    def stop_after(staged: Path, plan: Any, model: Path, *_rest: object) -> None:
+        translator = UnitTranslator(staged, plan, model)
+        for unit in plan.units[:n_units]:
+            assert translator.translate(unit)
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.translate._translate_units", stop_after)
+        with pytest.raises(Interrupted):
+            translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    (staged,) = (table / "_staging").iterdir()
+    return staged
+
+
+def test_an_unfinished_run_is_gone_on_with_and_ends_like_an_undisturbed_one(
+    running_ray: None,
+    lake: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    staged = staged_run(monkeypatch, lake, bundle, tmp_path / "table", n_units=2)
+    first = {p.name: p.stat().st_mtime_ns for p in staged.glob("part-*.parquet")}
+    assert len(first) == 2
+    assert not (tmp_path / "table" / "data").exists()  # readers see nothing of it
+
+    manifest = translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
+    translate_table(lake, bundle, tmp_path / "undisturbed", CONFIG, RESOURCES)
+
+    assert manifest is not None
+    assert manifest.run == staged.name
+    published = {
+        p.name: p.stat().st_mtime_ns for p in (tmp_path / "table" / "data").rglob("part-*")
+    }
+    assert first.items() <= published.items()  # what was done was not done again
+    assert rows_of(tmp_path / "table") == rows_of(tmp_path / "undisturbed")
+    assert not staged.exists()
+
+
+def test_an_unfinished_run_is_refused_to_other_settings_and_can_be_discarded(
+    running_ray: None,
+    lake: Path,
+    bundle: Path,
+    other_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = tmp_path / "table"
+    staged = staged_run(monkeypatch, lake, bundle, table, n_units=1)
+
+    with pytest.raises(InputError, match=rf"unfinished run {staged.name} has model_id=.*--abort"):
+        translate_table(lake, other_bundle, table, CONFIG, RESOURCES)
+
+    assert abort_unfinished(table) == staged.name
+    assert abort_unfinished(table) is None
+    assert not staged.exists()
+    assert translate_table(lake, other_bundle, table, CONFIG, RESOURCES) is not None
+
+
+@pytest.mark.parametrize("change", ["rewritten", "deleted"])
+def test_a_file_that_changed_during_the_run_is_deferred(
+    running_ray: None,
+    lake: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    table = tmp_path / "table"
+    staged_run(monkeypatch, lake, bundle, table, n_units=2)  # two units of a.parquet
+    if change == "deleted":
+        (lake / "a.parquet").unlink()
+    else:
+        write_lake_file(lake / "a.parquet", ["I like cats."])
+
+    manifest = translate_table(lake, bundle, table, CONFIG, RESOURCES)
+
+    assert manifest is not None
+    assert {unit.path for unit in manifest.units_deferred} == {"a.parquet"}
+    assert manifest.n_units_planned == manifest.n_units_deferred + manifest.n_units_emitted == 3 + 2
+    assert {row["english"] for row in rows_of(table)} == set(
+        pq.read_table(lake / "b.parquet")["english"].to_pylist()
+    )
+    if change == "rewritten":
+        after = translate_table(lake, bundle, table, CONFIG, RESOURCES)
+        assert after is not None
+        assert after.rows.n_input == 1
+
+
+def spoil_rows(table: pa.Table) -> pa.Table:
+    return table.slice(1)
+
+
+def spoil_ids(table: pa.Table) -> pa.Table:
+    index = table.schema.get_field_index("row_id")
+    ids = table["row_id"].to_pylist()
+    return table.set_column(index, "row_id", pa.array([ids[1], *ids[1:]]))
+
+
+@pytest.mark.parametrize("spoil", [spoil_rows, spoil_ids])
+def test_staged_rows_that_are_not_those_of_the_input_are_not_published(
+    running_ray: None,
+    lake: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[pa.Table], pa.Table],
+) -> None:
+    table = tmp_path / "table"
+    staged = staged_run(monkeypatch, lake, bundle, table, n_units=1)
+    part = staged / load_plan(staged).units[0].file_name
+    pq.write_table(spoil(pq.read_table(part)), part)
+
+    with pytest.raises(RunError, match=rf"{part.name}.*nothing was published"):
+        translate_table(lake, bundle, table, CONFIG, RESOURCES)
+
+    assert Table(table).published() == []
+    part.unlink()
+    assert translate_table(lake, bundle, table, CONFIG, RESOURCES) is not None
+
+
+def test_a_table_that_is_written_to_is_locked(lake: Path, bundle: Path, tmp_path: Path) -> None:
+    table = Table(tmp_path / "table")
+    with table.locked(), pytest.raises(InputError, match=rf"process {os.getpid()}"):
+        translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no such column": ({"text_column": "french"}, r"has no column 'french': it has doc, english"),
+    "not text": ({"text_column": "doc"}, r"column 'doc' is int64: needs text"),
+    "no id column": ({"id_column": "key"}, r"has no column 'key'.*--id-column"),
+    "our own name": ({"rename": {"doc": "score"}}, r"column 'score' has a name.*--rename score="),
+    "two of a name": ({"rename": {"doc": "english"}}, r"column 'english' stands twice"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_columns_that_do_not_fit_are_refused_and_nothing_is_written(
+    lake: Path, bundle: Path, tmp_path: Path, case: str
+) -> None:
+    changed, message = REFUSED[case]
+
+    with pytest.raises(InputError, match=message):
+        translate_table(
+            lake, bundle, tmp_path / "table", CONFIG.model_copy(update=changed), RESOURCES
+        )
+
+    assert not (tmp_path / "table").exists()
+
+
+def test_a_place_that_is_no_table_or_another_table_is_refused(
+    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="not empty and not a translation table"):
+        translate_table(lake, bundle, lake, CONFIG, RESOURCES)
+    table = tmp_path / "table"
+    translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    with pytest.raises(InputError, match=r"a table with limit=None, not 5"):
+        translate_table(lake, bundle, table, CONFIG.model_copy(update={"limit": 5}), RESOURCES)
+    identity = json.loads((table / "_table.json").read_text())
+    (table / "_table.json").write_text(json.dumps(identity | {"format_version": 99}))
+    with pytest.raises(InputError, match="format_version=99: this release reads 1"):
+        translate_table(lake, bundle, table, CONFIG, RESOURCES)
+
+
+def test_limit_takes_the_first_rows_of_each_file(
+    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"limit": 25})
+
+    manifest = translate_table(lake, bundle, tmp_path / "table", config, RESOURCES)
+
+    assert manifest is not None
+    assert manifest.rows.n_input == 50
+    assert {row["doc"] for row in rows_of(tmp_path / "table")} == set(range(25))
