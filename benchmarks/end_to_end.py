@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+RECIPE = Path(__file__).with_name("multi30k.yaml")
 LINGO = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 _POLL_SECONDS = 0.5
 
@@ -28,7 +29,9 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="folder with Multi30k")
     parser.add_argument("--output", type=Path, required=True, help="a new folder")
     parser.add_argument("--target", default="de", help="target language")
-    parser.add_argument("--config", type=Path, help="a training recipe; default: production")
+    parser.add_argument(
+        "--config", type=Path, default=RECIPE, help="training recipe (default: %(default)s)"
+    )
     parser.add_argument("--max-minutes", type=float, default=20, help="budget of training")
     parser.add_argument("--workers", type=int, default=2, help="DDP workers and actors")
     options = parser.parse_args()
@@ -39,15 +42,15 @@ def main() -> None:
     description = folder / "corpus.yaml"
     description.write_text(yaml.safe_dump(_description(options.corpus.resolve(), options.target)))
     dataset, model = folder / "dataset", folder / "models" / "model"
-    recipe = ["--config", options.config] if options.config else ["--preset", "production"]
     lake = options.corpus.resolve()
     workers = str(options.workers)
+    minutes = str(options.max_minutes)
 
     stage("prepare", ["prepare", description, "--output", dataset])
+    train = ["train", dataset, "--output", model, "--config", options.config]
     stage(
         "train",
-        ["train", dataset, "--output", model, "--workers", workers]
-        + ["--max-minutes", str(options.max_minutes), "--ray-address", "local", *recipe],
+        [*train, "--workers", workers, "--max-minutes", minutes, "--ray-address", "local"],
     )
     translate = ["--model", model, "--actors", workers, "--ray-address", "local"]
     for name in ("test_2016_flickr", "train"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from prefect.artifacts import (
     create_link_artifact,
@@ -40,10 +41,16 @@ def show_training(bundle: Path) -> None:
 
 def show_run(table: Path, manifest: RunManifest | None) -> None:
     """What became of the rows of a translation run."""
-    rows = {} if manifest is None else manifest.rows.model_dump()
+    shown: dict[str, Any] = {"run": "nothing new"}
+    if manifest is not None:
+        shown = {
+            "run": manifest.run,
+            **manifest.rows.model_dump(),
+            "n_units_deferred": manifest.n_units_deferred,
+        }
     create_table_artifact(
         key="translation-run",
-        table=[{"run": manifest.run if manifest else "nothing new", **rows}],
+        table=[shown],
         description=f"Rows of the last run of table {table}",
     )
     create_link_artifact(key="table", link=table.resolve().as_uri(), link_text=str(table))

@@ -23,8 +23,10 @@ def evaluate_model(
 
     Args:
         dataset: the dataset whose ``split`` is translated and scored.
-        models: folder of models. model: a name there, or ``champion``.
+        models: folder of models.
         reports: folder of reports.
+        model: a name in ``models``, or ``champion``.
+        split: test, valid or train.
 
     Returns:
         BLEU, 0 to 100.

@@ -30,10 +30,16 @@ def nightly(
     """Translate the new rows of ``source`` with a named model, then evaluate that model.
 
     Args:
-        source: a file or folder. table: the translation table.
-        dataset: whose test split the model is scored on. reports: folder of reports.
-        models: folder of models. model: a name there, or ``champion``.
+        source: a file or folder.
+        table: the translation table.
+        dataset: whose test split the model is scored on.
+        models: folder of models.
+        reports: folder of reports.
+        model: a name in ``models``, or ``champion``.
+        config: columns and policies of translating.
+        resources: what to translate on.
         train: train a model first, and evaluate it too; it translates only once it is promoted.
+        recipe: what that model learns.
 
     Returns:
         BLEU of the model that translated, 0 to 100.

@@ -27,7 +27,8 @@ def train_lstm(
         models: folder of models.
         name: the model's name there; default one of languages, recipe and date. A run of the same
             name that was interrupted goes on.
-        recipe: what is learnt. resources: what with.
+        recipe: what is learnt.
+        resources: what it runs on.
 
     Returns:
         the model's name.

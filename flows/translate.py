@@ -24,9 +24,12 @@ def translate_corpus(
     """Translate the rows that the table does not have yet, and publish them as one run.
 
     Args:
-        source: a file or folder. table: the translation table.
-        models: folder of models. model: a name there, or ``champion``.
-        config: columns and policies. resources: what to run on.
+        source: a file or folder.
+        table: the translation table.
+        models: folder of models.
+        model: a name in ``models``, or ``champion``.
+        config: columns and policies.
+        resources: what it runs on.
 
     Returns:
         the run's name, or None where nothing was new.

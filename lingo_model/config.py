@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal, get_args
 
 from lingo_model.errors import InputError
 
-ATTENTION_TYPES = ("dot", "additive")
+AttentionType = Literal["dot", "additive"]
+ATTENTION_TYPES: tuple[AttentionType, ...] = get_args(AttentionType)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Config:
     lstm_num_layers: int = 2
     lstm_dropout: float = 0.1
     lstm_attention: bool = False
-    lstm_attn_type: str = "dot"
+    lstm_attn_type: AttentionType = "dot"
     lstm_bidirectional: bool = False
     pad_idx: int = 0
     unk_idx: int = 1

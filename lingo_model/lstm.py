@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lingo_model.attention import AdditiveAttention, DotAttention, Memory
-from lingo_model.config import Config
+from lingo_model.config import AttentionType, Config
 
 LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state, each ``[L, B, H]``."""
@@ -52,7 +52,7 @@ class SimpleSeq2SeqLSTM(nn.Module):
         dropout: float | None = None,
         pad_idx: int | None = None,
         attention: bool | None = None,
-        attn_type: str | None = None,
+        attn_type: AttentionType | None = None,
         bidirectional: bool | None = None,
         config: Config | None = None,
     ) -> None:

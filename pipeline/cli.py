@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from lingo_model import InputError
 from pipeline.errors import RunError
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DEFERRED = 1, 2, 3
@@ -18,6 +17,7 @@ app = typer.Typer(
     help="Parallel text in; an LSTM translation model, tables of translations and score reports "
     "out. Start with `lingo demo`.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -46,12 +46,14 @@ def main() -> None:
     """Run the command line; see the exit statuses above. 0 is success."""
     try:
         app()
-    except InputError as error:
-        _fail(error, EXIT_BAD_INPUT)
-    except RunError as error:
-        _fail(error, EXIT_FAILED)
-    except OSError as error:
-        _fail(error, EXIT_FAILED)
+    except Exception as error:
+        from lingo_model import InputError  # it brings torch, which --help can do without
+
+        if isinstance(error, InputError):
+            _fail(error, EXIT_BAD_INPUT)
+        if isinstance(error, RunError | OSError):
+            _fail(error, EXIT_FAILED)
+        raise
 
 
 def _fail(error: Exception, status: int) -> None:
@@ -81,7 +83,7 @@ def prepare(
     config: ConfigOption = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
-    from pipeline.corpus import load_corpus
+    from pipeline.corpus import SPLITS, load_corpus
     from pipeline.prepare import PrepareConfig, prepare_corpus
     from pipeline.settings import load_yaml
 
@@ -93,7 +95,8 @@ def prepare(
             f"{item.name}: read {item.n_read:,}, kept {item.n_kept:,}"
             + (f", rejected {rejected}" if rejected else "")
         )
-    for split, counts in manifest.splits.items():
+    for split in SPLITS:
+        counts = manifest.splits[split]
         print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
     if manifest.splits["valid"].n_pairs == 0:
         print("note: the validation split is empty, so no model can be trained on this dataset")
@@ -193,17 +196,18 @@ def translate(
         run_name = abort_unfinished(_needed(output, "--output"))
         print(f"discarded run {run_name}" if run_name else "no unfinished run")
         return
-    bundle = resolve_model(model, models)
     if text is not None:
-        print(translate_texts(bundle, [text])[0].text)
+        print(translate_texts(resolve_model(model, models), [text])[0].text)
         return
     source = _needed(source, "INPUT, or --text")
     if output is None and limit is not None:
         texts = preview_texts(source, text_column, limit)
-        for original, translation in zip(texts, translate_texts(bundle, texts), strict=True):
+        found = translate_texts(resolve_model(model, models), texts)
+        for original, translation in zip(texts, found, strict=True):
             print(f"{original}\n    {translation.text}    ({translation.score:.2f})")
         return
     output = _needed(output, "--output, or --limit for a quick look")
+    bundle = resolve_model(model, models)
     config = parse_settings(
         TranslateConfig,
         {
@@ -343,12 +347,16 @@ def run(
 
 
 def _needed(value: Path | None, what: str) -> Path:
+    from lingo_model import InputError
+
     if value is None:
         raise InputError(f"{what} is missing; see `lingo translate --help`")
     return value
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:
+    from lingo_model import InputError
+
     for pair in pairs:
         if not all(pair.partition("=")):
             raise InputError(f"--rename {pair!r}: needs OLD=NEW")

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipeline.corpus import SPLITS, Split, load_corpus
-from pipeline.demo_grammar import SentencePair, generate_pairs
+from pipeline.demo_pairs import SentencePair, generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.evaluate import ScoreReport, evaluate_model
 from pipeline.prepare import PrepareConfig, prepare_corpus

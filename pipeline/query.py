@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
-from pipeline.settings import load_manifest
-from pipeline.table import FORMAT_VERSION, QUARANTINE, RUN_MANIFEST, TableIdentity
+from pipeline.table import QUARANTINE, RUN_MANIFEST, load_identity
 
 VIEWS = ("translations", "latest", "quarantine", "runs", "scores")
 
@@ -36,13 +35,7 @@ def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnecti
         InputError: ``table`` is no translation table.
     """
     if table is not None:
-        load_manifest(
-            TableIdentity,
-            table / "_table.json",
-            format_version=FORMAT_VERSION,
-            what="a translation table",
-            remedy="give the folder that `lingo translate` wrote",
-        )
+        load_identity(table)
     connection = duckdb.connect()
     runs = table / "data" / "*" / "*" if table is not None else None
     _parquet_view(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lingo_model import Config, InputError
+from lingo_model.config import AttentionType
 from pipeline.settings import Settings
 
 Precision = Literal["float32", "bfloat16"]
@@ -24,7 +25,7 @@ class TrainConfig(Settings):
     num_layers: int = Field(default=Config.lstm_num_layers, ge=1)
     dropout: float = Field(default=Config.lstm_dropout, ge=0.0, lt=1.0)
     attention: bool = Config.lstm_attention
-    attn_type: Literal["dot", "additive"] = "dot"
+    attn_type: AttentionType = Config.lstm_attn_type
     bidirectional: bool = Config.lstm_bidirectional
     n_lanes: Literal[1, 2, 4, 8] = 4
     target_tokens_per_step: int = Field(default=2000, ge=8)
@@ -37,6 +38,11 @@ class TrainConfig(Settings):
     eval_every_steps: int = Field(default=500, ge=1)
     max_valid_sentences: int = Field(default=1000, ge=1)
     precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _fits_the_model(self) -> Self:
+        self.for_model()
+        return self
 
     def for_model(self) -> Config:
         """The model's own configuration."""

@@ -26,6 +26,7 @@ from pipeline.settings import Settings, load_manifest
 from pipeline.storage import sync_folder, sync_tree, write_json
 
 FORMAT_VERSION = 1
+IDENTITY = "_table.json"
 RUN_MANIFEST = "_manifest.json"
 PLAN = "_plan.json"
 QUARANTINE = "_quarantine"
@@ -134,6 +135,21 @@ def run_number(run: str) -> int:
     return int(run.split("-", 1)[0])
 
 
+def load_identity(root: Path) -> TableIdentity:
+    """What a table says of itself.
+
+    Raises:
+        InputError: no translation table there, or one of another version.
+    """
+    return load_manifest(
+        TableIdentity,
+        root / IDENTITY,
+        format_version=FORMAT_VERSION,
+        what="a translation table",
+        remedy="give the folder that `lingo translate` wrote, or a new one",
+    )
+
+
 def load_plan(staged: Path) -> RunPlan:
     """The plan in a run's staging folder.
 
@@ -163,20 +179,14 @@ class Table:
         Raises:
             InputError: not a table, another version's, or made with another setting.
         """
-        file = self.root / "_table.json"
+        file = self.root / IDENTITY
         if not file.exists():
             if self.root.exists() and any(path.name != LOCK for path in self.root.iterdir()):
                 raise InputError(
                     f"{self.root}: not empty and not a translation table; name another output"
                 )
             return
-        found = load_manifest(
-            TableIdentity,
-            file,
-            format_version=FORMAT_VERSION,
-            what="a translation table",
-            remedy="name another output",
-        )
+        found = load_identity(self.root)
         for name, value in identity.model_dump().items():
             if (other := getattr(found, name)) != value:
                 raise InputError(
@@ -186,7 +196,7 @@ class Table:
 
     def create(self, identity: TableIdentity) -> None:
         """Write the identity of a new table; does nothing for one that exists."""
-        file = self.root / "_table.json"
+        file = self.root / IDENTITY
         if not file.exists():
             write_json(file, identity.model_dump(mode="json"))
 

@@ -26,7 +26,7 @@ from pipeline.ray_session import run_on_ray
 from pipeline.reconcile import reconcile
 from pipeline.settings import Settings
 from pipeline.storage import write_json
-from pipeline.table import PLAN, RunManifest, RunPlan, Table, load_plan, utc_now
+from pipeline.table import PLAN, RunManifest, RunPlan, Table, load_identity, load_plan, utc_now
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig, plan_run, table_identity
 
@@ -90,7 +90,12 @@ def translate_table(
 
 
 def abort_unfinished(output: Path) -> str | None:
-    """Discard an unfinished run; returns its name, or None where there is none."""
+    """Discard a table's unfinished run; returns its name, or None where there is none.
+
+    Raises:
+        InputError: no table there, or another process writes to it.
+    """
+    load_identity(output)
     table = Table(output)
     with table.locked():
         plan = table.unfinished()

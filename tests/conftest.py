@@ -12,7 +12,7 @@ import torch
 from lingo_model import SimpleSeq2SeqLSTM, save_bundle
 from pipeline.corpus import CorpusDescription, Split
 from pipeline.dataset import load_dataset, load_subwords
-from pipeline.demo_grammar import generate_pairs
+from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus
 from pipeline.ray_session import start_local

@@ -15,7 +15,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.demo_grammar import generate_pairs
+from pipeline.demo_pairs import generate_pairs
 from pipeline.table import Table
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray]

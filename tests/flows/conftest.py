@@ -1,12 +1,12 @@
-"""A Prefect of the tests' own: its database, results and settings in a temporary folder."""
+"""A Prefect that the tests have to themselves, and a corpus small enough to train on in seconds."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from prefect.settings import (
     PREFECT_HOME,
     PREFECT_RESULTS_LOCAL_STORAGE_PATH,
@@ -15,15 +15,52 @@ from prefect.settings import (
 )
 from prefect.testing.utilities import prefect_test_harness
 
-QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+from pipeline.corpus import Split
+from pipeline.demo_pairs import generate_pairs
+from pipeline.recipe import TrainConfig
+
+_SIZES: dict[Split, int] = {"train": 600, "valid": 20, "test": 30}
 
 
 @pytest.fixture(scope="session")
-def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Environment of a Prefect process that knows of no other Prefect and calls nobody."""
+def prefect_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Prefect API for flows that run in this process; nothing of it outlives the session."""
+    home = tmp_path_factory.mktemp("prefect")
+    settings = {
+        PREFECT_HOME: home,
+        PREFECT_RESULTS_LOCAL_STORAGE_PATH: home / "results",  # the harness leaves it where it was
+        PREFECT_SERVER_ANALYTICS_ENABLED: False,
+    }
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-            patch.delenv(name)
-        for name, value in QUIET.items():
-            patch.setenv(name, value)
-        yield 
+        patch.setenv("DO_NOT_TRACK", "1")
+        with temporary_settings(settings), prefect_test_harness(server_startup_timeout=120):
+            yield
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The description of a corpus of 600 generated English-Spanish pairs."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, size in _SIZES.items():
+        pairs = generate_pairs(size, seed=1, split=split)
+        lines = ["source\ttarget", *(f"{p.source}\t{p.target}" for p in pairs)]
+        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    inputs = [{"path": f"{split}.tsv", "split": split} for split in _SIZES]
+    description = {"source_lang": "en", "target_lang": "es", "inputs": inputs}
+    (folder / "corpus.yaml").write_text(yaml.safe_dump(description), encoding="utf-8")
+    return folder / "corpus.yaml"
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> TrainConfig:
+    """A recipe that is through in seconds and learns next to nothing."""
+    return TrainConfig(
+        emb_dim=8,
+        hidden_dim=16,
+        num_layers=1,
+        n_lanes=2,
+        target_tokens_per_step=1000,
+        max_epochs=1,
+        eval_every_steps=5,
+        max_valid_sentences=8,
+    )

@@ -194,18 +194,30 @@ def test_model_with_other_special_ids_is_refused(sentences: list[str], tmp_path:
     assert "(-1, 0, 1, 2)" in refusal_of(file)
 
 
+def test_model_with_pad_elsewhere_is_refused(sentences: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "other.model"
+    ids = {"unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": 3}
+    placeholders = [f"<ph{i}>" for i in range(10)]  # at 4 to 13, where they belong
+    file.write_bytes(foreign_model(sentences, **ids, user_defined_symbols=placeholders))
+    assert "(3, 0, 1, 2)" in refusal_of(file)
+
+
 def test_model_without_placeholders_is_refused(sentences: list[str], tmp_path: Path) -> None:
     file = tmp_path / "other.model"
     file.write_bytes(foreign_model(sentences, pad_id=0, unk_id=1, bos_id=2, eos_id=3))
     assert "<ph0> to <ph9>" in refusal_of(file)
 
 
-@pytest.mark.parametrize("vocab_size", [14, 0, -1, 20])
-def test_too_small_vocabulary_is_refused_by_value(sentences: list[str], vocab_size: int) -> None:
-    # 14 and less leave no room beside the special ids, 20 none for the corpus' characters.
-    with pytest.raises(InputError) as refusal:
+@pytest.mark.parametrize("vocab_size", [14, 0, -1])
+def test_vocabulary_of_special_ids_alone_is_refused(sentences: list[str], vocab_size: int) -> None:
+    with pytest.raises(InputError, match=f"^vocab_size={vocab_size}: .* 14 special ids$"):
         Subwords.train(sentences, vocab_size=vocab_size)
-    assert f"vocab_size={vocab_size}" in str(refusal.value)
+
+
+def test_vocabulary_smaller_than_the_characters_is_refused(sentences: list[str]) -> None:
+    with pytest.raises(InputError) as refusal:
+        Subwords.train(sentences, vocab_size=20)
+    assert "vocab_size=20" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from pipeline.corpus import Split
 from pipeline.demo_grammar import (
     BARE,
     DETERMINERS,
@@ -17,17 +18,12 @@ from pipeline.demo_grammar import (
     Clause,
     Determiner,
     Phrase,
-    Split,
     as_object,
     asks_likes,
     both,
-    combination_split,
     contract,
     described,
-    generate_pairs,
     likes,
-    n_distinct_pairs,
-    n_statements,
     name_phrase,
     noun_phrase,
     order,
@@ -47,6 +43,12 @@ from pipeline.demo_lexicon import (
     english_s,
     load_lexicon,
     spanish_plural,
+)
+from pipeline.demo_pairs import (
+    combination_split,
+    generate_pairs,
+    n_distinct_pairs,
+    n_statements,
 )
 
 LEXICON = load_lexicon()

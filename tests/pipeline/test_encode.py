@@ -21,7 +21,7 @@ from pipeline.dataset import (
     read_encoded,
     read_pairs,
 )
-from pipeline.demo_grammar import generate_pairs
+from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import (
     LANE_MULTIPLE,
     SubwordsConfig,

@@ -19,7 +19,7 @@ from pipeline import prepare
 from pipeline.clean import CleanConfig
 from pipeline.corpus import SPLITS, CorpusDescription, Split
 from pipeline.dataset import DatasetManifest, load_dataset, load_subwords
-from pipeline.demo_grammar import generate_pairs
+from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus
 from pipeline.schemas import ENCODED, PAIRS, REJECTED

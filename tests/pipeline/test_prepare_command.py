@@ -13,7 +13,7 @@ import yaml
 from pipeline.cli import main
 from pipeline.corpus import SPLITS
 from pipeline.dataset import load_dataset
-from pipeline.demo_grammar import generate_pairs
+from pipeline.demo_pairs import generate_pairs
 
 CONFIG = "subwords:\n  vocab_size: 120\nsplit:\n  valid_share: 0.1\n  test_share: 0.1\n"
 

@@ -235,3 +235,7 @@ def test_files_are_read_in_the_order_that_finds_every_leak() -> None:
         "train",
         "train",
     ]
+
+
+def test_vowel_signs_tell_sentences_apart() -> None:
+    assert normalise("राम का घर") != normalise("राम की घर")

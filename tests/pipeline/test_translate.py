@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator, load_bundle
-from pipeline.demo_grammar import generate_pairs
+from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.table import Table, load_plan
