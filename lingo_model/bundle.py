@@ -87,6 +87,11 @@ def save_bundle(
         InputError: ``path`` exists already.
     """
     final = Path(path)
+    if not model.src_vocab_size == model.tgt_vocab_size == subwords.vocab_size:
+        raise InputError(
+            f"{final}: the model has {model.src_vocab_size} source and {model.tgt_vocab_size} "
+            f"target pieces, its subwords {subwords.vocab_size}; give the subwords it learnt with"
+        )
     if final.exists():
         raise InputError(f"{final}: exists already; name another output")
     weights = save_safetensors({k: v.contiguous() for k, v in model.state_dict().items()})
@@ -113,11 +118,15 @@ def save_bundle(
     staging = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    for name, content in files.items():
-        with (staging / name).open("wb") as file:
-            file.write(content)
-            os.fsync(file.fileno())
-    staging.rename(final)
+    try:
+        for name, content in files.items():
+            with (staging / name).open("wb") as file:
+                file.write(content)
+                os.fsync(file.fileno())
+        staging.rename(final)
+    except BaseException:
+        shutil.rmtree(staging)
+        raise
     return manifest
 
 

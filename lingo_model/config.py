@@ -34,12 +34,23 @@ class Config:
     eos_idx: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("lstm_emb_dim", "lstm_hidden_dim", "lstm_num_layers"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name}={value!r}: needs a whole number of 1 or more")
-        if not 0.0 <= self.lstm_dropout < 1.0:
-            raise InputError(f"lstm_dropout={self.lstm_dropout!r}: needs 0 or more and less than 1")
+        for name, least in (
+            ("lstm_emb_dim", 1),
+            ("lstm_hidden_dim", 1),
+            ("lstm_num_layers", 1),
+            ("pad_idx", 0),
+            ("unk_idx", 0),
+            ("sos_idx", 0),
+            ("eos_idx", 0),
+        ):
+            require_int(name, getattr(self, name), least)
+        for name in ("lstm_attention", "lstm_bidirectional"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise InputError(f"{name}={value!r}: needs true or false")
+        dropout = self.lstm_dropout
+        number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
+        if not (number and 0.0 <= dropout < 1.0):
+            raise InputError(f"lstm_dropout={dropout!r}: needs 0 or more and less than 1")
         if self.lstm_attn_type not in ATTENTION_TYPES:
             raise InputError(
                 f"lstm_attn_type={self.lstm_attn_type!r}: needs one of {', '.join(ATTENTION_TYPES)}"
@@ -50,10 +61,8 @@ class Config:
                 "is bidirectional, half for each direction"
             )
         ids = (self.pad_idx, self.unk_idx, self.sos_idx, self.eos_idx)
-        if len(set(ids)) != len(ids) or min(ids) < 0:
-            raise InputError(
-                f"pad_idx, unk_idx, sos_idx, eos_idx={ids}: need four different ids of 0 or more"
-            )
+        if len(set(ids)) != len(ids):
+            raise InputError(f"pad_idx, unk_idx, sos_idx, eos_idx={ids}: need four different ids")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Config:
@@ -68,3 +77,13 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Every setting as plain values, for a manifest."""
         return dataclasses.asdict(self)
+
+
+def require_int(name: str, value: object, least: int) -> None:
+    """Refuse what is not a whole number of ``least`` or more.
+
+    Raises:
+        InputError: names the setting and its value.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name}={value!r}: needs a whole number of {least} or more")

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lingo_model.attention import AdditiveAttention, DotAttention, Memory
-from lingo_model.config import AttentionType, Config
+from lingo_model.config import AttentionType, Config, require_int
+from lingo_model.errors import InputError
 
 LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state, each ``[L, B, H]``."""
@@ -70,6 +71,13 @@ class SimpleSeq2SeqLSTM(nn.Module):
         }
         overrides = {name: value for name, value in given.items() if value is not None}
         self.config = Config.from_dict(base.to_dict() | overrides)
+        for name, size in (
+            ("src_vocab_size", src_vocab_size),
+            ("tgt_vocab_size", tgt_vocab_size),
+        ):
+            require_int(name, size, least=1)
+            if self.config.pad_idx >= size:
+                raise InputError(f"pad_idx={self.config.pad_idx}: needs an id below {name}={size}")
         self.src_vocab_size = src_vocab_size
         self.tgt_vocab_size = tgt_vocab_size
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -72,10 +73,9 @@ class Subwords:
                 f"vocab_size={vocab_size}: needs more than the {N_SPECIAL} special ids"
             )
         model = io.BytesIO()
-        sentencepiece.set_random_generator_seed(seed)
         try:
             sentencepiece.SentencePieceTrainer.Train(
-                sentence_iterator=iter(sentences),
+                sentence_iterator=iter(_sample(sentences, seed=seed)),
                 model_writer=model,
                 model_type="unigram",
                 vocab_size=vocab_size,
@@ -90,8 +90,6 @@ class Subwords:
                 bos_piece="<sos>",
                 eos_piece="<eos>",
                 user_defined_symbols=list(PLACEHOLDERS),
-                input_sentence_size=_MAX_TRAINING_SENTENCES,
-                shuffle_input_sentence=True,
                 num_threads=_TRAINING_THREADS,
                 minloglevel=2,
             )
@@ -136,4 +134,21 @@ class Subwords:
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each row of ids; pad, sos and eos give nothing."""
-        return self._processor.Decode([list(row) for row in ids], num_threads=1)  # type: ignore[no-any-return]
+        rows = [list(row) for row in ids]
+        # SentencePiece takes no rows for one row without ids, and gives a text for it.
+        return self._processor.Decode(rows, num_threads=1) if rows else []
+
+
+def _sample(sentences: Iterable[str], *, seed: int) -> list[str]:
+    """As many sentences as training takes, drawn evenly (Vitter 1985, algorithm R).
+
+    SentencePiece's own drawing follows no seed.
+    """
+    rng = random.Random(seed)
+    sample: list[str] = []
+    for n_seen, sentence in enumerate(sentences, start=1):
+        if n_seen <= _MAX_TRAINING_SENTENCES:
+            sample.append(sentence)
+        elif (slot := rng.randrange(n_seen)) < _MAX_TRAINING_SENTENCES:
+            sample[slot] = sentence
+    return sample

@@ -70,8 +70,9 @@ def test_a_deployment_binds_to_its_flow(deployment: dict[str, Any]) -> None:
     assert deployment["name"] == "default"
     # `prefect deploy -n FLOW/DEPLOYMENT` looks for the function's name, not for the flow's.
     assert deployment["entrypoint"].endswith(f":{flow.name.replace('-', '_')}")
-    validated = flow.validate_parameters(deployment["parameters"])
-    assert set(validated) == set(deployment["parameters"])
+    assert (
+        flow.validate_parameters(deployment["parameters"]).keys() >= deployment["parameters"].keys()
+    )
 
 
 @pytest.mark.ray

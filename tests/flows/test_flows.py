@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import defaultdict
@@ -65,7 +66,9 @@ def run(flow: Flow[..., Any], *args: Any, **kwargs: Any) -> Ran:
         ):
             for artifact in client.read_artifacts(flow_run_filter=of_run):
                 if artifact.key is not None:  # what has none is a stored result
-                    artifacts[artifact.key].append(artifact.data)
+                    is_table = artifact.type == "table"
+                    data = json.loads(artifact.data) if is_table else artifact.data
+                    artifacts[artifact.key].append(data)
     return Ran(run_id, value, dict(artifacts))
 
 
