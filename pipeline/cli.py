@@ -33,8 +33,8 @@ RayOption = Annotated[
     str | None,
     typer.Option(
         "--ray-address",
-        help="A Ray cluster. 'local' starts one of its own; by default a running one is used, "
-        "or one is started.",
+        help="A Ray cluster ('auto': one that runs on this machine), or 'local' to start one; "
+        "default what RAY_ADDRESS says, else local.",
     ),
 ]
 

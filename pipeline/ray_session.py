@@ -50,8 +50,9 @@ def run_on_ray(
     or started, and shut down at the end.
 
     Args:
-        address: a cluster's address; ``"local"`` starts one on loopback; None attaches to a
-            running cluster, or starts one where there is none.
+        address: a cluster's address; ``"auto"`` is one that runs on this machine, ``"local"``
+            starts one on loopback. None: what RAY_ADDRESS says (it is set in a cluster's jobs),
+            else local.
 
     Raises:
         InputError: no cluster answers at ``address``. What ``work`` raises is raised here.
@@ -111,23 +112,24 @@ def start_local(n_cpus: int | None = None) -> None:
 
 
 def _connect(address: str | None) -> None:
+    """Attach to the cluster that is named here or by RAY_ADDRESS, else start one.
+
+    Ray's own way would be to attach to any Ray that runs on this machine: another command's
+    private one too, which goes when that command ends and leaves this one waiting for ever.
+    """
     _set_environment()
+    address = address if address is not None else os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
         start_local()
-    elif address is not None:
-        try:
-            _check_port(address)
-            ray.init(address=address, **_QUIET)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"ray_address={address!r}: no Ray cluster answers there; start one with "
-                "`ray start --head`, or leave ray_address out"
-            ) from error
-    else:
-        try:
-            ray.init(address="auto", **_QUIET)  # a cluster that runs here, or RAY_ADDRESS
-        except ConnectionError:
-            start_local()
+        return
+    try:
+        _check_port(address)
+        ray.init(address=address, **_QUIET)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"ray_address={address!r}: no Ray cluster answers there; start one with "
+            "`ray start --head`, or leave ray_address out"
+        ) from error
 
 
 def _check_port(address: str) -> None:

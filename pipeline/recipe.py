@@ -67,7 +67,7 @@ class Resources(Settings):
     n_workers: int | None = Field(default=None, ge=1)
     max_minutes: float | None = Field(default=None, gt=0.0)
     ray_address: str | None = Field(
-        default=None, description="a running cluster; 'local' always starts one of its own"
+        default=None, description="a cluster, or 'local'; default RAY_ADDRESS, else local"
     )
 
 

@@ -39,7 +39,7 @@ class TranslateResources(Settings):
 
     n_actors: int | None = Field(default=None, ge=1)
     ray_address: str | None = Field(
-        default=None, description="a running cluster; 'local' always starts one of its own"
+        default=None, description="a cluster, or 'local'; default RAY_ADDRESS, else local"
     )
 
 

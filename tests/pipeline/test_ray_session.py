@@ -11,6 +11,7 @@ import textwrap
 import time
 
 import pytest
+import ray
 
 from pipeline.ray_session import run_on_ray
 
@@ -78,6 +79,22 @@ def test_a_local_ray_listens_on_loopback_alone_and_ends_with_the_work() -> None:
     assert len(ports) == 2
     assert answers == {(host, port): host == "127.0.0.1" for host, port in answers}
     assert process.communicate(timeout=60)[0].strip() == "False"  # it ended with the work
+
+
+def test_another_commands_ray_is_left_alone(running_ray: None) -> None:
+    process = python(
+        """
+        import ray
+        from pipeline.ray_session import run_on_ray
+
+        print(run_on_ray(lambda: ray.get_runtime_context().gcs_address, address=None), flush=True)
+        """,
+    )
+
+    address = process.communicate(timeout=90)[0].strip()
+
+    assert address.startswith("127.0.0.1:")
+    assert address != ray.get_runtime_context().gcs_address
 
 
 def test_an_interruption_ends_ray_and_is_raised() -> None:
