@@ -4,7 +4,7 @@ Reads: a dataset's PAIRS, a model bundle. Writes, below the folder of reports:
 
     REPORTS/MODEL-SPLIT-1a2b3c4d/report.json|md|html     what pipeline/report.py makes
                                 /segments.parquet        SEGMENTS, a row for each sentence
-    REPORTS/scores/part-1a2b3c4d.parquet                 SCORES, a row for each metric
+    REPORTS/scores/part-1a2b3c4d5e6f7a8b.parquet         SCORES, a row for each metric
 
 Run: ``lingo evaluate DATASET --model models/NAME --reports reports``.
 """
@@ -64,8 +64,8 @@ class ScoreReport(Settings):
     folder: str
 
     def score(self, metric: str) -> float:
-        """The score of a metric by its name."""
-        return next(s.score for s in self.scores if s.metric == metric)
+        """The score of a metric by its name; KeyError for one that was not measured."""
+        return {s.metric: s.score for s in self.scores}[metric]
 
 
 def evaluate_model(
@@ -157,14 +157,15 @@ def join_by_id(pairs: pa.Table, translations: dict[str, Translation]) -> pa.Tabl
     """SEGMENTS: each reference beside the translation of the same ``pair_id``.
 
     Raises:
-        ValueError: the two sides do not hold the same ids.
+        ValueError: the two sides do not hold the same ids, each once.
     """
     ids: list[str] = pairs["pair_id"].to_pylist()
-    if set(ids) != set(translations) or len(set(ids)) != len(ids):
-        lacking, extra = set(ids) - set(translations), set(translations) - set(ids)
+    lacking, extra = set(ids) - set(translations), set(translations) - set(ids)
+    n_repeated = len(ids) - len(set(ids))
+    if lacking or extra or n_repeated:
         raise ValueError(
             f"references and translations do not have the same ids: {len(lacking)} references "
-            f"have no translation, {len(extra)} translations no reference"
+            f"have no translation, {len(extra)} translations no reference, {n_repeated} ids repeat"
         )
     metric = CHRF()
     references: list[str] = pairs["target"].to_pylist()

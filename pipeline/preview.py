@@ -24,11 +24,13 @@ def preview_texts(source: Path, text_column: str, limit: int) -> list[str]:
     texts: list[str] = []
     for path in input_files(source)[1]:
         names = column_names(path)
-        if names is not None and text_column not in names:
+        rows = list(itertools.islice(iter_rows(path), limit))
+        if names is None:  # JSONL: what the rows have, if there are any
+            names = list(dict.fromkeys(key for row in rows for key in row.values)) or [text_column]
+        if text_column not in names:
             raise InputError(
                 f"{path}: has no column {text_column!r}: it has {', '.join(names)}; "
                 "set --text-column"
             )
-        rows = itertools.islice(iter_rows(path), limit)
         texts += [t for row in rows if isinstance(t := row.values.get(text_column), str) and t]
     return texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shlex
 import shutil
 import sys
@@ -18,13 +19,20 @@ VIEWS = ("translations", "latest", "quarantine", "runs", "scores")
 
 _PARTITIONS = (pa.field("run_date", pa.date32()), pa.field("run", pa.string()))
 
+_RUN_NUMBER = "CAST(split_part(run, '-', 1) AS BIGINT)"
+
 # The README gives this query in full, for readers without this project.
-_LATEST = """
+_LATEST = f"""
     SELECT * FROM translations
-    QUALIFY row_number() OVER (
-        PARTITION BY row_id ORDER BY CAST(split_part(run, '-', 1) AS BIGINT) DESC
-    ) = 1
+    QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY {_RUN_NUMBER} DESC) = 1
 """
+
+# DuckDB shows 10,000 rows at most; from one more it knows that there are more.
+_N_ROWS_SHOWN = 10_001
+
+# DuckDB's default. It reads no larger JSON than this option says, and a run of a large lake has a
+# manifest of many megabytes.
+_MIN_OBJECT_BYTES = 1 << 24
 
 
 def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnection:
@@ -37,36 +45,40 @@ def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnecti
     if table is not None:
         load_identity(table)
     connection = duckdb.connect()
-    runs = table / "data" / "*" / "*" if table is not None else None
+    data = table and table / "data"
     _parquet_view(
         connection,
         "translations",
-        runs and runs / "*.parquet",
+        data,
+        "*/*/*.parquet",
         pa.schema([*TRANSLATION_COLUMNS, *_PARTITIONS]),
     )
     connection.execute(f"CREATE VIEW latest AS {_LATEST}")
     _parquet_view(
         connection,
         "quarantine",
-        runs and runs / QUARANTINE / "*.parquet",
+        data,
+        f"*/*/{QUARANTINE}/*.parquet",
         pa.schema([*QUARANTINE_COLUMNS, *_PARTITIONS]),
     )
-    _runs_view(connection, runs and runs / RUN_MANIFEST)
-    _parquet_view(connection, "scores", reports and reports / "scores" / "*.parquet", SCORES)
+    _runs_view(connection, data, f"*/*/{RUN_MANIFEST}")
+    _parquet_view(connection, "scores", reports and reports / "scores", "*.parquet", SCORES)
     return connection
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
-    """The result of a query, or None for a statement that has none.
+    """The first rows of a query's result, as many as DuckDB would show, or None for a statement
+    that has none.
 
     Raises:
-        InputError: DuckDB refuses the statement; gives its reason.
+        InputError: DuckDB refuses the statement or fails in it; gives its reason.
     """
     try:
-        return connection.sql(sql)
+        result = connection.sql(sql)
+        # A relation is lazy: errors in the values would come when it is shown, outside of here.
+        return result and result.limit(_N_ROWS_SHOWN).materialize()
     except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{sql!r}: {reason}; views are {', '.join(VIEWS)}") from error
+        raise InputError(f"{sql!r}: {_reason(error)}; views are {', '.join(VIEWS)}") from error
 
 
 def sql_command(table: Path) -> str:
@@ -86,37 +98,49 @@ def _command() -> str:
     return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def _reason(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
 
 
-def _some_file(pattern: Path | None) -> bool:
-    if pattern is None:
-        return False
-    fixed = (
-        Path(*pattern.parts[: pattern.parts.index("*")])
-        if "*" in pattern.parts
-        else (pattern.parent)
-    )
-    return any(fixed.glob(str(pattern.relative_to(fixed))))
+def _quoted(root: Path, pattern: str) -> str:
+    """A pattern below a folder as SQL text; in DuckDB, too, ``[*]`` stands for a plain ``*``."""
+    return "'" + f"{glob.escape(str(root))}/{pattern}".replace("'", "''") + "'"
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, name: str, sql: str, root: Path) -> None:
+    try:
+        connection.execute(f"CREATE VIEW {name} AS {sql}")
+    except duckdb.Error as error:
+        raise InputError(
+            f"{root}: cannot be read as the view {name} ({_reason(error)}); check the files there"
+        ) from error
 
 
 def _parquet_view(
-    connection: duckdb.DuckDBPyConnection, name: str, pattern: Path | None, schema: pa.Schema
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    root: Path | None,
+    pattern: str,
+    schema: pa.Schema,
 ) -> None:
-    if pattern is not None and _some_file(pattern):
-        connection.execute(
-            f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(pattern)}, "
-            "hive_partitioning = true, hive_types = {'run': VARCHAR, 'run_date': DATE}, "
-            "union_by_name = true)"
-            if name != "scores"
-            else f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(pattern)})"
-        )
-    else:
+    """A view of the files below ``root``; empty, with ``schema``, where there are none."""
+    if root is None or not any(root.glob(pattern)):
         connection.register(name, schema.empty_table())
+        return
+    options = (
+        ", hive_partitioning = true, hive_types = {'run': VARCHAR, 'run_date': DATE}"
+        if "run" in schema.names
+        else ", hive_partitioning = false"
+    )
+    _create_view(
+        connection,
+        name,
+        f"SELECT * FROM read_parquet({_quoted(root, pattern)}, union_by_name = true{options})",
+        root,
+    )
 
 
-def _runs_view(connection: duckdb.DuckDBPyConnection, pattern: Path | None) -> None:
+def _runs_view(connection: duckdb.DuckDBPyConnection, root: Path | None, pattern: str) -> None:
     columns = (
         "run, run_date, started_at, finished_at, model_id, rows.n_input, rows.n_translated, "
         "rows.n_reused, rows.n_passed_through, rows.n_quarantined, n_units_planned, "
@@ -135,11 +159,16 @@ def _runs_view(connection: duckdb.DuckDBPyConnection, pattern: Path | None) -> N
         "n_units_deferred": "BIGINT",
         "n_units_emitted": "BIGINT",
     }
-    if pattern is not None and _some_file(pattern):
+    n_bytes = [file.stat().st_size for file in root.glob(pattern)] if root is not None else []
+    if root is not None and n_bytes:
         listed = ", ".join(f"{name}: '{kind}'" for name, kind in types.items())
-        connection.execute(
-            f"CREATE VIEW runs AS SELECT {columns} FROM read_json({_quoted(pattern)}, "
-            f"columns = {{{listed}}}, hive_partitioning = false) ORDER BY run"
+        _create_view(
+            connection,
+            "runs",
+            f"SELECT {columns} FROM read_json({_quoted(root, pattern)}, columns = {{{listed}}}, "
+            f"hive_partitioning = false, maximum_object_size = {max(_MIN_OBJECT_BYTES, *n_bytes)}) "
+            f"ORDER BY {_RUN_NUMBER}",
+            root,
         )
     else:
         listed = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())

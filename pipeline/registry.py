@@ -30,8 +30,7 @@ class Champion(Settings):
 
 def list_models(models: Path) -> dict[str, BundleManifest]:
     """Manifests of all bundles below a folder, by name; folders that are no bundle are left out."""
-    names = sorted(path.parent.name for path in models.glob("[!._]*/bundle.json"))
-    return {name: read_bundle_manifest(models / name) for name in names}
+    return {name: read_bundle_manifest(models / name) for name in _names(models)}
 
 
 def champion(models: Path) -> Champion | None:
@@ -70,9 +69,9 @@ def resolve_model(reference: str, models: Path) -> Path:
     for path in (Path(reference), models / reference):
         if (path / "bundle.json").exists():
             return path
-    known = ", ".join(list_models(models)) or "none"
     raise InputError(
-        f"model={reference!r}: no bundle there, nor of that name in {models} (there: {known})"
+        f"model={reference!r}: no bundle there, nor of that name in {models} "
+        f"(there: {', '.join(_names(models)) or 'none'})"
     )
 
 
@@ -82,6 +81,11 @@ def promote(models: Path, name: str, report_file: Path) -> Champion:
     Raises:
         InputError: no such model, no report, or a report of another model.
     """
+    if name not in _names(models):
+        raise InputError(
+            f"model={name!r}: no bundle of that name in {models} "
+            f"(there: {', '.join(_names(models)) or 'none'})"
+        )
     bundle = read_bundle_manifest(models / name)
     report = load_manifest(
         ScoreReport,
@@ -104,3 +108,7 @@ def promote(models: Path, name: str, report_file: Path) -> Champion:
     )
     write_json(models / f"{CHAMPION}.json", found.model_dump(mode="json"))
     return found
+
+
+def _names(models: Path) -> list[str]:
+    return sorted(path.parent.name for path in models.glob("[!._]*/bundle.json"))

@@ -17,6 +17,7 @@ import pyarrow as pa
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from lingo_model import InputError
 from pipeline.storage import write_bytes, write_json
 
 N_EXAMPLES = 10
@@ -31,16 +32,19 @@ def write_report(
 
     Args:
         report: the values of ``report.json``. segments: SEGMENTS.
-        training_file: the model's ``training.json``; may be missing.
+        training_file: the model's ``training.json``; may be missing, or say nothing of a run.
+
+    Raises:
+        InputError: ``training_file`` is not JSON.
     """
+    training = _training(training_file)
     write_json(folder / "report.json", report)
     write_bytes(folder / "report.md", markdown(report, segments).encode())
-    training = json.loads(training_file.read_bytes()) if training_file.exists() else {}
     write_bytes(folder / "report.html", html(report, segments, training).encode())
 
 
 def examples(segments: pa.Table) -> list[dict[str, Any]]:
-    """Ten sentences spread evenly over the test set, good ones and bad ones as they come."""
+    """Ten sentences spread evenly over the split, good ones and bad ones as they come."""
     n = min(N_EXAMPLES, segments.num_rows)
     rows: list[dict[str, Any]] = segments.take(
         [segments.num_rows * i // n for i in range(n)]
@@ -60,8 +64,8 @@ def html(report: dict[str, Any], segments: pa.Table, training: dict[str, Any]) -
     """The report as one HTML page; every text in it is escaped."""
     ordered = segments.sort_by("chrf")
     tables = [
-        ("Ten sentences spread over the test set", examples(segments)),
-        ("The ten worst", ordered.slice(0, N_EXAMPLES).to_pylist()),
+        ("Sentences spread over the split", examples(segments)),
+        ("The worst sentences", ordered.slice(0, N_EXAMPLES).to_pylist()),
     ]
     template = _environment(autoescape=True).get_template("report.html")
     return template.render(
@@ -83,20 +87,40 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
     )
 
 
+def _training(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise InputError(f"{file}: not valid JSON ({error}); copy the bundle again") from error
+    return values if isinstance(values, dict) else {}
+
+
 def _trust(report: dict[str, Any]) -> str:
-    if report["same_dataset"]:
+    if not report["same_dataset"]:
         return (
-            "The model was trained on this dataset, and its leakage certificate says that no "
-            "test sentence is among the training sentences."
+            "The model was trained on another dataset: nobody has checked that it never saw these "
+            "sentences."
+        )
+    if report["split"] == "train":
+        return (
+            "The model was trained on these very sentences: the scores say how well it remembers "
+            "them, not how well it translates."
+        )
+    if report["split"] == "valid":
+        return (
+            "The model was trained on this dataset, and these are the sentences by which its best "
+            "step was chosen: the scores may flatter it. The test split says more."
         )
     return (
-        "The model was trained on another dataset: nobody has checked that it never saw these "
-        "test sentences."
+        "The model was trained on this dataset, and its leakage certificate says that no "
+        "test sentence is among the training sentences."
     )
 
 
 def _markdown_cell(text: str) -> str:
-    for character in "\\`*_{}[]<>|":
+    for character in "\\`*_{}[]<>|&~":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from prefect.settings import (
-    PREFECT_HOME,
-    PREFECT_RESULTS_LOCAL_STORAGE_PATH,
-    PREFECT_SERVER_ANALYTICS_ENABLED,
-    temporary_settings,
-)
+from prefect.context import use_profile
+from prefect.settings import Profile
 from prefect.testing.utilities import prefect_test_harness
 
 from pipeline.corpus import Split
@@ -23,17 +20,31 @@ _SIZES: dict[Split, int] = {"train": 600, "valid": 20, "test": 30}
 
 
 @pytest.fixture(scope="session")
-def prefect_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A Prefect API for flows that run in this process; nothing of it outlives the session."""
+def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of a Prefect that keeps to a temporary folder and calls nobody."""
     home = tmp_path_factory.mktemp("prefect")
-    settings = {
-        PREFECT_HOME: home,
-        PREFECT_RESULTS_LOCAL_STORAGE_PATH: home / "results",  # the harness leaves it where it was
-        PREFECT_SERVER_ANALYTICS_ENABLED: False,
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return others | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
     }
+
+
+@pytest.fixture(scope="session")
+def prefect_harness(prefect_environment: dict[str, str]) -> Iterator[None]:
+    """A Prefect API for flows that run in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DO_NOT_TRACK", "1")
-        with temporary_settings(settings), prefect_test_harness(server_startup_timeout=120):
+        for name in os.environ.keys() - prefect_environment.keys():
+            patch.delenv(name)
+        for name, value in prefect_environment.items():
+            patch.setenv(name, value)
+        with (
+            # Whoever runs the tests may have a profile that points to a server.
+            use_profile(Profile(name="tests", settings={}), include_current_context=False),
+            prefect_test_harness(server_startup_timeout=120),
+        ):
             yield
 
 

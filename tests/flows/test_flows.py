@@ -115,7 +115,8 @@ def evaluated(place: Path, trained: Ran) -> Ran:
         place / "reports",
         model=trained.value,
     )
-    promote(place / "models", trained.value, only(place / "reports", "*/report.json"))
+    report = only(place / "reports", f"{trained.value}-*/report.json")
+    promote(place / "models", trained.value, report)
     return ran
 
 
@@ -155,7 +156,7 @@ def test_train_derives_a_name_and_shows_the_history(place: Path, trained: Ran) -
 
 
 def test_evaluate_shows_bleu_with_its_signature(place: Path, evaluated: Ran, trained: Ran) -> None:
-    report_file = only(place / "reports", "*/report.json")
+    report_file = only(place / "reports", f"{trained.value}-*/report.json")
     report = ScoreReport.model_validate_json(report_file.read_bytes())
 
     assert (report.model, report.same_dataset, report.n_sentences) == (trained.value, True, 30)
@@ -171,12 +172,13 @@ def test_evaluate_shows_bleu_with_its_signature(place: Path, evaluated: Ran, tra
 def test_translate_publishes_a_run_by_the_champion(
     place: Path, translated: Ran, trained: Ran
 ) -> None:
-    (manifest,) = Table(place / "table").published()
+    manifest = Table(place / "table").published()[0]
 
     assert translated.value == manifest.run
     assert manifest.model_id == read_bundle_manifest(place / "models" / trained.value).model_id
     assert manifest.rows.n_input == manifest.rows.n_translated == 30
-    assert pq.read_table(place / "table" / "data").num_rows == 30
+    rows_on_disk = pq.read_table(only(place / "table" / "data", f"*/run={manifest.run}"))
+    assert rows_on_disk.num_rows == 30
     (rows,) = translated.artifacts["translation-run"]
     assert rows == [
         {"run": manifest.run, **manifest.rows.model_dump(), "n_units_deferred": 0},
@@ -203,7 +205,7 @@ def test_nightly_takes_only_what_is_new_and_always_evaluates(
     second = run_nightly(place)
 
     assert second.artifacts["translation-run"] == [[{"run": "nothing new"}]]
-    assert len(Table(place / "table").published()) == 1
+    assert [m.run for m in Table(place / "table").published()] == [translated.value]
     assert second.value == evaluated.value
     assert len(second.artifacts["score-report"]) == 1
 
@@ -229,7 +231,6 @@ def test_nightly_trains_when_told_and_the_champion_stays(
     assert named.name == trained.value
     assert trained.value not in link
     assert len(ran.artifacts["score-report"]) == 2  # of the new model and of the champion
-    assert len(list((place / "reports").glob("*/report.json"))) == 2
     assert ran.value == evaluated.value
 
 

@@ -1,0 +1,235 @@
+"""The deployments on a real server: deployed, scheduled, run by a process worker, cancelled."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from ray.thirdparty_files import psutil
+
+from pipeline.dataset import load_dataset
+from pipeline.recipe import TrainConfig
+
+ROOT = Path(__file__).parents[2]
+LINGO = ["-c", "from pipeline.cli import main; main()"]
+
+_DEADLINE_SECONDS = 120.0  # for what takes seconds: the machine may be busy
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = _DEADLINE_SECONDS) -> Any:
+    """The first true value of ``condition``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.2)
+    raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+
+
+class PrefectServer:
+    """A server on loopback and its worker, each ended by its process id, and their API."""
+
+    def __init__(self, environment: dict[str, str], home: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        self._environment = environment | {
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_UI_ENABLED": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+        }
+        self._home = home
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, command: str, *arguments: str) -> None:
+        """Start ``prefect COMMAND start ARGUMENTS``; what it prints goes to a file."""
+        with (self._home / f"{command}.log").open("wb") as log:
+            self._processes[command] = subprocess.Popen(
+                [sys.executable, "-m", "prefect", command, "start", *arguments],
+                cwd=self._home,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def call(self, *arguments: str) -> str:
+        """Run ``python ARGUMENTS`` to a good end in the root of the repository; what it printed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_DEADLINE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{self.log('worker')}"
+        return done.stdout
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"{self.url}/{path}").raise_for_status().json()
+
+    def post(self, path: str, **content: Any) -> Any:
+        return httpx.post(f"{self.url}/{path}", json=content).raise_for_status().json()
+
+    def answers(self) -> bool:
+        assert self._processes["server"].poll() is None, self.log("server")
+        try:
+            return httpx.get(f"{self.url}/health").is_success
+        except httpx.TransportError:
+            return False
+
+    def log(self, command: str) -> str:
+        file = self._home / f"{command}.log"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    def worker_family(self) -> list[psutil.Process]:
+        """All processes below the worker."""
+        return psutil.Process(self._processes["worker"].pid).children(recursive=True)
+
+    def stop(self) -> None:
+        for process in reversed(self._processes.values()):
+            process.terminate()
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, prefect_environment: dict[str, str]
+) -> Iterator[PrefectServer]:
+    """The commands at the top of ``prefect.yaml``."""
+    server = PrefectServer(prefect_environment, tmp_path_factory.mktemp("server"))
+    try:
+        server.start("server", "--port", str(server.port))
+        wait_for(server.answers, "the server answers")
+        server.call("-m", "prefect", "work-pool", "create", "local", "--type", "process")
+        server.start("worker", "--pool", "local")
+        server.call("-m", "prefect", "deploy", "--all", "--no-prompt")
+        yield server
+    finally:
+        server.stop()
+
+
+def test_the_server_listens_on_loopback_alone(server: PrefectServer) -> None:
+    # All of 127/8 is this machine: a server on all addresses would answer at the second one too.
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5):
+        pass
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.2", server.port), timeout=5):
+        pass
+
+
+def test_flows_run_in_the_folder_that_was_deployed_from(server: PrefectServer) -> None:
+    deployments = server.post("deployments/filter")
+
+    assert {d["name"] for d in deployments} == {"default"}
+    assert len(deployments) == 5
+    step = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
+    assert [d["pull_steps"] for d in deployments] == [[step]] * 5
+
+
+def test_the_scheduler_plans_nightly_runs(server: PrefectServer) -> None:
+    deployment = server.get("deployments/name/nightly/default")
+    of_nightly = {"deployments": {"id": {"any_": [deployment["id"]]}}}
+
+    planned = wait_for(lambda: server.post("flow_runs/filter", **of_nightly), "nightly is planned")
+
+    assert {run["state_name"] for run in planned} == {"Scheduled"}
+    assert {run["expected_start_time"][11:16] for run in planned} == {"02:00"}
+    assert all(run["auto_scheduled"] for run in planned)
+
+
+def test_a_flow_runs_by_its_bare_name_and_shows_its_artifacts(
+    server: PrefectServer, corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "dataset"
+
+    printed = server.call(
+        *LINGO,
+        *("run", "prepare-corpus", "--watch"),
+        *("-p", f"corpus={os.path.relpath(corpus, ROOT)}"),  # from where flows run
+        *("-p", f"output={output}"),
+        *("-p", 'config={"subwords": {"vocab_size": 400}}'),
+    )
+
+    assert "Completed" in printed
+    manifest = load_dataset(output)
+    (run,) = server.post(
+        "flow_runs/filter", flows={"name": {"any_": ["prepare-corpus"]}}, sort="START_TIME_DESC"
+    )
+    assert run["state_type"] == "COMPLETED"
+    artifacts = server.post("artifacts/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    shown = {artifact["key"]: artifact["data"] for artifact in artifacts}
+    assert shown["dataset"] == f"[{output}]({output.as_uri()})"
+    rows = {row["input"]: row["kept"] for row in json.loads(shown["dataset-rows"])}
+    assert rows == {item.name: item.n_kept for item in manifest.inputs}
+
+
+def test_trainings_take_turns_and_a_cancelled_one_ends_with_its_ray(
+    server: PrefectServer, dataset: Path, tmp_path: Path, tiny_recipe: TrainConfig
+) -> None:
+    endless = tiny_recipe.model_copy(update={"target_tokens_per_step": 200, "max_epochs": 5000})
+    deployment = server.get("deployments/name/train-lstm/default")
+
+    def start() -> str:
+        run = server.post(
+            f"deployments/{deployment['id']}/create_flow_run",
+            parameters={
+                "dataset": str(dataset),
+                "models": str(tmp_path),
+                "name": "endless",
+                "recipe": endless.model_dump(mode="json"),
+                "resources": {"ray_address": "local"},
+            },
+        )
+        return str(run["id"])
+
+    def state(run: str) -> tuple[str, str]:
+        found = server.get(f"flow_runs/{run}")
+        return found["state_type"], found["state_name"]
+
+    def cancel(run: str) -> None:
+        server.post(f"flow_runs/{run}/set_state", state={"type": "CANCELLING"})
+
+    run = start()
+    wait_for((tmp_path / "_runs" / "endless" / "checkpoints").exists, "training has begun")
+    family = server.worker_family()
+    assert "raylet" in {process.name() for process in family}
+    second = start()
+    waits = ("SCHEDULED", "AwaitingConcurrencySlot")
+    wait_for(lambda: state(second) == waits, "the second run waits for its turn")
+    cancel(second)
+
+    cancel(run)
+
+    ended = wait_for(
+        lambda: found if (found := state(run))[0] not in ("RUNNING", "CANCELLING") else None,
+        "the run ends",
+    )
+    assert ended == ("CANCELLED", "Cancelled"), server.log("worker")
+    assert state(second) == ("CANCELLED", "Cancelled")
+    wait_for(lambda: not any(map(lives, family)), f"all of {family} end")
+    assert not (tmp_path / "endless").exists()
+    assert list((tmp_path / "_runs" / "endless" / "checkpoints").iterdir())  # to go on from
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,383 @@
+"""The command line as people use it: help, what is printed, exit statuses, errors in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer.main
+
+import pipeline.translate
+from lingo_model import Translator, load_bundle, read_bundle_manifest, save_bundle
+from pipeline.cli import app, main
+from pipeline.evaluate import ScoreReport
+from pipeline.reconcile import Reconciled, reconcile
+from pipeline.registry import champion
+from pipeline.table import RunPlan
+
+ROOT = Path(__file__).parents[2]
+TRAINING = {
+    "n_steps": 1258,
+    "seconds": 120.0,
+    "stopped_by": "max_epochs",
+    "best_valid_bleu": 86.739,
+    "best_step": 1200,
+    "n_parameters": 1303528,
+    "history": [],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Lingo = Callable[..., Done]
+
+
+@pytest.fixture
+def lingo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lingo:
+    """Run the command line in this process; an error that it does not expect is raised here."""
+
+    def run(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["lingo", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, shown.out, shown.err)
+
+    return run
+
+
+def lingo_process(folder: Path, *arguments: str | Path) -> Done:
+    """Run the command line in ``folder``, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from pipeline.cli import main; main()", *map(str, arguments)],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Path:
+    """A folder with one model, which has a history."""
+    folder = tmp_path_factory.mktemp("command") / "models"
+    found = load_bundle(bundle)
+    save_bundle(
+        folder / "tiny",
+        found.model,
+        found.subwords,
+        source_lang="en",
+        target_lang="es",
+        dataset_fingerprint=found.manifest.dataset_fingerprint,
+        recipe_fingerprint="none",
+        training=TRAINING,
+    )
+    return folder
+
+
+COMMANDS = ("demo", "prepare", "train", "translate", "evaluate", "sql", "run", "models")
+MODELS_COMMANDS = ("list", "show", "promote")
+
+
+def test_help_is_quick_it_needs_neither_torch_nor_ray(tmp_path: Path) -> None:
+    script = """
+import sys
+from pipeline.cli import main
+sys.argv = ["lingo", "--help"]
+try:
+    main()
+finally:
+    heavy = ["torch", "ray", "prefect", "pyarrow", "duckdb", "matplotlib", "sacrebleu", "numpy"]
+    print("imported:", [name for name in heavy if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "imported: []"
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
+
+
+def command_of(words: tuple[str, ...]) -> click.Command:
+    """A command by its words, from the command line's own tree."""
+    found = typer.main.get_command(app)
+    for word in words:
+        found = found.commands[word]
+    return found
+
+
+@pytest.mark.parametrize(
+    "words", [*((name,) for name in COMMANDS), *(("models", name) for name in MODELS_COMMANDS)]
+)
+def test_the_help_of_a_command_explains_it_and_its_options(
+    lingo: Lingo, words: tuple[str, ...]
+) -> None:
+    done = lingo(*words, "--help")
+    assert (done.status, done.err) == (0, "")
+    command = command_of(words)
+    assert command.help
+    text = " ".join(done.out.split())
+    assert " ".join(command.help.split())[:60] in text
+    for parameter in command.params:
+        if isinstance(parameter.opts, list) and parameter.opts[0].startswith("-"):
+            assert all(option in done.out for option in parameter.opts)
+        explained = " ".join((getattr(parameter, "help", None) or "").split())
+        assert explained, parameter.name
+        assert explained in text
+
+
+def test_the_tree_of_commands_is_the_documented_one() -> None:
+    assert set(command_of(()).commands) == set(COMMANDS)
+    assert set(command_of(("models",)).commands) == set(MODELS_COMMANDS)
+
+
+def test_from_evaluation_to_the_champion_that_translates(
+    tmp_path: Path, dataset: Path, models: Path, lingo: Lingo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny").symlink_to(models / "tiny")
+
+    evaluated = lingo_process(tmp_path, "evaluate", dataset, "--model", "tiny")
+    assert (evaluated.status, evaluated.err) == (0, "")
+    *scores, last = evaluated.out.splitlines()
+    page = tmp_path / last.removeprefix("report: ")
+    assert page.is_file()
+    report = ScoreReport.model_validate_json(page.with_name("report.json").read_bytes())
+    assert scores == [f"{s.metric} = {s.score:.2f}   {s.signature}" for s in report.scores]
+    assert len(scores) == 3
+
+    monkeypatch.chdir(tmp_path)
+    model_id = read_bundle_manifest(models / "tiny").model_id
+    assert lingo("models", "list").out == f"tiny  en-es  {model_id}\n"
+    refused = lingo("translate", "--text", "Two dogs play.")
+    assert refused.status == 2
+    assert "has no champion yet; name one with `lingo models promote NAME`" in refused.err
+
+    promoted = lingo("models", "promote", "tiny", "--report", page.with_name("report.json"))
+    assert promoted == Done(0, f"champion: tiny ({model_id})\n", "")
+    assert lingo("models", "list").out == f"tiny  en-es  {model_id}  champion\n"
+    found = champion(tmp_path / "models")
+    assert found is not None
+    assert found.name == "tiny"
+
+    translated = lingo("translate", "--text", "Two dogs play.")
+    (expected,) = Translator(load_bundle(models / "tiny")).translate(["Two dogs play."])
+    assert translated == Done(0, f"{expected.text}\n", "")
+
+    shown = lingo("sql", "--reports", "reports", "SELECT metric, signature FROM scores ORDER BY 1")
+    assert shown.status == 0
+    for score in report.scores:
+        assert score.signature[:20] in shown.out
+
+
+def test_a_model_is_shown_with_what_made_it(lingo: Lingo, models: Path) -> None:
+    done = lingo("models", "show", "tiny", "--models", models)
+    assert (done.status, done.err) == (0, "")
+    manifest = read_bundle_manifest(models / "tiny")
+    lines = dict(line.split(": ", 1) for line in done.out.splitlines())
+    assert lines["model_id"] == manifest.model_id
+    assert lines["dataset_fingerprint"] == manifest.dataset_fingerprint
+    assert (lines["source_lang"], lines["target_lang"]) == ("en", "es")
+    assert lines["training"] == (
+        "1,258 steps in 2.0 minutes, ended by max_epochs; validation BLEU 86.74 at step 1,200; "
+        "1,303,528 parameters"
+    )
+
+
+def test_a_folder_without_models_says_so(lingo: Lingo, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    assert lingo("models", "list", "--models", folder) == Done(0, f"no models in {folder}\n", "")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """Two small files."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    for name, texts in (("a", ["Two dogs play.", "Eggs!"]), ("b", ["My cat sleeps.", "7"])):
+        pq.write_table(pa.table({"body": texts}), folder / f"{name}.parquet")
+    return folder
+
+
+def test_a_limit_without_output_prints_and_writes_nothing(
+    lingo: Lingo, lake: Path, models: Path
+) -> None:
+    before = sorted(lake.parent.rglob("*"))
+    done = lingo(
+        *("translate", lake, "--model", models / "tiny", "--limit", 1, "--text-column", "body")
+    )
+    assert (done.status, done.err) == (0, "")
+    texts = ["Two dogs play.", "My cat sleeps."]
+    expected = Translator(load_bundle(models / "tiny")).translate(texts)
+    lines = done.out.splitlines()
+    assert lines[::2] == texts
+    assert lines[1::2] == [f"    {t.text}    ({t.score:.2f})" for t in expected]
+    assert sorted(lake.parent.rglob("*")) == before
+
+
+@pytest.mark.ray
+def test_a_table_is_made_and_what_changed_meanwhile_is_left_for_the_next_run(
+    running_ray: None,
+    lingo: Lingo,
+    lake: Path,
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pq.write_table(pa.table({"body": ["A new one."]}), lake / "late.parquet")
+
+    def reconcile_late(staged: Path, plan: RunPlan) -> Reconciled:
+        pq.write_table(pa.table({"body": ["changed", "meanwhile"]}), lake / "late.parquet")
+        return reconcile(staged, plan)
+
+    monkeypatch.setattr(pipeline.translate, "reconcile", reconcile_late)
+    table = tmp_path / "my table"
+    command = (
+        *("translate", lake, "--model", models / "tiny", "--output", table),
+        *("--text-column", "body", "--actors", 1),
+    )
+
+    done = lingo(*command)
+
+    assert done.status == 3
+    assert done.err == "deferred to the next run, changed meanwhile: late.parquet\n"
+    run, where, query = done.out.splitlines()
+    assert re.fullmatch(
+        r"run 000001-[0-9a-f]{4}: 4 rows = 3 translated \+ 1 passed through \+ 0 quarantined", run
+    )
+    assert where == f"table: {table}"
+
+    answer = lingo(*shlex.split(query.removeprefix("query: "))[1:])
+    assert (answer.status, answer.err) == (0, "")
+    assert re.search(r"translated +│ +3 ", answer.out)
+    assert re.search(r"passed_through +│ +1 ", answer.out)
+
+    (lake / "late.parquet").unlink()
+    assert lingo(*command) == Done(0, f"nothing new: every row of {lake} is in {table}\n", "")
+    assert lingo("translate", "--output", table, "--abort") == Done(0, "no unfinished run\n", "")
+
+
+# What stands in braces is a place that the test fills in.
+BAD_INPUT = [
+    ("sql --table {no} 'SELECT 1'", "{no}: not a translation table"),
+    ("sql 'SELEC 1'", "'SELEC 1': Parser Error"),
+    ("sql \"SELECT CAST('x' AS INT)\"", "Could not convert string 'x'"),
+    ("evaluate {no} --model {tiny}", "{no}: not a dataset"),
+    ("evaluate {dataset} --model tony --models {models}", "model='tony': no bundle there"),
+    ("evaluate {dataset} --model {tiny} --split dev", "split='dev': needs one of train"),
+    ("evaluate {dataset} --models {no}", "{no}: has no champion yet"),
+    ("models show tony --models {models}", "model='tony': no bundle there"),
+    ("models promote tony --report {no} --models {models}", "model='tony': no bundle of that"),
+    ("models promote tiny --report {no} --models {models}", "not a score report"),
+    ("translate", "INPUT, or --text is missing"),
+    ("translate --limit 3", "INPUT, or --text is missing"),
+    ("translate {lake}", "--output, or --limit for a quick look is missing"),
+    ("translate --abort", "--output is missing"),
+    ("translate --text x --model tony --models {models}", "model='tony': no bundle there"),
+    ("translate {no} --limit 1 --model {tiny}", "{no}: cannot be read (No such file"),
+    ("translate {lake} --limit 1 --model {tiny}", "has no column 'text': it has body"),
+    ("translate {lake} -o {new} --model {tiny}", "has no column 'text': it has body"),
+    (
+        "translate {lake} -o {new} --model {tiny} --on-new-model maybe",
+        "on_new_model='maybe': Input should be 'keep' or 'retranslate'",
+    ),
+    ("translate {lake} -o {new} --model {tiny} --rename body", "--rename 'body': needs OLD=NEW"),
+    ("translate {lake} -o {lake} --model {tiny}", "{lake}: not empty and not a translation table"),
+    ("train {no} -o {new}", "{no}: not a dataset"),
+    ("train {dataset} -o {new} --preset huge", "preset='huge': known are demo"),
+    ("train {dataset} -o {new} --config {no}", "{no}: cannot be read"),
+    ("train {dataset} -o {new} --preset demo --workers 9", "n_workers=9: at most n_lanes=2"),
+    ("prepare {no} -o {new}", "{no}: cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), BAD_INPUT)
+def test_bad_input_is_one_line_and_status_2(
+    lingo: Lingo, lake: Path, dataset: Path, models: Path, tmp_path: Path, line: str, says: str
+) -> None:
+    places = {
+        "no": tmp_path / "no",
+        "new": tmp_path / "new",
+        "lake": lake,
+        "dataset": dataset,
+        "models": models,
+        "tiny": models / "tiny",
+    }
+    done = lingo(*(word.format(**places) for word in shlex.split(line)))
+
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("lingo: error: ")
+    assert len(done.err.splitlines()) == 1
+    assert says.format(**places) in done.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
+    done = lingo_process(tmp_path, "sql", "SELECT * FROM latests")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("lingo: error: 'SELECT * FROM latests': Catalog Error: ")
+    assert done.err.endswith("views are translations, latest, quarantine, runs, scores\n")
+    assert done.err.count("\n") == 1
+
+
+def test_a_disk_that_refuses_is_one_line_and_status_1(
+    lingo: Lingo, dataset: Path, models: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = lingo(*("evaluate", dataset, "--model", models / "tiny", "--reports", tmp_path / "file"))
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("lingo: error: ")
+    assert str(tmp_path / "file") in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("--nope", "No such option"),
+        ("nope", "No such command"),
+        ("translate --nope", "No such option"),
+        ("models nope", "No such command"),
+        ("translate x --limit 0", "--limit"),
+        ("translate x --limit two", "--limit"),
+        ("translate x --actors 0", "--actors"),
+        ("train d -o m --workers 0", "--workers"),
+        ("train d", "--output"),
+        ("prepare", "Missing argument 'corpus'"),
+        ("sql", "Missing argument 'query'"),
+        ("models promote tiny", "--report"),
+        ("demo --pairs 10", "--pairs"),
+    ],
+)
+def test_usage_errors_are_status_2_and_name_the_option(lingo: Lingo, line: str, says: str) -> None:
+    done = lingo(*line.split())
+    assert (done.status, done.out) == (2, "")
+    assert says in done.err
+    assert done.err.startswith("Usage: lingo")

@@ -1,0 +1,213 @@
+"""Models by name; a champion is promoted on evidence and stays the model that was promoted."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lingo_model import InputError, read_bundle_manifest
+from pipeline.evaluate import Score, ScoreReport
+from pipeline.registry import champion, list_models, promote, resolve_model
+from pipeline.storage import write_json
+
+
+@pytest.fixture
+def models(tmp_path: Path, bundle: Path, other_bundle: Path) -> Path:
+    """Two models, and what else lies in such a folder."""
+    folder = tmp_path / "models"
+    shutil.copytree(bundle, folder / "tiny")
+    shutil.copytree(other_bundle, folder / "other")
+    for name in ("_runs", ".tiny.123.tmp"):  # work in progress
+        shutil.copytree(bundle, folder / name)
+    (folder / "empty").mkdir()
+    (folder / "notes.txt").write_text("not a model")
+    return folder
+
+
+def write_score_report(path: Path, model: Path, **changes: Any) -> Path:
+    """A score report of a model."""
+    report = ScoreReport(
+        format_version=1,
+        evaluation_id="0123456789abcdef",
+        evaluated_at=datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC),
+        model=model.name,
+        model_id=read_bundle_manifest(model).model_id,
+        dataset="datasets/en-es",
+        dataset_fingerprint="ab",
+        same_dataset=True,
+        split="test",
+        source_lang="en",
+        target_lang="es",
+        n_sentences=3,
+        seconds=1.0,
+        scores=(Score(metric="BLEU", score=12.3, signature="version:2"),),
+        folder=str(path.parent),
+    )
+    write_json(path, report.model_dump(mode="json") | changes)
+    return path
+
+
+def names(folder: Path) -> set[str]:
+    """Names in a folder, hidden ones too."""
+    return {path.name for path in folder.iterdir()}
+
+
+def test_only_bundles_are_listed_by_name(models: Path) -> None:
+    found = list_models(models)
+    assert list(found) == ["other", "tiny"]
+    assert found["tiny"] == read_bundle_manifest(models / "tiny")
+    assert found["tiny"].model_id != found["other"].model_id
+
+
+def test_no_folder_has_no_models(tmp_path: Path) -> None:
+    assert list_models(tmp_path / "none") == {}
+    assert champion(tmp_path / "none") is None
+
+
+def test_a_promoted_model_is_the_champion(models: Path, tmp_path: Path) -> None:
+    assert champion(models) is None
+    report = write_score_report(tmp_path / "report.json", models / "tiny")
+    before = names(models)
+
+    promoted = promote(models, "tiny", report)
+
+    assert champion(models) == promoted
+    assert (promoted.name, promoted.report) == ("tiny", str(report))
+    assert promoted.model_id == read_bundle_manifest(models / "tiny").model_id
+    assert datetime.datetime.fromisoformat(promoted.promoted_at).tzinfo is not None
+    assert names(models) == before | {"champion.json"}  # no temporary file is left
+    assert resolve_model("champion", models) == models / "tiny"
+    assert list(list_models(models)) == ["other", "tiny"]
+
+
+def test_another_champion_takes_its_place(models: Path, tmp_path: Path) -> None:
+    for name in ("tiny", "other"):
+        promote(models, name, write_score_report(tmp_path / f"{name}.json", models / name))
+    assert resolve_model("champion", models) == models / "other"
+
+
+def test_a_promotion_that_fails_leaves_the_champion(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(models, "tiny", write_score_report(tmp_path / "tiny.json", models / "tiny"))
+    report = write_score_report(tmp_path / "other.json", models / "other")
+    before = names(models)
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        promote(models, "other", report)
+    assert resolve_model("champion", models) == models / "tiny"
+    assert names(models) == before
+
+
+def test_a_report_of_another_model_is_refused(models: Path, tmp_path: Path) -> None:
+    report = write_score_report(tmp_path / "report.json", models / "other")
+    tiny, other = (list_models(models)[name].model_id for name in ("tiny", "other"))
+    with pytest.raises(InputError) as error:
+        promote(models, "tiny", report)
+    assert str(error.value) == (
+        f"{report}: scores model {other}, but {models / 'tiny'} is {tiny}; evaluate it first"
+    )
+    assert champion(models) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"format_version": 2}, "format_version=2: this release reads 1"),
+        ({"verdict": "good"}, "unknown key 'verdict'"),
+    ],
+)
+def test_a_report_that_cannot_be_read_is_refused(
+    models: Path, tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    report = write_score_report(tmp_path / "report.json", models / "tiny", **changes)
+    with pytest.raises(InputError, match=f"{re.escape(str(report))}: {says}"):
+        promote(models, "tiny", report)
+    assert champion(models) is None
+
+
+def test_a_missing_report_is_named_with_what_makes_one(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not a score report .*none\.json.*`lingo evaluate`"):
+        promote(models, "tiny", tmp_path / "none.json")
+    assert champion(models) is None
+
+
+@pytest.mark.parametrize("name", ["tony", "", ".", "empty", "_runs", "champion", "../models/tiny"])
+def test_only_a_listed_model_is_promoted(models: Path, tmp_path: Path, name: str) -> None:
+    report = write_score_report(tmp_path / "report.json", models / "tiny")
+    with pytest.raises(InputError) as error:
+        promote(models, name, report)
+    assert str(error.value) == (
+        f"model={name!r}: no bundle of that name in {models} (there: other, tiny)"
+    )
+    assert champion(models) is None
+
+
+def test_a_model_by_path_and_by_name(models: Path, bundle: Path) -> None:
+    assert resolve_model(str(bundle), models) == bundle
+    assert resolve_model("tiny", models) == models / "tiny"
+    assert resolve_model(str(models / "other"), models) == models / "other"
+
+
+def test_an_unknown_model_lists_what_there_is(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        resolve_model("tony", models)
+    assert str(error.value) == (
+        f"model='tony': no bundle there, nor of that name in {models} (there: other, tiny)"
+    )
+    with pytest.raises(InputError, match=r"\(there: none\)"):
+        resolve_model("tony", tmp_path / "none")
+
+
+def test_a_damaged_neighbour_does_not_hide_what_there_is(models: Path) -> None:
+    (models / "other" / "bundle.json").write_text("{")
+    with pytest.raises(InputError, match=r"'tony'.*\(there: other, tiny\)"):
+        resolve_model("tony", models)
+
+
+def test_no_champion_names_the_command(models: Path) -> None:
+    with pytest.raises(InputError) as error:
+        resolve_model("champion", models)
+    assert str(error.value) == (
+        f"{models}: has no champion yet; name one with `lingo models promote NAME`"
+    )
+
+
+def test_a_champion_whose_bundle_was_replaced_is_refused(
+    models: Path, tmp_path: Path, other_bundle: Path
+) -> None:
+    promoted = promote(
+        models, "tiny", write_score_report(tmp_path / "report.json", models / "tiny")
+    )
+    shutil.rmtree(models / "tiny")
+    with pytest.raises(InputError, match="tiny: not a model bundle"):
+        resolve_model("champion", models)
+
+    shutil.copytree(other_bundle, models / "tiny")
+    with pytest.raises(InputError) as error:
+        resolve_model("champion", models)
+    now = read_bundle_manifest(other_bundle).model_id
+    assert str(error.value) == (
+        f"{models / 'tiny'}: is model {now}, but {promoted.model_id} was promoted; promote it again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("{", "not valid JSON"), (json.dumps({"format_version": 9}), "format_version=9")],
+)
+def test_a_damaged_champion_is_named_with_the_remedy(models: Path, content: str, says: str) -> None:
+    (models / "champion.json").write_text(content)
+    with pytest.raises(InputError, match=rf"champion\.json: {says}.*`lingo models promote`"):
+        resolve_model("champion", models)
