@@ -107,7 +107,10 @@ class TrainWorker:
         self._reader = LaneReader()
         self._model = new_model(subwords, config).to(place.device)
         self._optimizer = torch.optim.AdamW(
-            self._model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self._model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self._state = RunState()
         self._best: dict[str, torch.Tensor] = {}
