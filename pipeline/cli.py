@@ -110,7 +110,7 @@ def train(
         Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
     ],
     preset: Annotated[
-        str, typer.Option(help="A recipe by name: demo, small, medium or large.")
+        str, typer.Option(help="A recipe by name: demo, small, medium, large or production.")
     ] = "medium",
     config: ConfigOption = None,
     workers: Annotated[
@@ -123,11 +123,15 @@ def train(
 ) -> None:
     """Train a model by DDP; the same command goes on after an interruption."""
     from pipeline.recipe import Resources, TrainConfig, recipe_named
-    from pipeline.settings import load_yaml
+    from pipeline.settings import load_yaml, parse_settings
     from pipeline.train import train_model, training_summary
 
     recipe = load_yaml(TrainConfig, config) if config is not None else recipe_named(preset)
-    resources = Resources(n_workers=workers, max_minutes=max_minutes, ray_address=ray_address)
+    resources = parse_settings(
+        Resources,
+        {"n_workers": workers, "max_minutes": max_minutes, "ray_address": ray_address},
+        where="train",
+    )
     train_model(dataset, output, recipe, resources)
     print(training_summary(output))
     print(f"model: {output}")

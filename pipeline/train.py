@@ -288,6 +288,8 @@ def derived_name(dataset: Path, config: TrainConfig) -> str:
 def training_summary(bundle: Path) -> str:
     """How a bundle came to be, in one line, from its ``training.json``."""
     training = json.loads((bundle / "training.json").read_bytes())
+    if "n_steps" not in training:
+        return "not recorded"
     return (
         f"{training['n_steps']:,} steps in {training['seconds'] / 60:.1f} minutes, ended by "
         f"{training['stopped_by']}; validation BLEU {training['best_valid_bleu']:.2f} at step "

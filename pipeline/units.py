@@ -149,9 +149,11 @@ def _renamed(path: Path, schema: pa.Schema, config: TranslateConfig) -> pa.Schem
     """The schema with columns renamed, checked against what the output needs."""
     schema = pa.schema([f.with_name(config.rename.get(f.name, f.name)) for f in schema])
     names = schema.names
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{path}: column {twice!r} stands twice; use --rename")
+    # SQL engines ignore case, so that Score beside score would be one column there.
+    folded = [name.casefold() for name in names]
+    if len(set(folded)) != len(folded):
+        twice = next(name for name in names if folded.count(name.casefold()) > 1)
+        raise InputError(f"{path}: column {twice!r} stands twice (case aside); use --rename")
     for column, option in ((config.text_column, "text"), (config.id_column, "id")):
         if column is not None and column not in names:
             raise InputError(
@@ -162,7 +164,7 @@ def _renamed(path: Path, schema: pa.Schema, config: TranslateConfig) -> pa.Schem
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
         raise InputError(f"{path}: column {config.text_column!r} is {kind}: needs text; cast it")
     ours = {*TRANSLATION_COLUMNS.names, *QUARANTINE_COLUMNS.names, *_PARTITION_KEYS}
-    if taken := [name for name in names if name in ours]:
+    if taken := [name for name in names if name.casefold() in ours]:
         raise InputError(
             f"{path}: column {taken[0]!r} has a name that the output uses itself; "
             f"use --rename {taken[0]}=source_{taken[0]}"
