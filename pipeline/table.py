@@ -100,11 +100,6 @@ class RunPlan(Settings):
     units: tuple[Unit, ...]
     n_units_skipped: int
 
-    @property
-    def number(self) -> int:
-        """The run's number, by which runs are ordered."""
-        return run_number(self.run)
-
 
 class RunManifest(Settings):
     """What a published run holds. ``n_units_planned`` = skipped + deferred + emitted."""
