@@ -26,6 +26,7 @@ _POLL_SECONDS = 0.2
 # After a shutdown the side thread ends by an error from Ray; a stuck one must not hang the user.
 _SHUTDOWN_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
+_shutting_down = threading.Lock()
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -68,6 +69,12 @@ def run_on_ray(
             results.append(work())
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             errors.append(error)
+        finally:
+            # Here, not in the main thread: a local Ray's servers are killed when the thread that
+            # started them ends, and a driver whose servers are gone may wait for them a minute
+            # and then end its whole process.
+            if started_here:
+                _shut_down()
 
     thread = threading.Thread(target=side, name="ray", daemon=True)
     thread.start()
@@ -79,8 +86,6 @@ def run_on_ray(
         _shut_down()
         thread.join(_SHUTDOWN_SECONDS)
         raise
-    if started_here:
-        _shut_down()
     if errors:
         raise errors[0]
     return results[0]
@@ -145,5 +150,6 @@ def _set_environment() -> None:
 
 
 def _shut_down() -> None:
-    with contextlib.suppress(Exception):
+    # The main thread and Ray's may both come here after an interruption.
+    with _shutting_down, contextlib.suppress(Exception):
         ray.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,7 @@ def gradients_of_worker(
     if rank == 0:
         torch.save({"gradients": total, "losses": losses}, results / "found.pt")
     if n_workers > 1:
+        dist.barrier()
         dist.destroy_process_group()
 
 
@@ -141,3 +143,5 @@ if __name__ == "__main__":  # one worker, started by `run`
     gradients_of_worker(
         int(rank), int(n_workers), Path(dataset), Path(results), cast("Fault", fault)
     )
+    # Not through the interpreter's end: gloo's threads sometimes abort the process there.
+    os._exit(0)
