@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Made when it is missing, made again when what it is made from is newer.
 STAMP := $(VENV)/.made
 
-.PHONY: help demo test lint faults bench clean
+.PHONY: help demo test lint faults bench bench-peers clean
 
 help:
 	@echo "make demo    a corpus is generated, trained on, translated and scored; some minutes"
@@ -13,9 +13,10 @@ help:
 	@echo "make lint    style, format and types"
 	@echo "make faults  the full matrix of injected faults"
 	@echo "make bench   the benchmarks"
+	@echo "make bench-peers  other systems, each in a place of its own, for the benchmarks"
 	@echo "make clean   remove what these targets made"
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt setup.py lingo_model/native/kernels.cpp
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "needs Python 3.11 to 3.13; set PYTHON=..."'
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
@@ -26,7 +27,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/lingo demo
 
-test: $(STAMP)
+# Not a dependency: one test compares with it, in a process of its own.
+TORCHLINGO := .peers/torchlingo
+$(TORCHLINGO): | $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ torchlingo==0.2.9
+
+bench-peers: $(TORCHLINGO)
+
+test: $(STAMP) $(TORCHLINGO)
 	$(BIN)/pytest
 
 lint: $(STAMP)
@@ -42,4 +50,4 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/end_to_end.py $(CORPUS) --output $$(mktemp -d)/bench
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .peers demo build lingo_model/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache

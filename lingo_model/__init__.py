@@ -8,6 +8,7 @@ from lingo_model.bundle import (
     save_bundle,
 )
 from lingo_model.config import Config
+from lingo_model.engine import DecodeTier, Engine
 from lingo_model.errors import InputError
 from lingo_model.lstm import SimpleSeq2SeqLSTM
 from lingo_model.search import Hypothesis, SearchConfig, greedy_search
@@ -18,6 +19,8 @@ __all__ = [
     "Bundle",
     "BundleManifest",
     "Config",
+    "DecodeTier",
+    "Engine",
     "Hypothesis",
     "InputError",
     "SearchConfig",

@@ -28,6 +28,7 @@ from lingo_model.subwords import Subwords
 
 FORMAT_VERSION = 1
 ARCHITECTURE = "SimpleSeq2SeqLSTM"
+_TIED = "output.weight"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,10 @@ def save_bundle(
         )
     if final.exists():
         raise InputError(f"{final}: exists already; name another output")
-    weights = save_safetensors({k: v.contiguous() for k, v in model.state_dict().items()})
+    state = model.state_dict()
+    if model.config.lstm_tied_embeddings:
+        del state[_TIED]  # the target embedding is its weight
+    weights = save_safetensors({k: v.contiguous() for k, v in state.items()})
     manifest = BundleManifest(
         format_version=FORMAT_VERSION,
         architecture=ARCHITECTURE,
@@ -198,7 +202,10 @@ def load_bundle(path: str | os.PathLike[str], *, device: str | torch.device = "c
         config=Config.from_dict(manifest.config),
     )
     try:
-        model.load_state_dict(load_safetensors(content["weights.safetensors"]))
+        state = load_safetensors(content["weights.safetensors"])
+        if model.config.lstm_tied_embeddings:
+            state[_TIED] = model.output.weight
+        model.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder}: weights do not fit the architecture: {reason}") from error

@@ -28,6 +28,7 @@ class Config:
     lstm_attention: bool = False
     lstm_attn_type: AttentionType = "dot"
     lstm_bidirectional: bool = False
+    lstm_tied_embeddings: bool = False
     pad_idx: int = 0
     unk_idx: int = 1
     sos_idx: int = 2
@@ -44,7 +45,7 @@ class Config:
             ("eos_idx", 0),
         ):
             require_int(name, getattr(self, name), least)
-        for name in ("lstm_attention", "lstm_bidirectional"):
+        for name in ("lstm_attention", "lstm_bidirectional", "lstm_tied_embeddings"):
             if not isinstance(value := getattr(self, name), bool):
                 raise InputError(f"{name}={value!r}: needs true or false")
         dropout = self.lstm_dropout
@@ -59,6 +60,11 @@ class Config:
             raise InputError(
                 f"lstm_hidden_dim={self.lstm_hidden_dim}: needs an even number where the encoder "
                 "is bidirectional, half for each direction"
+            )
+        if self.lstm_tied_embeddings and self.lstm_emb_dim != self.lstm_hidden_dim:
+            raise InputError(
+                f"lstm_tied_embeddings: needs lstm_emb_dim and lstm_hidden_dim to be equal, they "
+                f"are {self.lstm_emb_dim} and {self.lstm_hidden_dim}"
             )
         ids = (self.pad_idx, self.unk_idx, self.sos_idx, self.eos_idx)
         if len(set(ids)) != len(ids):

@@ -37,6 +37,8 @@ class SimpleSeq2SeqLSTM(nn.Module):
         attn_type: ``dot`` or ``additive``.
         bidirectional: whether half of the encoder's H reads the source from its end; the two
             halves are concatenated.
+        tied_embeddings: whether the output layer's weight is the target embedding (Press and Wolf
+            2017), which needs E = H. Padding's row then learns too, as an output.
         config: where values that are not given come from.
 
     Raises:
@@ -55,6 +57,7 @@ class SimpleSeq2SeqLSTM(nn.Module):
         attention: bool | None = None,
         attn_type: AttentionType | None = None,
         bidirectional: bool | None = None,
+        tied_embeddings: bool | None = None,
         config: Config | None = None,
     ) -> None:
         super().__init__()
@@ -68,6 +71,7 @@ class SimpleSeq2SeqLSTM(nn.Module):
             "lstm_attention": attention,
             "lstm_attn_type": attn_type,
             "lstm_bidirectional": bidirectional,
+            "lstm_tied_embeddings": tied_embeddings,
         }
         overrides = {name: value for name, value in given.items() if value is not None}
         self.config = Config.from_dict(base.to_dict() | overrides)
@@ -101,6 +105,8 @@ class SimpleSeq2SeqLSTM(nn.Module):
             self.attention = AdditiveAttention(hidden) if additive else DotAttention()
             self.attn_combine = nn.Linear(2 * hidden, hidden, bias=False)
         self.output = nn.Linear(hidden, tgt_vocab_size)
+        if self.config.lstm_tied_embeddings:
+            self.output.weight = self.tgt_embed.weight
 
     def encode(self, src: Tensor) -> tuple[LSTMState, Memory]:
         """Read the source up to each sentence's last token that is not padding.

@@ -1,46 +1,124 @@
-"""Greedy search, batched over sentences: the reference that faster engines must reproduce."""
+"""What a search may produce, and greedy search: the reference that the engine must reproduce."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 
-from lingo_model.config import Config
+from lingo_model.config import Config, require_int
+from lingo_model.errors import InputError
 from lingo_model.lstm import SimpleSeq2SeqLSTM
+
+T = TypeVar("T", bound=Any)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How far a search goes, and what it may produce.
+    """How a search goes, and what it may produce.
 
-    A translation holds at most ``max_length_ratio * n_source_tokens + max_length_offset`` tokens,
-    end of sentence included.
+    A translation holds at most ``max_length_ratio * n_source_tokens + max_length_offset`` tokens
+    and at least ``min_length_ratio * n_source_tokens + min_length_offset``, end of sentence
+    included in both. Of ``beam_size`` hypotheses the ``n_best`` are given; ``length_penalty_alpha``
+    is Wu et al.'s alpha (2016, section 7): 0 ranks by log probability, which favours short ones.
+
+    Raises:
+        InputError: a value out of range, named with what is allowed.
     """
 
+    beam_size: int = 1
+    n_best: int = 1
+    length_penalty_alpha: float = 1.0
     max_length_ratio: float = 2.0
     max_length_offset: int = 10
+    min_length_ratio: float = 0.0
+    min_length_offset: int = 0
+    max_source_tokens: int = 4096
     max_source_tokens_per_batch: int = 4096
     allow_unk: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("beam_size", "n_best", "max_source_tokens", "max_source_tokens_per_batch"):
+            require_int(name, getattr(self, name), least=1)
+        for name in ("max_length_offset", "min_length_offset"):
+            require_int(name, getattr(self, name), least=0)
+        for name in ("max_length_ratio", "min_length_ratio", "length_penalty_alpha"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (number and 0.0 <= value < math.inf):
+                raise InputError(f"{name}={value!r}: needs a number of 0 or more")
+        if self.n_best > self.beam_size:
+            raise InputError(
+                f"n_best={self.n_best}: needs beam_size or less, which is {self.beam_size}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting as plain values, for a manifest."""
+        return dataclasses.asdict(self)
+
     def max_length(self, n_source_tokens: int) -> int:
         """Most target tokens for a source of ``n_source_tokens``, end of sentence included."""
-        return int(self.max_length_ratio * n_source_tokens) + self.max_length_offset
+        return max(1, int(self.max_length_ratio * n_source_tokens) + self.max_length_offset)
+
+    def min_length(self, n_source_tokens: int) -> int:
+        """Fewest target tokens, end of sentence included; never above :meth:`max_length`."""
+        least = int(self.min_length_ratio * n_source_tokens) + self.min_length_offset
+        return min(least, self.max_length(n_source_tokens))
+
+    def rank(self, hypothesis: Hypothesis) -> float:
+        """What hypotheses of one sentence are compared by: the higher, the better."""
+        return hypothesis.log_prob / self.length_norm(len(hypothesis.token_ids))
+
+    def length_norm(self, n_tokens: T) -> T:
+        """``((5 + length) / 6) ** alpha`` (Wu et al. 2016, equation 14), of a number or tensor."""
+        return cast(T, ((5.0 + n_tokens) / 6.0) ** self.length_penalty_alpha)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One translation: ids with eos (unless cut off), and ``sum log p`` of those ids (nats)."""
+    """One translation: ids with eos (unless cut off), and ``sum log p`` of those ids (nats).
+
+    Attributes:
+        truncated: the length limit ended it. empty_because: why there are no ids; None otherwise.
+    """
 
     token_ids: list[int]
     log_prob: float
     truncated: bool
+    empty_because: str | None = None
 
     @property
     def score(self) -> float:
         """Mean log probability of a token, end of sentence included (nats)."""
-        return self.log_prob / len(self.token_ids)
+        return self.log_prob / max(1, len(self.token_ids))
+
+
+EMPTY = Hypothesis([], 0.0, truncated=False, empty_because="empty source")
+
+
+def check_sources(
+    sources: Sequence[Sequence[int]], src_vocab_size: int, search: SearchConfig
+) -> None:
+    """Refuse sources that the model cannot read.
+
+    Raises:
+        InputError: names the source, and its id or length.
+    """
+    for row, source in enumerate(sources):
+        if len(source) > search.max_source_tokens:
+            raise InputError(
+                f"source {row} has {len(source)} tokens: max_source_tokens="
+                f"{search.max_source_tokens}; split it, or raise that"
+            )
+        if source and not 0 <= min(source) <= max(source) < src_vocab_size:
+            wrong = next(i for i in source if not 0 <= i < src_vocab_size)
+            raise InputError(
+                f"source {row} has token id {wrong}: the model's vocabulary has ids 0 to "
+                f"{src_vocab_size - 1}; encode it with the model's own subwords"
+            )
 
 
 def greedy_search(
@@ -55,22 +133,27 @@ def greedy_search(
 
     Args:
         model: in ``eval`` mode; its device is used.
-        sources: source ids with eos, one row each, at least one id.
+        sources: source ids with eos, one row each. One without ids gets an empty translation.
+
+    Raises:
+        InputError: an id outside the vocabulary, or a source that is too long.
     """
     search = search if search is not None else SearchConfig()
-    results: list[Hypothesis | None] = [None] * len(sources)
+    check_sources(sources, model.src_vocab_size, search)
+    results = [EMPTY] * len(sources)
     with torch.inference_mode():
-        for rows in _batches_by_length([len(s) for s in sources], search):
+        for rows in batches_by_length([len(s) for s in sources], search):
             batch = _search_batch(model, [sources[row] for row in rows], search)
             for row, hypothesis in zip(rows, batch, strict=True):
                 results[row] = hypothesis
-    return [hypothesis for hypothesis in results if hypothesis is not None]
+    return results
 
 
-def _batches_by_length(lengths: list[int], search: SearchConfig) -> Iterator[list[int]]:
-    """Row numbers, longest first, so that the largest need of memory shows at once."""
+def batches_by_length(lengths: list[int], search: SearchConfig) -> Iterator[list[int]]:
+    """Numbers of the sources that are not empty, longest first, so that the largest need of
+    memory shows at once."""
     batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+    for row in sorted((i for i, n in enumerate(lengths) if n), key=lambda i: -lengths[i]):
         if batch and (len(batch) + 1) * lengths[batch[0]] > search.max_source_tokens_per_batch:
             yield batch
             batch = []

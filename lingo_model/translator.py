@@ -1,4 +1,4 @@
-"""Text in, text out: a bundle's subwords and search put together."""
+"""Text in, text out: a bundle's subwords and the decoding engine put together."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from lingo_model.bundle import Bundle
-from lingo_model.search import SearchConfig, greedy_search
+from lingo_model.engine import DecodeTier, Engine
+from lingo_model.search import Hypothesis, SearchConfig
 from lingo_model.subwords import EOS_ID
 
-ENGINE_VERSION = "greedy-1"
+ENGINE_VERSION = "engine-1"
 """Changes whenever the same bundle and settings may give another translation."""
 
 
@@ -30,24 +31,59 @@ class Translation:
 
 
 class Translator:
-    """Translates batches of text with one model replica."""
+    """Translates batches of text with one model replica.
 
-    def __init__(self, bundle: Bundle, search: SearchConfig | None = None) -> None:
-        self.bundle = bundle
+    It keeps the bundle's subwords and the engine's own copy of the weights: drop the bundle, and
+    the float weights go where the tier packs them.
+
+    Raises:
+        InputError: this machine cannot run ``tier``.
+    """
+
+    def __init__(
+        self, bundle: Bundle, search: SearchConfig | None = None, *, tier: DecodeTier = "exact"
+    ) -> None:
         self.search = search if search is not None else SearchConfig()
+        self._subwords = bundle.subwords
+        self._engine = Engine(bundle.model, tier=tier)
+
+    def sources(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, end of sentence included: what the model reads."""
+        return [[*ids, EOS_ID] for ids in self._subwords.encode(texts)]
 
     def translate(self, texts: Sequence[str]) -> list[Translation]:
-        """Translate each text, in order; texts of any number, sorted and batched inside."""
-        sources = [[*ids, EOS_ID] for ids in self.bundle.subwords.encode(texts)]
-        found = greedy_search(self.bundle.model, sources, self.search)
-        outputs = self.bundle.subwords.decode([hypothesis.token_ids for hypothesis in found])
+        """Translate each text, in order; texts of any number, sorted and batched inside.
+
+        Raises:
+            InputError: a text of more than ``search.max_source_tokens`` tokens.
+        """
+        return self.translate_sources(self.sources(texts))
+
+    def translate_sources(self, sources: Sequence[Sequence[int]]) -> list[Translation]:
+        """As :meth:`translate`, of what :meth:`sources` gave."""
+        found = self._engine.translate(sources, self.search)
         return [
-            Translation(
-                text,
-                hypothesis.score,
-                len(source),
-                len(hypothesis.token_ids),
-                hypothesis.truncated,
-            )
-            for text, hypothesis, source in zip(outputs, found, sources, strict=True)
+            _translation(text, source, hypothesis)
+            for text, source, hypothesis in zip(self._texts(found), sources, found, strict=True)
         ]
+
+    def n_best(self, texts: Sequence[str]) -> list[list[Translation]]:
+        """The ``search.n_best`` translations of each text, best first."""
+        sources = self.sources(texts)
+        return [
+            [
+                _translation(translated, source, hypothesis)
+                for translated, hypothesis in zip(self._texts(found), found, strict=True)
+            ]
+            for source, found in zip(
+                sources, self._engine.n_best(sources, self.search), strict=True
+            )
+        ]
+
+    def _texts(self, found: Sequence[Hypothesis]) -> list[str]:
+        return self._subwords.decode([hypothesis.token_ids for hypothesis in found])
+
+
+def _translation(text: str, source: Sequence[int], hypothesis: Hypothesis) -> Translation:
+    n_tokens = len(hypothesis.token_ids)
+    return Translation(text, hypothesis.score, len(source), n_tokens, hypothesis.truncated)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.errors import RunError
+
+if TYPE_CHECKING:
+    from pipeline.decode import DecodeConfig
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DEFERRED = 1, 2, 3
 
@@ -38,6 +41,16 @@ RayOption = Annotated[
     ),
 ]
 
+TierOption = Annotated[
+    str,
+    typer.Option(
+        help="Precision: 'exact' (float32), or where the processor has it 'bf16' or 'int8', faster."
+    ),
+]
+BeamOption = Annotated[
+    int, typer.Option(help="Hypotheses a sentence; 1 is greedy, 4 or 5 is slower and better.")
+]
+
 _MODELS = Path("models")
 _REPORTS = Path("reports")
 
@@ -45,7 +58,7 @@ _REPORTS = Path("reports")
 def main() -> None:
     """Run the command line; see the exit statuses above. 0 is success."""
     try:
-        app()
+        app(prog_name="lingo")
     except Exception as error:
         from lingo_model import InputError  # it brings torch, which --help can do without
 
@@ -175,6 +188,8 @@ def translate(
         str,
         typer.Option(help="Rows that another model has translated: 'keep' or 'retranslate'."),
     ] = "keep",
+    tier: TierOption = "exact",
+    beam_size: BeamOption = 1,
     actors: Annotated[
         int | None, typer.Option(min=1, help="Model replicas; default one a GPU, else a CPU.")
     ] = None,
@@ -200,13 +215,14 @@ def translate(
         run_name = abort_unfinished(_needed(output, "--output"))
         print(f"discarded run {run_name}" if run_name else "no unfinished run")
         return
+    decode = _decode_config(tier, beam_size)
     if text is not None:
-        print(translate_texts(resolve_model(model, models), [text])[0].text)
+        print(translate_texts(resolve_model(model, models), [text], decode)[0].text)
         return
     source = _needed(source, "INPUT, or --text")
     if output is None and limit is not None:
         texts = preview_texts(source, text_column, limit)
-        found = translate_texts(resolve_model(model, models), texts)
+        found = translate_texts(resolve_model(model, models), texts, decode)
         for original, translation in zip(texts, found, strict=True):
             print(f"{original}\n    {translation.text}    ({translation.score:.2f})")
         return
@@ -219,6 +235,7 @@ def translate(
             "id_column": id_column,
             "rename": _renames(rename or []),
             "on_new_model": on_new_model,
+            "decode": decode,
             "limit": limit,
         },
         where="translate",
@@ -255,6 +272,8 @@ def evaluate(
         str, typer.Option("--model", "-m", help="A model's folder or name, or 'champion'.")
     ] = "champion",
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
+    tier: TierOption = "exact",
+    beam_size: BeamOption = 1,
     reports: Annotated[Path, typer.Option(help="Folder of reports.")] = _REPORTS,
     models: ModelsOption = _MODELS,
 ) -> None:
@@ -263,7 +282,11 @@ def evaluate(
     from pipeline.registry import resolve_model
 
     report = evaluate_model(
-        dataset, resolve_model(model, models), reports, split=checked_split(split)
+        dataset,
+        resolve_model(model, models),
+        reports,
+        split=checked_split(split),
+        decode=_decode_config(tier, beam_size),
     )
     for score in report.scores:
         print(f"{score.metric} = {score.score:.2f}   {score.signature}")
@@ -292,7 +315,7 @@ def models_show(
     """Show what a model is and how it was trained."""
     import dataclasses
 
-    from lingo_model import read_bundle_manifest
+    from lingo_model import load_bundle, read_bundle_manifest
     from pipeline.registry import resolve_model
     from pipeline.train import training_summary
 
@@ -301,7 +324,31 @@ def models_show(
     print(f"model: {path}\nmodel_id: {manifest.model_id}")
     for key, value in dataclasses.asdict(manifest).items():
         print(f"{key}: {value}")
+    print(f"parameters: {load_bundle(path).model.n_parameters():,}")
     print(f"training: {training_summary(path)}")
+
+
+@models_app.command("import")
+def models_import(
+    weights: Annotated[
+        Path, typer.Argument(help="A state dict that torch.save wrote, such as TorchLingo's.")
+    ],
+    subwords: Annotated[
+        Path, typer.Option(help="The SentencePiece model that it learnt with, of `lingo prepare`.")
+    ],
+    source_lang: Annotated[str, typer.Option(help="Language it reads, such as en.")],
+    target_lang: Annotated[str, typer.Option(help="Language it writes, such as de.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
+    ],
+) -> None:
+    """Make a model of weights that TorchLingo trained; the architecture is read off them."""
+    from lingo_model.interchange import import_state_dict
+
+    manifest = import_state_dict(
+        weights, subwords, output, source_lang=source_lang, target_lang=target_lang
+    )
+    print(f"model: {output} ({manifest.model_id})")
 
 
 @models_app.command("promote")
@@ -356,6 +403,13 @@ def _needed(value: Path | None, what: str) -> Path:
     if value is None:
         raise InputError(f"{what} is missing; see `lingo translate --help`")
     return value
+
+
+def _decode_config(tier: str, beam_size: int) -> DecodeConfig:
+    from pipeline.decode import DecodeConfig
+    from pipeline.settings import parse_settings
+
+    return parse_settings(DecodeConfig, {"tier": tier, "beam_size": beam_size}, where="decode")
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:

@@ -20,9 +20,9 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from lingo_model import InputError, Translation, Translator, load_bundle
-from lingo_model.translator import ENGINE_VERSION
 from pipeline.corpus import SPLITS, Split
 from pipeline.dataset import load_dataset, read_pairs
+from pipeline.decode import DecodeConfig
 from pipeline.progress import progress_bar
 from pipeline.report import write_report
 from pipeline.schemas import SCORES, SEGMENTS
@@ -58,6 +58,7 @@ class ScoreReport(Settings):
     split: Split
     source_lang: str
     target_lang: str
+    decode: DecodeConfig = DecodeConfig()
     n_sentences: int
     seconds: float
     scores: tuple[Score, ...]
@@ -69,7 +70,12 @@ class ScoreReport(Settings):
 
 
 def evaluate_model(
-    dataset: Path, model: Path, reports: Path, *, split: Split = "test"
+    dataset: Path,
+    model: Path,
+    reports: Path,
+    *,
+    split: Split = "test",
+    decode: DecodeConfig = DecodeConfig(),
 ) -> ScoreReport:
     """Translate a split of a dataset and score it against its references, joined by ``pair_id``.
 
@@ -91,11 +97,11 @@ def evaluate_model(
         raise InputError(f"{dataset}: its {split} split is empty; name another split")
 
     started = datetime.now(UTC)
-    translations = _translate(Translator(bundle), pairs)
+    translations = _translate(decode.translator(bundle), pairs)
     seconds = (datetime.now(UTC) - started).total_seconds()
     segments = join_by_id(pairs, translations)
     evaluation_id = fingerprint_of(
-        [bundle.manifest.model_id, manifest.fingerprint, split, ENGINE_VERSION]
+        [bundle.manifest.model_id, manifest.fingerprint, split, decode.fingerprint()]
     )[:16]
     name = model.resolve().name
     folder = reports / f"{name}-{split}-{evaluation_id[:8]}"
@@ -111,6 +117,7 @@ def evaluate_model(
         split=split,
         source_lang=manifest.source_lang,
         target_lang=manifest.target_lang,
+        decode=decode,
         n_sentences=pairs.num_rows,
         seconds=seconds,
         scores=tuple(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from lingo_model import InputError, Translation, Translator, load_bundle
+from lingo_model import InputError, Translation, load_bundle
+from pipeline.decode import DecodeConfig
 from pipeline.lake import input_files
 from pipeline.readers import column_names, iter_rows
 
 
-def translate_texts(model: Path, texts: list[str]) -> list[Translation]:
+def translate_texts(
+    model: Path, texts: list[str], decode: DecodeConfig = DecodeConfig()
+) -> list[Translation]:
     """Translations of some texts, in order."""
-    return Translator(load_bundle(model)).translate(texts)
+    return decode.translator(load_bundle(model)).translate(texts)
 
 
 def preview_texts(source: Path, text_column: str, limit: int) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from lingo_model import Translation, Translator, load_bundle
+from lingo_model import Translation, load_bundle
 from pipeline.lake import RowRange, is_unchanged, read_range
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.storage import write_parquet
@@ -45,7 +45,7 @@ class UnitTranslator:
         self._root = input_root(plan)
         self._schema = planned_schema(plan)
         self._files = {file.path: file for file in plan.files}
-        self._translator = Translator(load_bundle(model, device=device))
+        self._translator = self._config.decode.translator(load_bundle(model, device=device))
 
     def translate(self, unit: Unit) -> bool:
         """Translate a unit and write its files; a unit whose file is there already is done.
@@ -95,12 +95,20 @@ class UnitTranslator:
             status = TRANSLATED if has_language(text) else PASSED_THROUGH
             outcomes.append(_Outcome(problem, status, None))
         to_decode = [
-            (i, text)
-            for i, (text, outcome) in enumerate(zip(texts, outcomes, strict=True))
-            if text is not None and outcome.reason is None and outcome.status == TRANSLATED
+            i
+            for i, outcome in enumerate(outcomes)
+            if outcome.reason is None and outcome.status == TRANSLATED
         ]
-        found = self._translator.translate([text for _, text in to_decode])
-        for (i, _), translation in zip(to_decode, found, strict=True):
+        sources = self._translator.sources([texts[i] or "" for i in to_decode])
+        most = self._translator.search.max_source_tokens
+        for i, source in zip(to_decode, sources, strict=True):
+            if len(source) > most:
+                outcomes[i] = dataclasses.replace(outcomes[i], reason="too_long")
+        short = [
+            (i, source) for i, source in zip(to_decode, sources, strict=True) if len(source) <= most
+        ]
+        found = self._translator.translate_sources([source for _, source in short])
+        for (i, _), translation in zip(short, found, strict=True):
             outcomes[i] = dataclasses.replace(outcomes[i], translation=translation)
         return outcomes
 

@@ -6,7 +6,6 @@ Reads: the input files and the manifests of published runs. Writes: nothing.
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Literal
 import pyarrow as pa
 from pydantic import Field
 
-from lingo_model import BundleManifest, InputError, SearchConfig
-from lingo_model.translator import ENGINE_VERSION
+from lingo_model import BundleManifest, InputError
+from pipeline.decode import DecodeConfig
 from pipeline.lake import input_files, inspect_file, joined_schema, read_column
 from pipeline.readers import TEXT_COLUMN
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
@@ -50,6 +49,7 @@ class TranslateConfig(Settings):
     rows_per_unit: int = Field(default=5000, ge=1, le=50_000)
     max_source_characters: int = Field(default=5000, ge=1)
     on_new_model: Literal["keep", "retranslate"] = "keep"
+    decode: DecodeConfig = DecodeConfig()
     limit: int | None = Field(default=None, ge=1)
 
 
@@ -180,8 +180,7 @@ def _units(
         mode="json", include={"text_column", "id_column", "rename", "max_source_characters"}
     )
     settings |= {
-        "engine": ENGINE_VERSION,
-        "search": dataclasses.asdict(SearchConfig()),
+        "decode": config.decode.fingerprint(),
         "source_lang": model.source_lang,
         "target_lang": model.target_lang,
     }

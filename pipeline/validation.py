@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from lingo_model import SimpleSeq2SeqLSTM, Subwords, greedy_search
+from lingo_model import Engine, SimpleSeq2SeqLSTM, Subwords
 from lingo_model.subwords import PAD_ID
 from pipeline.batches import Batch, make_batch
 from pipeline.dataset import DatasetManifest, read_encoded, read_pairs
@@ -89,7 +89,7 @@ class Validation:
 
         Every worker calls this, with the model in ``eval`` mode.
         """
-        found = greedy_search(model, self._sources)
+        found = Engine(model).translate(self._sources)
         texts = self._subwords.decode([hypothesis.token_ids for hypothesis in found])
         shares = self._place.gathered(
             {

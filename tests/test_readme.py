@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lingo_model import SimpleSeq2SeqLSTM
 from pipeline import schemas
 from pipeline.recipe import PRESETS
 from pipeline.schemas import TRANSLATION_COLUMNS
@@ -65,7 +66,16 @@ def test_the_presets_are_those_of_the_code() -> None:
     for name, recipe in PRESETS.items():
         sizes = f"{recipe.emb_dim} / {recipe.hidden_dim} / {recipe.num_layers}"
         attention = "dot, bidirectional encoder" if recipe.attention else "none"
-        assert rows[name][1:3] == [sizes, attention]
+        model = SimpleSeq2SeqLSTM(
+            8000,
+            8000,
+            emb_dim=recipe.emb_dim,
+            hidden_dim=recipe.hidden_dim,
+            num_layers=recipe.num_layers,
+            attention=recipe.attention,
+            bidirectional=recipe.bidirectional,
+        )
+        assert rows[name][1:4] == [sizes, attention, f"{model.n_parameters() / 1e6:.1f} M"]
 
 
 def test_the_query_for_the_newest_rows_works_as_printed(tmp_path: Path) -> None:

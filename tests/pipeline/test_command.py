@@ -97,7 +97,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Path:
 
 
 COMMANDS = ("demo", "prepare", "train", "translate", "evaluate", "sql", "run", "models")
-MODELS_COMMANDS = ("list", "show", "promote")
+MODELS_COMMANDS = ("list", "show", "import", "promote")
 
 
 def test_help_is_quick_it_needs_neither_torch_nor_ray(tmp_path: Path) -> None:
