@@ -202,10 +202,11 @@ def load_bundle(path: str | os.PathLike[str], *, device: str | torch.device = "c
         config=Config.from_dict(manifest.config),
     )
     try:
-        state = load_safetensors(content["weights.safetensors"])
+        # Each copy of the weights goes when the next is made: nothing here is larger.
+        state = load_safetensors(content.pop("weights.safetensors"))
         if model.config.lstm_tied_embeddings:
             state[_TIED] = model.output.weight
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder}: weights do not fit the architecture: {reason}") from error

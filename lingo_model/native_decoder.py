@@ -17,6 +17,8 @@ from lingo_model.attention import AdditiveAttention
 from lingo_model.lstm import SimpleSeq2SeqLSTM
 from lingo_model.native_kernels import PackedMatrix
 
+_TOKENS_AT_ONCE = 1024
+
 
 @dataclasses.dataclass(frozen=True)
 class NativeRows:
@@ -93,16 +95,18 @@ class NativeDecoder:
         self._stride = kernels.padded(self._hidden_dim)
         layers = range(config.lstm_num_layers)
         with torch.inference_mode():
-            self._encoder = [_EncoderLayer(model.encoder, i, self._tier) for i in layers]
-            suffixes = ["0", "0_reverse"] if config.lstm_bidirectional else ["0"]
-            self._source_gates = [
-                _gate_table(model.src_embed, model.encoder, suffix) for suffix in suffixes
-            ]
-            self._decoder = [_lstm_matrix(model.decoder, str(i), self._tier) for i in layers]
-            self._target_gates = _gate_table(model.tgt_embed, model.decoder, "0")
+            # The largest first: what packing it needs for a moment is then there for the others.
             self._output = PackedMatrix(
                 self._tier, [model.output.weight], model.output.bias, gates=False
             )
+            self._encoder = [_EncoderLayer(model.encoder, i, self._tier) for i in layers]
+            suffixes = ["0", "0_reverse"] if config.lstm_bidirectional else ["0"]
+            self._source_gates = [
+                _gate_table(model.src_embed, model.encoder, suffix, self._tier)
+                for suffix in suffixes
+            ]
+            self._decoder = [_lstm_matrix(model.decoder, str(i), self._tier) for i in layers]
+            self._target_gates = _gate_table(model.tgt_embed, model.decoder, "0", self._tier)
             self._has_attention = config.lstm_attention
             self._query = self._key = self._v = self._combine = None
             if config.lstm_attention:
@@ -257,13 +261,19 @@ def _lstm_matrix(lstm: nn.LSTM, suffix: str, tier: kernels.Tier) -> PackedMatrix
     return PackedMatrix(tier, [weight_hh] if first else [weight_ih, weight_hh], bias, gates=True)
 
 
-def _gate_table(embedding: nn.Embedding, lstm: nn.LSTM, suffix: str) -> Tensor:
+def _gate_table(embedding: nn.Embedding, lstm: nn.LSTM, suffix: str, tier: kernels.Tier) -> Tensor:
     """Input side of the first layer's gates for every token of the vocabulary: [V, panels * 64].
 
-    The products of all embeddings with the layer's input weights, made once."""
+    The products of all embeddings with the layer's input weights, made once, some rows at a time:
+    in float32 they would be the largest thing in memory."""
     weight_ih, _, bias = _lstm_weights(lstm, suffix)
-    gates = embedding.weight.float() @ weight_ih.T + bias
-    return kernels.in_panels(gates.T.contiguous(), gates=True).T.contiguous()
+    weight, start = (kernels.in_panels(part, gates=True) for part in (weight_ih, bias.unsqueeze(1)))
+    embedded = embedding.weight.float().cpu()
+    table = torch.empty(len(embedded), len(weight), dtype=tier.gate_table)
+    for first in range(0, len(embedded), _TOKENS_AT_ONCE):
+        rows = slice(first, first + _TOKENS_AT_ONCE)
+        table[rows] = torch.addmm(start.T, embedded[rows], weight.T)
+    return table
 
 
 def _lstm_weights(lstm: nn.LSTM, suffix: str) -> tuple[Tensor, Tensor, Tensor]:

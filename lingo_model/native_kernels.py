@@ -31,6 +31,7 @@ class Tier:
     code: int
     activation: torch.dtype
     weight: torch.dtype
+    gate_table: torch.dtype
 
     @property
     def inputs_per_word(self) -> int:
@@ -41,9 +42,9 @@ class Tier:
 TIERS = {
     tier.name: tier
     for tier in (
-        Tier("exact", 0, torch.float32, torch.float32),
-        Tier("bf16", 1, torch.bfloat16, torch.bfloat16),
-        Tier("int8", 2, torch.uint8, torch.int8),
+        Tier("exact", 0, torch.float32, torch.float32, torch.float32),
+        Tier("bf16", 1, torch.bfloat16, torch.bfloat16, torch.float16),
+        Tier("int8", 2, torch.uint8, torch.int8, torch.float16),
     )
 }
 
@@ -135,7 +136,7 @@ class PackedMatrix:
             self.bias[n_outputs:] = -torch.inf
         if tier.name == "int8":
             weight_scale = whole.abs().amax(dim=1).clamp(min=1e-12) / 127.0
-            whole = (whole / weight_scale.unsqueeze(1)).round().clamp(-127, 127)
+            whole = whole.div_(weight_scale.unsqueeze(1)).round_().clamp_(-127, 127)
             self.output_scale = (weight_scale / ACTIVATION_SCALE).contiguous()
             self.sum_start = (-ACTIVATION_ZERO * whole.sum(dim=1)).to(torch.int32)
         n_panels = whole.size(0) // PANEL

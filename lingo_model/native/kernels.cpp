@@ -60,47 +60,39 @@ namespace {
 
 // ---- Elementary functions, 16 at a time --------------------------------------------------------
 
-// exp, relative error below 2e-7 (Cephes' polynomial); arguments are clamped to the finite range.
-inline __m512 exp16(__m512 x) {
-  x = _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(88.0F)), _mm512_set1_ps(-87.0F));
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504F)), 0);
-  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375F), x);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4F), r);
-  __m512 p = _mm512_set1_ps(1.9875691500e-4F);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1F));
-  p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0F)));
+// 2^x for x in [-126, 127], relative error below 3e-7, exact at 0: the power of the nearest whole number times
+// a polynomial of the rest (fitted on [-1/2, 1/2]).
+inline __m512 exp2_16(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, 0);
+  const __m512 r = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(1.32647331e-03F);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.67151392e-03F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.55073358e-02F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.40222424e-01F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.93147004e-01F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.00000000e+00F));
   return _mm512_scalef_ps(p, n);
 }
 
-// exp(-x), bounded so that the product of two stays finite.
-inline __m512 exp_minus16(__m512 x) {
-  const __m512 bound = _mm512_set1_ps(43.0F);
-  x = _mm512_max_ps(_mm512_min_ps(x, bound), _mm512_sub_ps(_mm512_setzero_ps(), bound));
-  return exp16(_mm512_sub_ps(_mm512_setzero_ps(), x));
+constexpr float kLog2E = 1.44269504F;
+
+// exp(x) for x of at most 0; what is below -87 counts as -87.
+inline __m512 exp_of_negative16(__m512 x) {
+  return exp2_16(_mm512_max_ps(
+      _mm512_mul_ps(x, _mm512_set1_ps(kLog2E)), _mm512_set1_ps(-126.0F)));
 }
 
-inline __m512 sigmoid16(__m512 x) {
-  const __m512 one = _mm512_set1_ps(1.0F);
-  return _mm512_div_ps(one, _mm512_add_ps(one, exp_minus16(x)));
-}
-
-// sigmoid(x) * tanh(y) with one division.
-inline __m512 sigmoid_times_tanh16(__m512 x, __m512 y) {
-  const __m512 one = _mm512_set1_ps(1.0F);
-  const __m512 ex = exp_minus16(x);
-  const __m512 ey = exp_minus16(_mm512_add_ps(y, y));
-  return _mm512_div_ps(
-      _mm512_sub_ps(one, ey),
-      _mm512_mul_ps(_mm512_add_ps(one, ex), _mm512_add_ps(one, ey)));
+// exp(-scale x), bounded so that the product of three stays finite.
+inline __m512 exp_minus16(__m512 x, float scale) {
+  const __m512 bound = _mm512_set1_ps(40.0F);
+  x = _mm512_mul_ps(x, _mm512_set1_ps(-scale * kLog2E));
+  return exp2_16(_mm512_max_ps(
+      _mm512_min_ps(x, bound), _mm512_sub_ps(_mm512_setzero_ps(), bound)));
 }
 
 inline __m512 tanh16(__m512 x) {
   const __m512 one = _mm512_set1_ps(1.0F);
-  const __m512 e = exp_minus16(_mm512_add_ps(x, x));
+  const __m512 e = exp_minus16(x, 2.0F);
   return _mm512_div_ps(_mm512_sub_ps(one, e), _mm512_add_ps(one, e));
 }
 
@@ -248,7 +240,7 @@ void product(
 // Where each row's inputs and outputs lie.
 struct Rows {
   std::vector<const int32_t*> x1, x2;
-  std::vector<const float*> base;
+  std::vector<const void*> base;  // of the gates: float32, or float16 where a table is halved
   std::vector<float*> cell, out_float;
   std::vector<void*> out;
 
@@ -257,12 +249,20 @@ struct Rows {
 
 // ---- LSTM --------------------------------------------------------------------------------------
 
+// The next panel's gates of a token: the table is far larger than the caches.
+inline void prefetch(const void* from, int n_bytes) {
+  for (int at = 0; at < n_bytes; at += 64) {
+    _mm_prefetch(static_cast<const char*>(from) + at, _MM_HINT_T0);
+  }
+}
+
 // c' = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c')
 template <class T>
 struct LstmCell {
   const LingoMatrix& matrix;
   const Rows& rows;
   int hidden_dim;
+  bool half_base;
 
   void operator()(
       int row, int panel, typename T::Sum s0, typename T::Sum s1, typename T::Sum s2,
@@ -271,18 +271,42 @@ struct LstmCell {
     const int unit = panel * kLanes;
     const __mmask16 lanes = first_lanes(hidden_dim - unit);
     const int output = panel * kPanel;
-    const float* base = rows.base[row] + output;
     __m512 gate[kVectors];
+    if (half_base) {
+      const uint16_t* base = static_cast<const uint16_t*>(rows.base[row]) + output;
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      gate[v] = T::value(
-          matrix, output + v * kLanes, sum[v], _mm512_loadu_ps(base + v * kLanes));
+      for (int v = 0; v < kVectors; ++v) {
+        const __m256i half =
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(base + v * kLanes));
+        gate[v] = T::value(matrix, output + v * kLanes, sum[v], _mm512_cvtph_ps(half));
+      }
+      prefetch(base + kPanel, kPanel * 2);
+    } else {
+      const float* base = static_cast<const float*>(rows.base[row]) + output;
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        gate[v] = T::value(
+            matrix, output + v * kLanes, sum[v], _mm512_loadu_ps(base + v * kLanes));
+      }
+      prefetch(base + kPanel, kPanel * 4);
     }
     float* cell = rows.cell[row] + unit;
-    const __m512 kept =
-        _mm512_mul_ps(sigmoid16(gate[1]), _mm512_maskz_loadu_ps(lanes, cell));
-    const __m512 c = _mm512_add_ps(kept, sigmoid_times_tanh16(gate[0], gate[2]));
-    const __m512 h = sigmoid_times_tanh16(gate[3], c);
+    // With e_x = exp(-x): sigmoid(x) = 1 / (1 + e_x), tanh(x) = (1 - e_2x) / (1 + e_2x); each line
+    // over its common denominator, since a division costs as much as ten products.
+    const __m512 one = _mm512_set1_ps(1.0F);
+    const __m512 input = _mm512_add_ps(one, exp_minus16(gate[0], 1.0F));
+    const __m512 forget = _mm512_add_ps(one, exp_minus16(gate[1], 1.0F));
+    const __m512 e_new = exp_minus16(gate[2], 2.0F);
+    const __m512 input_new = _mm512_mul_ps(input, _mm512_add_ps(one, e_new));
+    const __m512 c = _mm512_div_ps(
+        _mm512_fmadd_ps(
+            _mm512_maskz_loadu_ps(lanes, cell), input_new,
+            _mm512_mul_ps(_mm512_sub_ps(one, e_new), forget)),
+        _mm512_mul_ps(forget, input_new));
+    const __m512 output_gate = _mm512_add_ps(one, exp_minus16(gate[3], 1.0F));
+    const __m512 e_c = exp_minus16(c, 2.0F);
+    const __m512 h = _mm512_div_ps(
+        _mm512_sub_ps(one, e_c), _mm512_mul_ps(output_gate, _mm512_add_ps(one, e_c)));
     _mm512_mask_storeu_ps(cell, lanes, c);
     T::store(static_cast<typename T::Activation*>(rows.out[row]) + unit, lanes, h);
     if (rows.out_float[row] != nullptr) {
@@ -292,8 +316,9 @@ struct LstmCell {
 };
 
 template <class T>
-void lstm(const LingoMatrix& matrix, int hidden_dim, int n_rows, const Rows& rows) {
-  LstmCell<T> finish{matrix, rows, hidden_dim};
+void lstm(
+    const LingoMatrix& matrix, int hidden_dim, int n_rows, const Rows& rows, bool half_base) {
+  LstmCell<T> finish{matrix, rows, hidden_dim, half_base};
   product<T>(matrix, n_rows, rows.x1.data(), rows.x2.data(), finish);
 }
 
@@ -337,10 +362,13 @@ struct ArgMax {
       l.best = _mm512_mask_mov_ps(l.best, better, allowed);
       l.best_output = _mm512_mask_add_epi32(l.best_output, better, lane, _mm512_set1_epi32(o));
     }
-    __m512 total = _mm512_mul_ps(l.sum_exp, exp16(_mm512_sub_ps(l.highest, highest)));
+    __m512 total = l.sum_exp;
+    if (_mm512_cmp_ps_mask(highest, l.highest, _CMP_GT_OQ) != 0) {
+      total = _mm512_mul_ps(total, exp_of_negative16(_mm512_sub_ps(l.highest, highest)));
+    }
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      total = _mm512_add_ps(total, exp16(_mm512_sub_ps(logit[v], highest)));
+      total = _mm512_add_ps(total, exp_of_negative16(_mm512_sub_ps(logit[v], highest)));
     }
     l.sum_exp = total;
     l.highest = highest;
@@ -455,14 +483,28 @@ void attend(
   }
 }
 
+// The first layer's gates of each token, [V][n_panels * 64]: float32 in the exact tier, else float16.
+struct Table {
+  const char* start;
+  bool half;
+  int64_t row_bytes;
+
+  Table(const LingoMatrix& matrix, const void* table)
+      : start(static_cast<const char*>(table)),
+        half(table != nullptr && matrix.tier != kExact),
+        row_bytes(static_cast<int64_t>(matrix.n_panels) * kPanel * (half ? 2 : 4)) {}
+
+  const void* row(int32_t token) const { return start + token * row_bytes; }
+};
+
 template <class T>
 void encode_layer(
     const LingoMatrix& matrix, int hidden_dim, int n_rows, int n_positions, const int32_t* lengths,
-    const void* x, const float* table, const int32_t* tokens, int backward, void* y, float* y_float,
+    const void* x, const void* table, const int32_t* tokens, int backward, void* y, float* y_float,
     int y_column, int64_t stride, float* cell) {
   using A = typename T::Activation;
   const std::vector<A> nothing(stride, sizeof(A) == 1 ? A(kActivationZero) : A(0));
-  const int64_t table_stride = static_cast<int64_t>(matrix.n_panels) * kPanel;
+  const Table gates(matrix, table);
   Rows rows(n_rows);
   int n_active = n_rows;
   for (int step = 0; step < n_positions; ++step) {
@@ -476,34 +518,34 @@ void encode_layer(
       rows.x2[row] = reinterpret_cast<const int32_t*>(
           step == 0 ? nothing.data() : static_cast<const A*>(y) + before + y_column);
       rows.base[row] = table == nullptr ? matrix.bias
-          : table + tokens[static_cast<int64_t>(row) * n_positions + position] * table_stride;
+          : gates.row(tokens[static_cast<int64_t>(row) * n_positions + position]);
       rows.cell[row] = cell + static_cast<int64_t>(row) * stride;
       rows.out[row] = static_cast<A*>(y) + here + y_column;
       rows.out_float[row] = y_float == nullptr ? nullptr : y_float + here + y_column;
     }
-    lstm<T>(matrix, hidden_dim, n_active, rows);
+    lstm<T>(matrix, hidden_dim, n_active, rows, gates.half);
   }
 }
 
 template <class T>
 void decode_layer(
     const LingoMatrix& matrix, int hidden_dim, int n_rows, const void* x, const void* h,
-    const float* table, const int32_t* tokens, void* out, float* out_float, float* cell,
+    const void* table, const int32_t* tokens, void* out, float* out_float, float* cell,
     int64_t stride) {
   using A = typename T::Activation;
-  const int64_t table_stride = static_cast<int64_t>(matrix.n_panels) * kPanel;
+  const Table gates(matrix, table);
   Rows rows(n_rows);
   for (int row = 0; row < n_rows; ++row) {
     const int64_t at = row * stride;
     rows.x1[row] = x == nullptr ? nullptr
         : reinterpret_cast<const int32_t*>(static_cast<const A*>(x) + at);
     rows.x2[row] = reinterpret_cast<const int32_t*>(static_cast<const A*>(h) + at);
-    rows.base[row] = table == nullptr ? matrix.bias : table + tokens[row] * table_stride;
+    rows.base[row] = table == nullptr ? matrix.bias : gates.row(tokens[row]);
     rows.cell[row] = cell + at;
     rows.out[row] = static_cast<A*>(out) + at;
     rows.out_float[row] = out_float == nullptr ? nullptr : out_float + at;
   }
-  lstm<T>(matrix, hidden_dim, n_rows, rows);
+  lstm<T>(matrix, hidden_dim, n_rows, rows, gates.half);
 }
 
 template <class T>
@@ -564,7 +606,7 @@ int32_t lingo_tiers() {
 // and ends as the state after the last position read.
 void lingo_encode_layer(
     const LingoMatrix* matrix, int32_t hidden_dim, int32_t n_rows, int32_t n_positions,
-    const int32_t* lengths, const void* x, const float* table, const int32_t* tokens,
+    const int32_t* lengths, const void* x, const void* table, const int32_t* tokens,
     int32_t backward, void* y, float* y_float, int32_t y_column, int64_t stride, float* cell) {
   LINGO_DISPATCH(
       matrix->tier, encode_layer, *matrix, hidden_dim, n_rows, n_positions, lengths, x, table,
@@ -574,7 +616,7 @@ void lingo_encode_layer(
 // One LSTM layer, one step of n_rows rows. out must not be h.
 void lingo_decode_layer(
     const LingoMatrix* matrix, int32_t hidden_dim, int32_t n_rows, const void* x, const void* h,
-    const float* table, const int32_t* tokens, void* out, float* out_float, float* cell,
+    const void* table, const int32_t* tokens, void* out, float* out_float, float* cell,
     int64_t stride) {
   LINGO_DISPATCH(
       matrix->tier, decode_layer, *matrix, hidden_dim, n_rows, x, h, table, tokens, out, out_float,
@@ -629,7 +671,7 @@ void lingo_top_k(
     for (int o = 0; o < n_outputs; o += kLanes) {
       const __mmask16 lanes = first_lanes(n_outputs - o);
       const __m512 logit = _mm512_maskz_loadu_ps(lanes, from + o);
-      total = _mm512_mask_add_ps(total, lanes, total, exp16(_mm512_sub_ps(logit, top)));
+      total = _mm512_mask_add_ps(total, lanes, total, exp_of_negative16(_mm512_sub_ps(logit, top)));
       const __m512 allowed = _mm512_add_ps(logit, _mm512_maskz_loadu_ps(lanes, blocked + o));
       uint32_t better =
           _mm512_mask_cmp_ps_mask(lanes, allowed, _mm512_set1_ps(least), _CMP_GT_OQ);
