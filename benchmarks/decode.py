@@ -103,7 +103,6 @@ def print_table(runs: dict[str, list[dict[str, Any]]], n_lines: int, folder: Pat
     rates = {n: sorted(n_lines / run["seconds"] for run in found) for n, found in runs.items()}
     reference = next((n for n in runs if n.startswith("torchlingo")), next(iter(runs)))
     base = statistics.median(rates[reference])
-    exact = _lines(folder / "lingo exact")
     print(f"\n{n_lines} lines, {len(next(iter(runs.values())))} rounds; ratios to {reference}\n")
     print(
         f"{'':26}{'sent/s':>8}{'range':>14}{'ratio':>7}{'tokens/s':>10}"
@@ -113,6 +112,7 @@ def print_table(runs: dict[str, list[dict[str, Any]]], n_lines: int, folder: Pat
         middle = statistics.median(rates[name])
         extra = found[-1]
         same = ""
+        exact = _lines(folder / f"lingo exact{' attention' * name.endswith('attention')}")
         if exact and (lines := _lines(folder / name)):
             same = f"{sum(a == b for a, b in zip(exact, lines, strict=True)) / len(exact):.1%}"
         tokens = extra.get("n_target_tokens")
@@ -147,8 +147,11 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     measured = _loop(bundle, lines, job) if "loop" in job else _engine(bundle, lines, job)
     texts = measured.pop("texts")
     Path(job["output"]).write_text("\n".join(texts) + "\n", encoding="utf-8")
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return measured | {"peak_mb": peak_kb / 1024}
+    return {"peak_mb": _peak_mb()} | measured
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _engine(bundle: Any, lines: list[str], job: dict[str, Any]) -> dict[str, Any]:
@@ -172,6 +175,7 @@ def _engine(bundle: Any, lines: list[str], job: dict[str, Any]) -> dict[str, Any
         "texts": texts,
         "n_target_tokens": sum(t.n_target_tokens for t in found),
         "subword_share": subword_seconds / seconds,
+        "peak_mb": _peak_mb(),  # before the ceiling is measured
     }
     if search.beam_size == 1:
         flop = _flop(config, n_pieces, found)

@@ -17,11 +17,13 @@ class DecodeConfig(Settings):
     """Precision and search.
 
     ``tier``: ``exact`` is float32; ``bf16`` and ``int8`` are faster on processors (bf16 also on
-    GPUs) that have them, at a small cost in BLEU that ``lingo evaluate --tier`` shows.
+    GPUs) that have them, at a small cost in BLEU that ``lingo evaluate --tier`` shows. A text of
+    more than ``max_source_tokens`` is not translated.
     """
 
     tier: DecodeTier = "exact"
     beam_size: int = Field(default=_DEFAULTS.beam_size, ge=1, le=64)
+    max_source_tokens: int = Field(default=_DEFAULTS.max_source_tokens, ge=1)
     length_penalty_alpha: float = Field(default=_DEFAULTS.length_penalty_alpha, ge=0.0, le=5.0)
 
     def translator(self, bundle: Bundle) -> Translator:
@@ -38,5 +40,7 @@ class DecodeConfig(Settings):
 
     def _search(self) -> SearchConfig:
         return SearchConfig(
-            beam_size=self.beam_size, length_penalty_alpha=self.length_penalty_alpha
+            beam_size=self.beam_size,
+            max_source_tokens=self.max_source_tokens,
+            length_penalty_alpha=self.length_penalty_alpha,
         )

@@ -14,6 +14,7 @@ import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import typer.main
 
 import pipeline.translate
@@ -209,6 +210,44 @@ def test_a_model_is_shown_with_what_made_it(lingo: Lingo, models: Path) -> None:
         "1,258 steps in 2.0 minutes, ended by max_epochs; validation BLEU 86.74 at step 1,200; "
         "1,303,528 parameters"
     )
+
+
+def test_weights_that_torch_saved_become_a_model(
+    lingo: Lingo, models: Path, tmp_path: Path
+) -> None:
+    bundle = load_bundle(models / "tiny")
+    torch.save(bundle.model.state_dict(), tmp_path / "weights.pt")
+    folder = tmp_path / "models" / "new"
+    command = ("models", "import", tmp_path / "weights.pt", "--output", folder)
+    languages = ("--source-lang", "en", "--target-lang", "es")
+    pieces = ("--subwords", models / "tiny" / "subwords.model")
+
+    done = lingo(*command, *pieces, *languages)
+
+    model_id = read_bundle_manifest(folder).model_id
+    assert done == Done(0, f"model: {folder} ({model_id})\n", "")
+    texts = ["Two dogs play.", "My cat sleeps."]
+    assert Translator(load_bundle(folder)).translate(texts) == Translator(bundle).translate(texts)
+    shown = lingo("models", "show", "new", "--models", tmp_path / "models")
+    assert f"parameters: {bundle.model.n_parameters():,}\n" in shown.out
+    again = lingo(*command, *pieces, *languages)
+    assert again.status == 2
+    assert "exists already" in again.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--tier", "fp4", "tier='fp4': Input should be 'exact', 'bf16' or 'int8'"),
+        ("--beam-size", "0", "beam_size=0: Input should be greater than or equal to 1"),
+    ],
+)
+def test_how_to_decode_is_checked(
+    lingo: Lingo, models: Path, option: str, value: str, message: str
+) -> None:
+    done = lingo("translate", "--text", "x", "--model", models / "tiny", option, value)
+    assert done.status == 2
+    assert message in done.err
 
 
 def test_a_folder_without_models_says_so(lingo: Lingo, tmp_path: Path) -> None:

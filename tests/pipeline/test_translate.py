@@ -15,14 +15,15 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from lingo_model import InputError, Translator, load_bundle
+from lingo_model import InputError, Translator, load_bundle, read_bundle_manifest
+from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.table import Table, load_plan
 from pipeline.translate import TranslateResources, abort_unfinished, translate_table
 from pipeline.unit_work import UnitTranslator
-from pipeline.units import TranslateConfig
+from pipeline.units import TranslateConfig, plan_run
 
 pytestmark = pytest.mark.ray
 
@@ -166,6 +167,43 @@ def test_odd_rows_pass_through_or_are_quarantined_with_a_reason(
         f"SELECT reason FROM '{tmp_path}/table/data/*/*/_quarantine/*.parquet' ORDER BY reason"
     ).fetchall()
     assert found == [("too_long",), ("undecodable",)]
+
+
+def test_a_text_of_too_many_tokens_is_quarantined_and_the_others_are_not(
+    running_ray: None, bundle: Path, tmp_path: Path
+) -> None:
+    texts = ["Two dogs play.", "Two dogs play and two cats play and two dogs play.", "A cat."]
+    (tmp_path / "lake").mkdir()
+    pq.write_table(pa.table({"english": texts}), tmp_path / "lake" / "a.parquet")
+    lengths = [len(ids) for ids in Translator(load_bundle(bundle)).sources(texts)]
+    assert lengths[1] > lengths[0] > lengths[2]
+    config = CONFIG.model_copy(update={"decode": DecodeConfig(max_source_tokens=lengths[0])})
+
+    manifest = translate_table(
+        tmp_path / "lake", bundle, tmp_path / "table", config, TranslateResources(n_actors=1)
+    )
+
+    assert manifest is not None
+    assert (manifest.rows.n_translated, manifest.rows.n_quarantined) == (2, 1)
+    assert {row["english"] for row in rows_of(tmp_path / "table")} == {texts[0], texts[2]}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"tier": "int8"}, {"beam_size": 3}, {"length_penalty_alpha": 0.5}]
+)
+def test_every_decode_setting_is_in_a_units_id(
+    lake: Path, bundle: Path, changed: dict[str, Any]
+) -> None:
+    model = read_bundle_manifest(bundle)
+    plain = plan_run("000001-aaaa", lake, model, CONFIG, [])
+    config = CONFIG.model_copy(update={"decode": DecodeConfig(**changed)})
+    other = plan_run("000001-aaaa", lake, model, config, [])
+
+    again = plan_run("000001-aaaa", lake, model, CONFIG, [])
+    assert [unit.unit_id for unit in again.units] == [unit.unit_id for unit in plain.units]
+    ids = {unit.unit_id for unit in plain.units}, {unit.unit_id for unit in other.units}
+    assert len(ids[0]) == 5
+    assert not ids[0] & ids[1]
 
 
 def test_an_id_column_is_the_row_id(
