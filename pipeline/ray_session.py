@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -27,6 +28,10 @@ _POLL_SECONDS = 0.2
 _SHUTDOWN_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
 _shutting_down = threading.Lock()
+# Just after ray.init() a thread of Ray's own makes its first calls to the cluster. A shutdown at
+# that moment was seen to leave it waiting for a minute, after which Ray ends the whole process.
+_SETTLE_SECONDS = 2.0
+_connected_at = 0.0
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -66,6 +71,7 @@ def run_on_ray(
         try:
             if started_here:
                 _connect(address)
+                _note_connection()
             results.append(work())
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             errors.append(error)
@@ -149,7 +155,13 @@ def _set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def _note_connection() -> None:
+    global _connected_at
+    _connected_at = time.monotonic()
+
+
 def _shut_down() -> None:
     # The main thread and Ray's may both come here after an interruption.
     with _shutting_down, contextlib.suppress(Exception):
+        time.sleep(max(0.0, _connected_at + _SETTLE_SECONDS - time.monotonic()))
         ray.shutdown()
