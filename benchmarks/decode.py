@@ -223,38 +223,21 @@ def _ceiling_flops(tier: str) -> float:
 
 
 def _loop(bundle: Any, lines: list[str], job: dict[str, Any]) -> dict[str, Any]:
-    """What one writes first: batches in the order of the input, until every row has ended."""
-    import torch
+    from plain_loop import plain_loop
 
-    model, subwords = bundle.model, bundle.subwords
+    from lingo_model import SearchConfig
 
     def translate(part: list[str]) -> list[str]:
-        found = []
-        for start in range(0, len(part), job["loop"]):
-            sources = [[*ids, 3] for ids in subwords.encode(part[start : start + job["loop"]])]
-            width = max(map(len, sources))
-            batch = torch.tensor([s + [0] * (width - len(s)) for s in sources])
-            state, memory = model.encode(batch)
-            last = torch.full((len(sources), 1), 2)
-            log_probs, rows = torch.zeros(len(sources)), []
-            ended = torch.zeros(len(sources), dtype=torch.bool)
-            for _ in range(60):
-                logits, state, _ = model.decode(last, state, memory)
-                best, last = logits[:, -1].log_softmax(dim=1).max(dim=1, keepdim=True)
-                log_probs += torch.where(ended, 0.0, best[:, 0])
-                rows.append(last[:, 0])
-                ended |= last[:, 0] == 3
-                if ended.all():
-                    break
-            for ids in torch.stack(rows, dim=1).tolist():
-                found.append(ids[: ids.index(3)] if 3 in ids else ids)
-        return subwords.decode(found)
+        sources = [[*ids, 3] for ids in bundle.subwords.encode(part)]
+        found = plain_loop(
+            bundle.model, sources, batch_size=job["loop"], max_length=SearchConfig().max_length
+        )
+        return bundle.subwords.decode([hypothesis.token_ids for hypothesis in found])
 
-    with torch.inference_mode():
-        translate(lines[:64])
-        started = time.perf_counter()
-        texts = translate(lines)
-        return {"seconds": time.perf_counter() - started, "texts": texts}
+    translate(lines[:64])
+    started = time.perf_counter()
+    texts = translate(lines)
+    return {"seconds": time.perf_counter() - started, "texts": texts}
 
 
 if __name__ == "__main__":

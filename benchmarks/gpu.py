@@ -23,6 +23,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs without an installation
 
+from plain_loop import plain_loop  # noqa: E402
+
 from lingo_model import (  # noqa: E402
     Engine,
     Hypothesis,
@@ -97,7 +99,9 @@ def _contestants(
     model: SimpleSeq2SeqLSTM, sources: list[list[int]], search: SearchConfig, slots: list[int]
 ) -> dict[str, Callable[[], list[Hypothesis]]]:
     runs: dict[str, Callable[[], list[Hypothesis]]] = {
-        "plain loop, float32": lambda: _plain_loop(model, sources, search, 256)
+        "plain loop, float32": lambda: plain_loop(
+            model, sources, batch_size=256, max_length=search.max_length
+        )
     }
     for tier in ("exact", "bf16"):
         for n_slots in slots:
@@ -106,38 +110,6 @@ def _contestants(
                 sources, search
             )
     return runs
-
-
-def _plain_loop(
-    model: SimpleSeq2SeqLSTM, sources: list[list[int]], search: SearchConfig, batch_size: int
-) -> list[Hypothesis]:
-    """Batches in the order of the input, each until its last row has ended."""
-    device, found = model.output.weight.device, []
-    with torch.inference_mode():
-        for start in range(0, len(sources), batch_size):
-            part = sources[start : start + batch_size]
-            width = max(map(len, part))
-            batch = torch.tensor([s + [0] * (width - len(s)) for s in part], device=device)
-            state, memory = model.encode(batch)
-            last = torch.full((len(part), 1), 2, device=device)
-            log_probs = torch.zeros(len(part), device=device)
-            ended = torch.zeros(len(part), dtype=torch.bool, device=device)
-            rows = []
-            for _ in range(search.max_length(width)):
-                logits, state, _ = model.decode(last, state, memory)
-                best, last = logits[:, -1].log_softmax(dim=1).max(dim=1, keepdim=True)
-                log_probs += torch.where(ended, 0.0, best[:, 0])
-                rows.append(last[:, 0])
-                ended |= last[:, 0] == 3
-                if ended.all():
-                    break
-            for source, ids, log_prob in zip(
-                part, torch.stack(rows, dim=1).tolist(), log_probs.tolist(), strict=True
-            ):
-                ids = ids[: search.max_length(len(source))]
-                ids = ids[: ids.index(3) + 1] if 3 in ids else ids
-                found.append(Hypothesis(ids, log_prob, truncated=ids[-1] != 3))
-    return found
 
 
 def _print_table(

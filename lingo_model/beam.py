@@ -30,7 +30,7 @@ class Beams:
         self._sentences: list[int] = []
         self._finished: list[list[Hypothesis]] = []
         # All of them [G, ...]; a place without a living hypothesis has log probability -inf.
-        self._log_probs = torch.empty(0, self._k)
+        self._log_probs = torch.empty(0, self._k, dtype=torch.float64)
         self._tokens = torch.empty(0, self._k, 0, dtype=torch.long)
         self._lengths = torch.empty(0, dtype=torch.long)
         self._most, self._least = self._lengths.clone(), self._lengths.clone()
@@ -50,7 +50,7 @@ class Beams:
         empty = torch.zeros(n, self._k, self._tokens.size(2), dtype=torch.long)
         most = torch.tensor([self._search.max_length(length) for length in n_source_tokens])
         least = torch.tensor([self._search.min_length(length) for length in n_source_tokens])
-        self._log_probs = torch.cat([self._log_probs.double(), start])
+        self._log_probs = torch.cat([self._log_probs, start])
         self._tokens = torch.cat([self._tokens, empty])
         self._lengths = torch.cat([self._lengths, torch.zeros(n, dtype=torch.long)])
         self._most = torch.cat([self._most, most])
@@ -90,12 +90,11 @@ class Beams:
         self._log_probs = chosen_log_probs
         self._finish(last)
 
-        ended = self._take_ended()
+        ended, kept = self._take_ended()
         going = self._log_probs > -torch.inf
         # Rows of the step that was made: parents of sentences that still live.
-        kept = ended[1]
         rows = row_of[kept].gather(1, parents[kept])[going]
-        return rows, last[kept][going], ended[0]
+        return rows, last[kept][going], ended
 
     def _append(self, parents: Tensor, last: Tensor) -> None:
         position = int(self._lengths.max()) if len(self._lengths) else 0

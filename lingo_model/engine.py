@@ -127,7 +127,7 @@ class Engine:
                 continue
             for slot, ids, length, log_prob in zip(
                 ended.tolist(),
-                tokens[ended].tolist(),
+                tokens[ended, : int(lengths[ended].max())].tolist(),
                 lengths[ended].tolist(),
                 log_probs[ended].tolist(),
                 strict=True,

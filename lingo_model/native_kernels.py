@@ -130,7 +130,8 @@ class PackedMatrix:
         words = [part.size(1) // tier.inputs_per_word for part in parts]
         whole = in_panels(torch.cat(parts, dim=1), gates=gates)  # [P * 64, K]
         self.tier = tier
-        self.bias = in_panels(bias.float().unsqueeze(1), gates=gates).squeeze(1)
+        # A copy also where nothing is padded: the model may be trained on.
+        self.bias = in_panels(bias.float().unsqueeze(1), gates=gates).squeeze(1).clone()
         self.output_scale = self.sum_start = None
         if not gates:
             self.bias[n_outputs:] = -torch.inf
@@ -140,6 +141,8 @@ class PackedMatrix:
             self.output_scale = (weight_scale / ACTIVATION_SCALE).contiguous()
             self.sum_start = (-ACTIVATION_ZERO * whole.sum(dim=1)).to(torch.int32)
         n_panels = whole.size(0) // PANEL
+        # A single input is the first of a linear layer, the second (the state) of an LSTM layer.
+        k1_words, k2_words = words if len(words) == 2 else (0, *words) if gates else (*words, 0)
         self.packed = (
             whole.to(tier.weight)
             .view(n_panels, PANEL, sum(words), tier.inputs_per_word)
@@ -150,26 +153,18 @@ class PackedMatrix:
             tier=tier.code,
             n_outputs=n_outputs,
             n_panels=n_panels,
-            k1_words=words[0] if len(words) == 2 else 0,
-            k2_words=words[-1],
+            k1_words=k1_words,
+            k2_words=k2_words,
             packed=self.packed.data_ptr(),
             sum_start=_address(self.sum_start),
             output_scale=_address(self.output_scale),
             bias=self.bias.data_ptr(),
         )
-        if not gates and len(words) == 1:  # a linear layer reads its only input first
-            self._struct.k1_words, self._struct.k2_words = words[0], 0
 
     @property
     def pointer(self) -> object:
         """What the kernels take."""
         return ctypes.byref(self._struct)
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory of the packed weights."""
-        held = (self.packed, self.bias, self.output_scale, self.sum_start)
-        return sum(tensor.nbytes for tensor in held if tensor is not None)
 
 
 def in_panels(rows: Tensor, *, gates: bool) -> Tensor:

@@ -71,7 +71,6 @@ def run_on_ray(
         try:
             if started_here:
                 _connect(address)
-                _note_connection()
             results.append(work())
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             errors.append(error)
@@ -128,19 +127,21 @@ def _connect(address: str | None) -> None:
     Ray's own way would be to attach to any Ray that runs on this machine: another command's
     private one too, which goes when that command ends and leaves this one waiting for ever.
     """
+    global _connected_at
     _set_environment()
     address = address if address is not None else os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
         start_local()
-        return
-    try:
-        _check_port(address)
-        ray.init(address=address, **_QUIET)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"ray_address={address!r}: no Ray cluster answers there; start one with "
-            "`ray start --head`, or leave ray_address out"
-        ) from error
+    else:
+        try:
+            _check_port(address)
+            ray.init(address=address, **_QUIET)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"ray_address={address!r}: no Ray cluster answers there; start one with "
+                "`ray start --head`, or leave ray_address out"
+            ) from error
+    _connected_at = time.monotonic()
 
 
 def _check_port(address: str) -> None:
@@ -153,11 +154,6 @@ def _check_port(address: str) -> None:
 def _set_environment() -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def _note_connection() -> None:
-    global _connected_at
-    _connected_at = time.monotonic()
 
 
 def _shut_down() -> None:

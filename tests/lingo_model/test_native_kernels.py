@@ -43,6 +43,21 @@ def test_a_linear_layer_of_two_inputs(n_rows: int, tanh: bool) -> None:
     assert (found[:, 37:] == 7.0).all()  # nothing is written beyond the outputs
 
 
+@pytest.mark.parametrize("n_outputs", [64, 70])  # a full panel, and one that is padded
+@pytest.mark.parametrize("tier", native_tiers())
+def test_packing_copies(n_outputs: int, tier: str) -> None:
+    weight, bias = torch.ones(n_outputs, 16), torch.ones(n_outputs)
+    matrix = PackedMatrix(TIERS[tier], [weight], bias, gates=False)
+    packed, packed_bias = matrix.packed.clone(), matrix.bias.clone()
+
+    assert (weight == 1.0).all()
+    weight.zero_()
+    bias.zero_()
+
+    assert torch.equal(matrix.packed, packed)
+    assert torch.equal(matrix.bias, packed_bias)
+
+
 def test_an_int8_product_by_hand() -> None:
     # weights 1.0, -0.5 -> scale 1/127, levels 127 and -64 (63.5 rounds to the even 64)
     # inputs 0.5, 1.0 -> levels round(63.5) = 64 and 127, stored with zero point 128: 192, 255
