@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,10 +27,6 @@ _POLL_SECONDS = 0.2
 _SHUTDOWN_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
 _shutting_down = threading.Lock()
-# Just after ray.init() a thread of Ray's own makes its first calls to the cluster. A shutdown at
-# that moment was seen to leave it waiting for a minute, after which Ray ends the whole process.
-_SETTLE_SECONDS = 2.0
-_connected_at = 0.0
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -127,21 +122,19 @@ def _connect(address: str | None) -> None:
     Ray's own way would be to attach to any Ray that runs on this machine: another command's
     private one too, which goes when that command ends and leaves this one waiting for ever.
     """
-    global _connected_at
     _set_environment()
     address = address if address is not None else os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
         start_local()
-    else:
-        try:
-            _check_port(address)
-            ray.init(address=address, **_QUIET)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"ray_address={address!r}: no Ray cluster answers there; start one with "
-                "`ray start --head`, or leave ray_address out"
-            ) from error
-    _connected_at = time.monotonic()
+        return
+    try:
+        _check_port(address)
+        ray.init(address=address, **_QUIET)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"ray_address={address!r}: no Ray cluster answers there; start one with "
+            "`ray start --head`, or leave ray_address out"
+        ) from error
 
 
 def _check_port(address: str) -> None:
@@ -159,5 +152,4 @@ def _set_environment() -> None:
 def _shut_down() -> None:
     # The main thread and Ray's may both come here after an interruption.
     with _shutting_down, contextlib.suppress(Exception):
-        time.sleep(max(0.0, _connected_at + _SETTLE_SECONDS - time.monotonic()))
         ray.shutdown()
