@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,11 @@ _SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}
 
 # Tiny models gain nothing from a second thread, and lose much where cores are shared.
 torch.set_num_threads(1)
+
+# A background job inherits an ignored SIGINT and hands it on: no process that a test starts could
+# be interrupted, Prefect's worker among them. With a handler here, they have the default again.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

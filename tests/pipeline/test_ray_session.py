@@ -100,13 +100,9 @@ def test_another_commands_ray_is_left_alone(running_ray: None) -> None:
 def test_an_interruption_ends_ray_and_is_raised() -> None:
     process = python(
         """
-        import signal
         import time
         import ray
         from pipeline.ray_session import run_on_ray
-
-        # A background job of a shell without job control inherits an ignored SIGINT.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def work():
             print("working", flush=True)
