@@ -32,7 +32,18 @@ TORCHLINGO := .peers/torchlingo
 $(TORCHLINGO): | $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ torchlingo==0.2.9
 
-bench-peers: $(TORCHLINGO)
+# The other systems that benchmarks compare with, each in an environment of its own.
+PEERS := opennmt joeynmt marian ctranslate2
+PEER_opennmt := OpenNMT-py==3.5.1
+PEER_joeynmt := joeynmt==2.3.0
+.peers/%/installed: benchmarks/peers/requirements-%.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(if $(PEER_$*),$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps $(PEER_$*))
+	touch $@
+
+bench-peers: $(TORCHLINGO) $(PEERS:%=.peers/%/installed)
 
 test: $(STAMP) $(TORCHLINGO)
 	$(BIN)/pytest

@@ -1,11 +1,13 @@
 """Decoding speed: this engine's tiers beside other decoders, in alternating runs.
 
-    python benchmarks/decode.py ../multi30k --bundle models/plain [--attention-bundle models/dot]
+    python benchmarks/decode.py ../multi30k --bundle models/plain --attention-bundle models/dot \
+        --peer-models models/peers
 
 Text in, text out with scores; every contestant is one process with one thread, on the same lines
 and, where it can load them, the same weights. Models must have been trained, so that they stop by
 themselves. Rounds alternate; a figure is the median over rounds, and what counts is the ratio of
-figures of one run. ``make bench-peers`` installs the peers; a missing one is left out, and said so.
+figures of one run. ``make bench-peers`` installs the peers, ``benchmarks/peers/make_models.py``
+makes their models; what is missing is left out, and said so.
 """
 
 from __future__ import annotations
@@ -26,6 +28,15 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".peers"
 TIERS = ("exact", "bf16", "int8")
+# Contestant, its environment, the folder of its model, and sentences to a batch: of 16, 32, 64, 128
+# and 256 the fastest on 1,000 lines.
+PEER_CONTESTANTS = (
+    ("OpenNMT-py, our plain", "opennmt", "opennmt-plain", 64),
+    ("OpenNMT-py, our attention", "opennmt", "opennmt", 64),
+    ("JoeyNMT LSTM", "joeynmt", "joeynmt", 64),
+    ("Marian s2s int8", "marian", "marian", 64),
+    ("CTranslate2 6+2 int8", "ctranslate2", "transformer", 64),
+)
 
 
 def main() -> None:
@@ -33,6 +44,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, nargs="?", help="Multi30k's folder")
     parser.add_argument("--bundle", type=Path, help="a trained model without attention")
     parser.add_argument("--attention-bundle", type=Path, help="a trained model with attention")
+    parser.add_argument("--peer-models", type=Path, help="what peers/make_models.py made")
     parser.add_argument("--lines", type=int, default=5000, help="of train.en (default 5000)")
     parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
     parser.add_argument("--only", nargs="*", help="contestants by name; default all")
@@ -72,6 +84,16 @@ def contestants(options: argparse.Namespace, texts: Path, folder: Path) -> dict[
             )
     else:
         print("torchlingo is left out: `make bench-peers` installs it")
+    for name, peer, model, batch_size in PEER_CONTESTANTS:
+        python = PEERS / peer / "bin" / "python"
+        models = options.peer_models
+        if models is None or not (python.exists() and (models / model).exists()):
+            print(f"{name} is left out: see benchmarks/peers/make_models.py and --peer-models")
+            continue
+        script = ROOT / "benchmarks" / "peers" / "decode_peer.py"
+        subwords = options.bundle / "subwords.model"
+        job = [python, script, peer, models / model, subwords, texts, folder / name, batch_size]
+        found[name] = ([str(part) for part in job], {})
     return found
 
 
@@ -89,9 +111,13 @@ def compare(options: argparse.Namespace) -> None:
         for number in range(options.rounds):
             for name, (command, variables) in all_of_them.items():
                 environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
-                done = subprocess.run(
-                    command, check=True, env=environment, stdout=subprocess.PIPE, text=True
-                )
+                with (folder / f"{name}.log").open("w") as log:
+                    done = subprocess.run(
+                        command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+                    )
+                if done.returncode:
+                    print((folder / f"{name}.log").read_text(), file=sys.stderr)
+                    raise SystemExit(f"{name} ended with code {done.returncode}")
                 runs[name].append(json.loads(done.stdout.splitlines()[-1]))
                 rate = len(lines) / runs[name][-1]["seconds"]
                 print(f"round {number + 1}: {name}: {rate:,.0f} sentences/s", flush=True)
@@ -105,7 +131,7 @@ def print_table(runs: dict[str, list[dict[str, Any]]], n_lines: int, folder: Pat
     base = statistics.median(rates[reference])
     print(f"\n{n_lines} lines, {len(next(iter(runs.values())))} rounds; ratios to {reference}\n")
     print(
-        f"{'':26}{'sent/s':>8}{'range':>14}{'ratio':>7}{'tokens/s':>10}"
+        f"{'':28}{'sent/s':>8}{'range':>14}{'ratio':>7}{'tokens/s':>10}"
         f"{'subwords':>9}{'of ceiling':>11}{'peak MB':>9}{'same as exact':>14}"
     )
     for name, found in runs.items():
@@ -117,7 +143,7 @@ def print_table(runs: dict[str, list[dict[str, Any]]], n_lines: int, folder: Pat
             same = f"{sum(a == b for a, b in zip(exact, lines, strict=True)) / len(exact):.1%}"
         tokens = extra.get("n_target_tokens")
         print(
-            f"{name:26}{middle:8,.0f}{f'{rates[name][0]:,.0f}-{rates[name][-1]:,.0f}':>14}"
+            f"{name:28}{middle:8,.0f}{f'{rates[name][0]:,.0f}-{rates[name][-1]:,.0f}':>14}"
             f"{middle / base:7.2f}{f'{tokens / n_lines * middle:,.0f}' if tokens else '':>10}"
             f"{_percent(extra.get('subword_share')):>9}{_percent(extra.get('of_ceiling')):>11}"
             f"{extra['peak_mb']:9,.0f}{same:>14}"
