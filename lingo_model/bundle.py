@@ -5,6 +5,7 @@ BUNDLE/
   weights.safetensors
   subwords.model
   training.json        history and settings of the training run
+  ...                  what else the trainer attached, such as history.parquet
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +80,13 @@ def save_bundle(
     dataset_fingerprint: str,
     recipe_fingerprint: str,
     training: dict[str, Any],
+    attachments: Mapping[str, bytes] | None = None,
 ) -> BundleManifest:
     """Write a bundle; it appears under ``path`` by one rename, whole or not at all.
 
     Args:
         training: history and settings, plain JSON values.
+        attachments: further files by name, which loading a bundle does not read.
 
     Raises:
         InputError: ``path`` exists already.
@@ -113,6 +117,7 @@ def save_bundle(
         recipe_fingerprint=recipe_fingerprint,
     )
     files = {
+        **(attachments or {}),
         "weights.safetensors": weights,
         "subwords.model": subwords.to_bytes(),
         "training.json": _json(training),

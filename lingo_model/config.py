@@ -29,6 +29,9 @@ class Config:
     lstm_attn_type: AttentionType = "dot"
     lstm_bidirectional: bool = False
     lstm_tied_embeddings: bool = False
+    lstm_embedding_dropout: float = 0.0
+    lstm_output_dropout: float = 0.0
+    lstm_reverse_source: bool = False
     pad_idx: int = 0
     unk_idx: int = 1
     sos_idx: int = 2
@@ -45,13 +48,19 @@ class Config:
             ("eos_idx", 0),
         ):
             require_int(name, getattr(self, name), least)
-        for name in ("lstm_attention", "lstm_bidirectional", "lstm_tied_embeddings"):
+        for name in (
+            "lstm_attention",
+            "lstm_bidirectional",
+            "lstm_tied_embeddings",
+            "lstm_reverse_source",
+        ):
             if not isinstance(value := getattr(self, name), bool):
                 raise InputError(f"{name}={value!r}: needs true or false")
-        dropout = self.lstm_dropout
-        number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
-        if not (number and 0.0 <= dropout < 1.0):
-            raise InputError(f"lstm_dropout={dropout!r}: needs 0 or more and less than 1")
+        for name in ("lstm_dropout", "lstm_embedding_dropout", "lstm_output_dropout"):
+            dropout = getattr(self, name)
+            number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
+            if not (number and 0.0 <= dropout < 1.0):
+                raise InputError(f"{name}={dropout!r}: needs 0 or more and less than 1")
         if self.lstm_attn_type not in ATTENTION_TYPES:
             raise InputError(
                 f"lstm_attn_type={self.lstm_attn_type!r}: needs one of {', '.join(ATTENTION_TYPES)}"

@@ -39,7 +39,9 @@ class SimpleSeq2SeqLSTM(nn.Module):
             halves are concatenated.
         tied_embeddings: whether the output layer's weight is the target embedding (Press and Wolf
             2017), which needs E = H. Padding's row then learns too, as an output.
-        config: where values that are not given come from.
+        config: where values that are not given come from; it alone has dropout of embeddings and
+            before the output layer, and whether sources are read backwards (Sutskever et al. 2014,
+            section 3.3).
 
     Raises:
         InputError: a value out of range.
@@ -105,6 +107,8 @@ class SimpleSeq2SeqLSTM(nn.Module):
             self.attention = AdditiveAttention(hidden) if additive else DotAttention()
             self.attn_combine = nn.Linear(2 * hidden, hidden, bias=False)
         self.output = nn.Linear(hidden, tgt_vocab_size)
+        self.embedding_dropout = nn.Dropout(self.config.lstm_embedding_dropout)
+        self.output_dropout = nn.Dropout(self.config.lstm_output_dropout)
         if self.config.lstm_tied_embeddings:
             self.output.weight = self.tgt_embed.weight
 
@@ -122,8 +126,10 @@ class SimpleSeq2SeqLSTM(nn.Module):
         """
         positions = torch.arange(1, src.size(1) + 1, device=src.device)
         lengths = ((src != self.config.pad_idx) * positions).amax(dim=1)  # [B]
+        if self.config.lstm_reverse_source:
+            src = src.gather(1, (lengths.unsqueeze(1) - positions) % src.size(1))
         packed = pack_padded_sequence(
-            self.src_embed(src),  # [B, S, E]
+            self.embedding_dropout(self.src_embed(src)),  # [B, S, E]
             lengths.clamp(min=1).cpu(),  # packing needs one token; an empty row is reset below
             batch_first=True,
             enforce_sorted=False,
@@ -157,12 +163,13 @@ class SimpleSeq2SeqLSTM(nn.Module):
             logits ``[B, T, V]``, the state after position T, and attention weights ``[B, T, S]``
             (None without attention).
         """
-        outputs, state = self.decoder(self.tgt_embed(tgt), state)  # [B, T, H]
+        embedded = self.embedding_dropout(self.tgt_embed(tgt))  # [B, T, E]
+        outputs, state = self.decoder(embedded, state)  # [B, T, H]
         weights = None
         if self.config.lstm_attention:
             context, weights = self.attention(outputs, memory)
             outputs = torch.tanh(self.attn_combine(torch.cat([context, outputs], dim=2)))
-        return self.output(outputs), state, weights
+        return self.output(self.output_dropout(outputs)), state, weights
 
     def forward(
         self, src: Tensor, tgt: Tensor, return_attention: bool = False

@@ -130,7 +130,8 @@ class NativeDecoder:
         tokens = torch.zeros(n_rows, n_positions, dtype=torch.int32)
         lengths = torch.tensor([len(source) for source in sources], dtype=torch.int32)
         within = torch.arange(n_positions) < lengths.unsqueeze(1)
-        tokens[within] = torch.tensor([i for s in sources for i in s], dtype=torch.int32)
+        step = -1 if self.config.lstm_reverse_source else 1
+        tokens[within] = torch.tensor([i for s in sources for i in s[::step]], dtype=torch.int32)
         shape = (n_rows, n_positions, self._stride)
         inputs: Tensor | None = None
         outputs_float: Tensor | None = None

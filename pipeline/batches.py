@@ -30,12 +30,17 @@ Ints = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class RowGroup:
-    """One row group of an ENCODED file, and its rows' lengths in tokens, each ``[n_rows]``."""
+    """One row group of an ENCODED file, and how much is in it."""
 
     path: Path
     index: int
-    n_source_tokens: Ints
-    n_target_tokens: Ints
+    n_rows: int
+    n_target_tokens: int
+
+    def lengths(self) -> tuple[Ints, Ints]:
+        """Source and target tokens of each row ``[n_rows]``; read anew, so that a corpus of any
+        size leaves nothing in memory but its row groups' totals."""
+        return _lengths(pq.ParquetFile(self.path), self.index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,19 +114,17 @@ class BatchPlan:
                     number += n_batches
                     continue
                 rng = np.random.default_rng((self._seed, epoch, round_number))
-                cut = [_equal_batches(group, n_batches, rng) for group in groups]
+                lengths = [group.lengths() for group in groups]
+                cut = [_equal_batches(*both, n_batches, rng) for both in lengths]
                 for position in rng.permutation(n_batches):
                     if number >= first:
                         rows = [batches[position] for batches in cut]
-                        yield Step(
-                            number,
-                            epoch,
-                            sum(
-                                int(group.n_target_tokens[r].sum())
-                                for group, r in zip(groups, rows, strict=True)
-                            ),
-                            tuple(zip(groups, rows, strict=True)),
+                        n_target_tokens = sum(
+                            int(target[r].sum())
+                            for (_, target), r in zip(lengths, rows, strict=True)
                         )
+                        lanes = tuple(zip(groups, rows, strict=True))
+                        yield Step(number, epoch, n_target_tokens, lanes)
                     number += 1
 
     def _rounds(self, epoch: int) -> Iterator[tuple[RowGroup, ...]]:
@@ -133,9 +136,9 @@ class BatchPlan:
         yield from zip(*orders, strict=True)
 
     def _n_batches(self, groups: tuple[RowGroup, ...]) -> int:
-        largest = max(int(group.n_target_tokens.sum()) for group in groups)
+        largest = max(group.n_target_tokens for group in groups)
         wanted = math.ceil(largest * len(groups) / self._target_tokens_per_step)
-        return min(wanted, *(len(group.n_target_tokens) for group in groups))
+        return min(wanted, *(group.n_rows for group in groups))
 
 
 def _row_groups(dataset: Path, manifest: DatasetManifest) -> list[RowGroup]:
@@ -143,17 +146,24 @@ def _row_groups(dataset: Path, manifest: DatasetManifest) -> list[RowGroup]:
     for name in manifest.splits["train"].encoded_files:
         parquet = pq.ParquetFile(dataset / name)
         for index in range(parquet.num_row_groups):
-            lengths = parquet.read_row_group(index, columns=["n_source_tokens", "n_target_tokens"])
-            source, target = (column.to_numpy().astype(np.int64) for column in lengths.columns)
-            groups.append(RowGroup(dataset / name, index, source, target))
+            _, target = _lengths(parquet, index)
+            groups.append(RowGroup(dataset / name, index, len(target), int(target.sum())))
     return groups
 
 
-def _equal_batches(group: RowGroup, n_batches: int, rng: np.random.Generator) -> list[Ints]:
+def _lengths(parquet: pq.ParquetFile, index: int) -> tuple[Ints, Ints]:
+    table = parquet.read_row_group(index, columns=["n_source_tokens", "n_target_tokens"])
+    source, target = (column.to_numpy().astype(np.int64) for column in table.columns)
+    return source, target
+
+
+def _equal_batches(
+    n_source_tokens: Ints, n_target_tokens: Ints, n_batches: int, rng: np.random.Generator
+) -> list[Ints]:
     """Rows sorted by length and cut into ``n_batches`` of about equally many target tokens."""
-    n_rows = len(group.n_target_tokens)
-    order = np.lexsort((rng.random(n_rows), group.n_source_tokens, group.n_target_tokens))
-    cumulative = np.cumsum(group.n_target_tokens[order])
+    n_rows = len(n_target_tokens)
+    order = np.lexsort((rng.random(n_rows), n_source_tokens, n_target_tokens))
+    cumulative = np.cumsum(n_target_tokens[order])
     edges = np.searchsorted(cumulative, cumulative[-1] * np.arange(n_batches + 1) / n_batches)
     edges[0], edges[-1] = 0, n_rows
     for i in range(1, n_batches):  # no batch may be empty, however long one sentence is

@@ -18,15 +18,21 @@ from lingo_model import InputError
 from pipeline.storage import write_bytes
 
 _N_KEPT = 2
+# Of each step: mean loss of a target token (nats, with label smoothing), and what made the step.
+STEP_COLUMNS = ("train_loss", "learning_rate", "gradient_norm", "n_target_tokens")
 
 
 @dataclasses.dataclass
 class RunState:
-    """Where a run is. ``history`` has one entry for each evaluation; ``stopped_by`` is empty
-    while the run goes on, then ``max_epochs`` or ``time_budget``."""
+    """Where a run is. ``history`` has one entry for each evaluation, ``steps`` a column for each of
+    STEP_COLUMNS with one value for each step; ``stopped_by`` is empty while the run goes on, then
+    ``max_epochs``, ``patience`` or ``time_budget``."""
 
     step: int = 0
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    steps: dict[str, list[float]] = dataclasses.field(
+        default_factory=lambda: {name: [] for name in STEP_COLUMNS}
+    )
     best_bleu: float = -1.0
     best_step: int = 0
     seconds: float = 0.0
@@ -35,9 +41,11 @@ class RunState:
 
 @dataclasses.dataclass
 class Checkpoint:
-    """State of the model, its optimiser and the run; ``best`` are the weights of the best BLEU."""
+    """State of the model, the moving average of its weights (empty where there is none), the
+    optimiser and the run; ``best`` are the weights of the best BLEU."""
 
     model: dict[str, Any]
+    average: dict[str, Any]
     optimizer: dict[str, Any]
     best: dict[str, Any]
     state: RunState
@@ -51,6 +59,11 @@ def save_checkpoint(run_folder: Path, checkpoint: Checkpoint) -> None:
     write_bytes(folder / f"step-{checkpoint.state.step:08d}.pt", content.getvalue())
     for old in sorted(folder.glob("step-*.pt"))[:-_N_KEPT]:
         old.unlink()
+
+
+def last_checkpoint(run_folder: Path) -> Path | None:
+    """The file of a run's last checkpoint, or None where there is none."""
+    return max((run_folder / "checkpoints").glob("step-*.pt"), default=None)
 
 
 def load_checkpoint(run_folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:

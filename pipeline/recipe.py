@@ -11,6 +11,7 @@ from lingo_model.config import AttentionType
 from pipeline.settings import Settings
 
 Precision = Literal["float32", "bfloat16"]
+Schedule = Literal["cosine", "inverse_sqrt"]
 
 
 class TrainConfig(Settings):
@@ -23,18 +24,37 @@ class TrainConfig(Settings):
     emb_dim: int = Field(default=Config.lstm_emb_dim, ge=1)
     hidden_dim: int = Field(default=Config.lstm_hidden_dim, ge=1)
     num_layers: int = Field(default=Config.lstm_num_layers, ge=1)
-    dropout: float = Field(default=Config.lstm_dropout, ge=0.0, lt=1.0)
+    dropout: float = Field(
+        default=Config.lstm_dropout, ge=0.0, lt=1.0, description="between LSTM layers"
+    )
+    embedding_dropout: float = Field(default=Config.lstm_embedding_dropout, ge=0.0, lt=1.0)
+    output_dropout: float = Field(
+        default=Config.lstm_output_dropout, ge=0.0, lt=1.0, description="before the output layer"
+    )
     attention: bool = Config.lstm_attention
     attn_type: AttentionType = Config.lstm_attn_type
     bidirectional: bool = Config.lstm_bidirectional
+    reverse_source: bool = Field(
+        default=Config.lstm_reverse_source, description="for models without attention"
+    )
     n_lanes: Literal[1, 2, 4, 8] = 4
     target_tokens_per_step: int = Field(default=2000, ge=8)
     max_epochs: int = Field(default=10, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0.0, description="peak, after the warm-up")
+    schedule: Schedule = "cosine"
     warmup_steps: int = Field(default=200, ge=0)
     weight_decay: float = Field(default=0.01, ge=0.0)
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     clip_norm: float = Field(default=1.0, gt=0.0)
+    average_decay: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="of the moving average of the weights that is validated and kept; 0 for none",
+    )
+    patience: int | None = Field(
+        default=None, ge=1, description="end after this many evaluations without a better BLEU"
+    )
     eval_every_steps: int = Field(default=500, ge=1)
     max_valid_sentences: int = Field(default=1000, ge=1)
     precision: Precision = "float32"
@@ -54,6 +74,9 @@ class TrainConfig(Settings):
             lstm_attention=self.attention,
             lstm_attn_type=self.attn_type,
             lstm_bidirectional=self.bidirectional,
+            lstm_embedding_dropout=self.embedding_dropout,
+            lstm_output_dropout=self.output_dropout,
+            lstm_reverse_source=self.reverse_source,
         )
 
 

@@ -37,6 +37,13 @@ def write_parquet(path: Path, table: pa.Table) -> None:
         sync_file(temporary)
 
 
+def parquet_bytes(table: pa.Table) -> bytes:
+    """One table as the content of a Parquet file."""
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
+    return bytes(content.getvalue())
+
+
 @contextmanager
 def _temporary_name(path: Path) -> Iterator[Path]:
     """A name beside ``path`` that readers skip, renamed to ``path`` when all went well."""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import ray
 import ray.train
 import torch
@@ -27,16 +28,18 @@ from ray.train.torch import TorchTrainer, get_device
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest, save_bundle
 from pipeline.batches import BatchPlan
-from pipeline.checkpoint import load_checkpoint
+from pipeline.checkpoint import STEP_COLUMNS, RunState, last_checkpoint, load_checkpoint
 from pipeline.dataset import DatasetManifest, load_dataset, load_subwords
 from pipeline.errors import RunError
 from pipeline.progress import Bar, progress_bar
 from pipeline.ray_session import run_on_ray
 from pipeline.recipe import Resources, TrainConfig
-from pipeline.storage import fingerprint_of, write_json
+from pipeline.storage import fingerprint_of, parquet_bytes, write_json
 from pipeline.table import utc_now
-from pipeline.train_loop import PROGRESS, TrainWorker, new_model
+from pipeline.train_loop import DIVERGED, PROGRESS, TrainWorker, new_model
 from pipeline.validation import WorkerPlace
+
+HISTORY = "history.parquet"
 
 _MAX_WORKER_FAILURES = 3
 
@@ -83,6 +86,8 @@ def train_model(
     _check_trainable(dataset, manifest, config, resources)
     run_folder = output.parent / "_runs" / output.name
     _claim(run_folder, identity)
+    load_checkpoint(run_folder)  # a damaged one is named before any worker starts
+    (run_folder / DIVERGED).unlink(missing_ok=True)
     with progress_bar("train", None) as bar:
         watcher = _ProgressWatcher(run_folder, bar, watch)
         run_on_ray(
@@ -90,7 +95,22 @@ def train_model(
             address=resources.ray_address,
             watch=watcher,
         )
+    _check_converged(run_folder)
     return _finish(dataset, manifest, run_folder, output, config)
+
+
+def _check_converged(run_folder: Path) -> None:
+    file = run_folder / DIVERGED
+    if not file.exists():
+        return
+    found = json.loads(file.read_bytes())
+    checkpoint = last_checkpoint(run_folder)
+    kept = f"{checkpoint} is the last good one" if checkpoint else "there was no checkpoint yet"
+    raise RunError(
+        f"{run_folder}: gradients were not finite at step {found['step']} with learning rate "
+        f"{found['learning_rate']:.3g}; {kept}: train under another name with a lower "
+        "learning_rate or clip_norm, or in float32"
+    )
 
 
 def _existing(output: Path, identity: dict[str, Any]) -> BundleManifest:
@@ -273,9 +293,24 @@ def _finish(
             "best_valid_bleu": state.best_bleu,
             "history": state.history,
         },
+        attachments={HISTORY: parquet_bytes(_history_table(state))},
     )
     shutil.rmtree(run_folder)
     return bundle
+
+
+def _history_table(state: RunState) -> pa.Table:
+    """A row for each step; validation's columns are null but at evaluations."""
+    evaluated = {entry["step"]: entry for entry in state.history}
+    numbers = range(1, state.step + 1)
+    columns = {"step": pa.array(numbers, pa.int32())}
+    for name in STEP_COLUMNS:
+        kind = pa.int32() if name == "n_target_tokens" else pa.float32()
+        columns[name] = pa.array(state.steps[name], kind)
+    for name in ("valid_loss", "valid_bleu"):
+        values = [evaluated[n][name] if n in evaluated else None for n in numbers]
+        columns[name] = pa.array(values, pa.float32())
+    return pa.table(columns)
 
 
 def derived_name(dataset: Path, config: TrainConfig) -> str:

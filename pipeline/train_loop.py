@@ -1,12 +1,13 @@
 """What each training worker runs: plain PyTorch and ``torch.distributed``, no Ray.
 
 Reads: a dataset, and this run's checkpoints. Writes (rank 0), below the run's folder:
-checkpoints, and ``progress.json`` for whoever watches.
+checkpoints, ``progress.json`` for whoever watches, and ``diverged.json`` if it had to give up.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ from pipeline.storage import write_json
 from pipeline.validation import Validation, WorkerPlace, loss_sum
 
 PROGRESS = "progress.json"
+DIVERGED = "diverged.json"
 
 _PROGRESS_SECONDS = 1.0
 _STEPS_PER_CLOCK_CHECK = 10
@@ -38,9 +40,33 @@ def new_model(subwords: Subwords, config: TrainConfig) -> SimpleSeq2SeqLSTM:
 
 
 def learning_rate(config: TrainConfig, step: int, n_steps: int) -> float:
-    """Linear warm-up, then half a cosine down to zero at ``n_steps``; ``step`` counts from 0."""
-    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    """Linear warm-up, then half a cosine down to zero at ``n_steps``, or the inverse square root of
+    the step (Vaswani et al. 2017, section 5.3); ``step`` counts from 0."""
+    n_warmup = config.warmup_steps + 1
+    warmup = min(1.0, (step + 1) / n_warmup)
+    if config.schedule == "inverse_sqrt":
+        return config.learning_rate * min(warmup, math.sqrt(n_warmup / (step + 1)))
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / n_steps))
+
+
+class MovingAverage:
+    """Exponential moving average of a model's weights; a short memory at first, so that the first
+    steps are forgotten soon: the decay of step t is ``min(decay, (1 + t) / (10 + t))``.
+
+    Its ``model`` is in ``eval`` mode always.
+    """
+
+    def __init__(self, model: SimpleSeq2SeqLSTM, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._decay = decay
+
+    def update(self, model: SimpleSeq2SeqLSTM, step: int) -> None:
+        """Take in the weights after ``step``, counted from 0."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.model.parameters()), list(model.parameters()), 1.0 - decay
+            )
 
 
 def dropout_seed(seed: int, step: int, lane: int) -> int:
@@ -112,10 +138,15 @@ class TrainWorker:
             weight_decay=config.weight_decay,
             fused=True,
         )
+        self._average: MovingAverage | None = None
+        if config.average_decay:
+            self._average = MovingAverage(self._model, config.average_decay)
         self._state = RunState()
         self._best: dict[str, torch.Tensor] = {}
         if (found := load_checkpoint(run_folder, place.device)) is not None:
             self._model.load_state_dict(found.model)
+            if self._average is not None:
+                self._average.model.load_state_dict(found.average)
             self._optimizer.load_state_dict(found.optimizer)
             self._state, self._best = found.state, found.best
         self._trained: nn.Module = self._model
@@ -123,16 +154,29 @@ class TrainWorker:
             self._trained = DistributedDataParallel(self._model)
 
     def train(self, *, max_minutes: float | None = None) -> RunState:
-        """Go on from the last checkpoint to the last step, or until the time budget is spent."""
+        """Go on from the last checkpoint to the last step, or until the time budget is spent or
+        validation BLEU has not risen for long enough. A step whose gradients are not finite ends
+        the run at its last checkpoint, and ``diverged.json`` says so."""
         state = self._state
         if state.stopped_by:
             return state
         started = time.monotonic() - state.seconds
         window_started, shown = time.monotonic(), 0.0
-        loss, n_target_tokens = 0.0, 0  # of this worker's lanes; of all lanes
+        losses: list[float] = []  # of this worker's lanes, each step since the last evaluation
+        n_target_tokens = 0
         self._trained.train()
         for step in self._plan.steps(first=state.step):
-            loss += self._step(step)
+            loss, gradient_norm = self._step(step)
+            if not math.isfinite(gradient_norm):  # the same on every worker
+                self._give_up(step)
+                return state
+            losses.append(loss)
+            for name, value in (
+                ("learning_rate", self._optimizer.param_groups[0]["lr"]),
+                ("gradient_norm", gradient_norm),
+                ("n_target_tokens", step.n_target_tokens),
+            ):
+                state.steps[name].append(value)
             n_target_tokens += step.n_target_tokens
             now = time.monotonic()
             state.step, state.seconds = step.number + 1, now - started
@@ -146,9 +190,8 @@ class TrainWorker:
             ):
                 state.stopped_by = "time_budget"
             if state.stopped_by or state.step % self._config.eval_every_steps == 0:
-                total = sum(share["loss"] for share in self._place.gathered({"loss": loss}))
-                self._evaluate(step, train_loss=total / n_target_tokens, rate=rate)
-                window_started, loss, n_target_tokens = time.monotonic(), 0.0, 0
+                self._evaluate(step, losses, rate=rate)
+                window_started, losses, n_target_tokens = time.monotonic(), [], 0
             if state.stopped_by:
                 break
             if now - shown > _PROGRESS_SECONDS:
@@ -156,22 +199,36 @@ class TrainWorker:
                 self._show(rate)
         return state
 
-    def _step(self, step: Step) -> float:
+    def _step(self, step: Step) -> tuple[float, float]:
+        """One optimiser step: this worker's summed loss, and the norm of all gradients."""
         rate = learning_rate(self._config, step.number, self._n_steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
         loss = accumulate_gradients(self._trained, step, self._reader, self._place, self._config)
-        nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
-        self._optimizer.step()
-        return loss
+        norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm).item()
+        if math.isfinite(norm):
+            self._optimizer.step()
+            if self._average is not None:
+                self._average.update(self._model, step.number)
+        return loss, norm
 
-    def _evaluate(self, step: Step, *, train_loss: float, rate: float) -> None:
-        """Measure on validation, remember the best weights, write a checkpoint."""
+    def _evaluate(self, step: Step, losses: list[float], *, rate: float) -> None:
+        """Measure on validation, remember the best weights, write a checkpoint.
+
+        Args:
+            losses: this worker's summed loss of each step since the last evaluation.
+        """
+        measured = self._model if self._average is None else self._average.model
         self._model.eval()
-        valid_loss, valid_bleu = self._validation.measure(self._model)
+        valid_loss, valid_bleu = self._validation.measure(measured)
         self._trained.train()
         state = self._state
+        shares = [share["losses"] for share in self._place.gathered({"losses": losses})]
+        totals = [sum(parts) for parts in zip(*shares, strict=True)]
+        n_tokens = state.steps["n_target_tokens"][-len(totals) :]
+        train_loss = sum(totals) / sum(n_tokens)
+        state.steps["train_loss"] += [t / n for t, n in zip(totals, n_tokens, strict=True)]
         state.history.append(
             {
                 "step": state.step,
@@ -186,15 +243,33 @@ class TrainWorker:
         )
         if valid_bleu > state.best_bleu:
             state.best_bleu, state.best_step = valid_bleu, state.step
-            self._best = {k: v.cpu().clone() for k, v in self._model.state_dict().items()}
+            self._best = {k: v.cpu().clone() for k, v in measured.state_dict().items()}
+        if not state.stopped_by and self._out_of_patience():
+            state.stopped_by = "patience"
         if self._place.rank == 0:
             save_checkpoint(
                 self._run_folder,
                 Checkpoint(
-                    self._model.state_dict(), self._optimizer.state_dict(), self._best, state
+                    self._model.state_dict(),
+                    {} if self._average is None else self._average.model.state_dict(),
+                    self._optimizer.state_dict(),
+                    self._best,
+                    state,
                 ),
             )
         self._show(rate)
+
+    def _out_of_patience(self) -> bool:
+        later = [entry for entry in self._state.history if entry["step"] > self._state.best_step]
+        return self._config.patience is not None and len(later) >= self._config.patience
+
+    def _give_up(self, step: Step) -> None:
+        if self._place.rank == 0:
+            found = {
+                "step": step.number + 1,
+                "learning_rate": self._optimizer.param_groups[0]["lr"],
+            }
+            write_json(self._run_folder / DIVERGED, found)
 
     def _show(self, target_tokens_per_second: float) -> None:
         if self._place.rank != 0:

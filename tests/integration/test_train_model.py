@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator, load_bundle, read_bundle_manifest
+from pipeline.errors import RunError
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage import write_json
-from pipeline.train import train_model
+from pipeline.train import HISTORY, train_model
 
 pytestmark = pytest.mark.ray
 
@@ -62,6 +64,46 @@ def test_the_bundle_translates_and_the_run_folder_is_gone(trained: dict[int, Pat
     assert (bundle.manifest.source_lang, bundle.manifest.target_lang) == ("en", "es")
     assert training(trained[2])["stopped_by"] == "max_epochs"
     assert not any((trained[2].parent / "_runs").iterdir())
+
+
+def test_the_history_has_a_row_for_each_step_and_the_scores_of_evaluations(
+    trained: dict[int, Path],
+) -> None:
+    one, two = (pq.read_table(trained[n] / HISTORY) for n in (1, 2))
+    evaluations = training(trained[1])["history"]
+
+    assert one["step"].to_pylist() == list(range(1, training(trained[1])["n_steps"] + 1))
+    assert one.schema == two.schema
+    assert one["train_loss"].to_pylist() == pytest.approx(two["train_loss"].to_pylist(), rel=1e-4)
+    assert one["n_target_tokens"].equals(two["n_target_tokens"])
+    measured = [row for row in one.to_pylist() if row["valid_bleu"] is not None]
+    assert [row["step"] for row in measured] == [entry["step"] for entry in evaluations]
+    assert [row["valid_loss"] for row in measured] == pytest.approx(
+        [entry["valid_loss"] for entry in evaluations]
+    )
+
+
+def test_a_run_that_diverges_ends_clearly_and_names_the_last_good_checkpoint(
+    dataset: Path, tmp_path: Path, running_ray: None
+) -> None:
+    # A first part that goes well; then a rate at which bfloat16 soon overflows.
+    config = CONFIG.model_copy(
+        update={"learning_rate": 1e30, "warmup_steps": 0, "clip_norm": 1e30, "max_epochs": 3}
+    )
+    with pytest.raises(RunError, match=r"gradients were not finite at step \d+ with learning rate"):
+        train_model(dataset, tmp_path / "model", config, Resources(n_workers=1))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_damaged_checkpoint_is_named_before_any_worker_starts(
+    dataset: Path, tmp_path: Path
+) -> None:
+    checkpoints = tmp_path / "_runs" / "model" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "step-00000005.pt").write_bytes(b"no checkpoint")
+
+    with pytest.raises(InputError, match=r"step-00000005\.pt: damaged checkpoint; remove it"):
+        train_model(dataset, tmp_path / "model", CONFIG, Resources(n_workers=1))
 
 
 def test_a_finished_model_is_kept_and_another_recipe_refused(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from lingo_model import Engine, Hypothesis, InputError, SearchConfig, engine, greedy_search
+from lingo_model import Config, Engine, Hypothesis, InputError, SearchConfig, engine, greedy_search
 from lingo_model.engine import TIERS, DecodeTier
 from lingo_model.lstm import SimpleSeq2SeqLSTM
 from lingo_model.native_kernels import native_tiers
@@ -27,6 +27,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "attn_type": "additive",
     },
     "tied": {"hidden_dim": 16, "tied_embeddings": True},
+    "reversed": {"hidden_dim": 20, "config": Config(lstm_reverse_source=True)},
 }
 each_variant = pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
 each_tier = pytest.mark.parametrize("tier", TIERS)

@@ -14,6 +14,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "additive": {"attention": True, "attn_type": "additive"},
     "bidirectional": {"bidirectional": True},
     "bidirectional-dot": {"bidirectional": True, "attention": True},
+    "reversed-dot": {"config": Config(lstm_reverse_source=True), "attention": True},
 }
 each_variant = pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
 
@@ -303,7 +304,8 @@ def test_state_is_that_of_the_unpadded_sentence(options: dict[str, Any]) -> None
     model = tiny_model(**options)
     (hidden, cell), memory = model.encode(padded(SENTENCES, extra=2))
     for row, sentence in enumerate(SENTENCES):
-        outputs, alone = model.encoder(model.src_embed(torch.tensor([sentence])))
+        read = sentence[::-1] if model.config.lstm_reverse_source else sentence
+        outputs, alone = model.encoder(model.src_embed(torch.tensor([read])))
         for found, expected in zip((hidden, cell), alone, strict=True):
             if options.get("bidirectional"):  # layer by layer: [forward; backward]
                 expected = torch.cat([expected[0::2], expected[1::2]], dim=2)
@@ -351,3 +353,48 @@ def test_padding_keeps_a_zero_embedding() -> None:
         assert (embedding.weight[7] == 0.0).all()
         assert (embedding.weight.grad[7] == 0.0).all()
         assert (embedding.weight.grad[5] != 0.0).any()
+
+
+def test_a_reversed_source_is_read_from_its_last_token() -> None:
+    forwards = tiny_model()
+    backwards = tiny_model(config=Config(lstm_reverse_source=True))
+
+    (hidden, cell), _ = backwards.encode(padded([[5, 9, 7, 3], [8, 3]]))
+
+    expected_hidden, expected_cell = forwards.encode(padded([[3, 7, 9, 5], [3, 8]]))[0]
+    assert torch.equal(hidden, expected_hidden)
+    assert torch.equal(cell, expected_cell)
+
+
+def test_each_dropout_acts_at_its_own_place() -> None:
+    # With probability 0.5 half of the values become zero and the others twice as large.
+    def model(**dropout: float) -> SimpleSeq2SeqLSTM:
+        config = Config(lstm_dropout=0.0, **dropout)
+        return tiny_model(config=config).train()
+
+    source, target = padded([[5, 9, 7, 3]]), torch.tensor([[2, 4, 6]])
+    without = model()
+    logits = without(source, target)
+    assert torch.equal(model()(source, target), logits)
+
+    embeddings = model(lstm_embedding_dropout=0.5)
+    seen: list[Tensor] = []
+    for part in (embeddings.encoder, embeddings.decoder):
+        part.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    embeddings(source, target)
+    encoder_input, decoder_input = (getattr(s, "data", s) for s in seen)
+    for found, full in (
+        (encoder_input, without.src_embed(source)[0]),
+        (decoder_input[0], without.tgt_embed(target)[0]),
+    ):
+        kept = found != 0
+        assert 0 < kept.sum() < kept.numel()
+        torch.testing.assert_close(found[kept], 2 * full[kept])
+
+    before_output = model(lstm_output_dropout=0.5)
+    outputs: list[Tensor] = []
+    before_output.output.register_forward_pre_hook(
+        lambda _module, inputs: outputs.append(inputs[0])
+    )
+    before_output(source, target)
+    assert 0 < int((outputs[0] == 0).sum()) < outputs[0].numel()

@@ -106,12 +106,7 @@ def test_a_batch_holds_the_rows_of_its_row_group(dataset: Path) -> None:
     group, rows = step.lanes[2]
     batch = LaneReader().batch(step, 2)
     table = read_encoded(dataset, load_dataset(dataset), "train")
-    n_before = sum(
-        len(lengths)
-        for lengths in (
-            g.n_target_tokens for g in plan(dataset, n_lanes=1)._lanes[0][: group.index]
-        )
-    )
+    n_before = sum(g.n_rows for g in plan(dataset, n_lanes=1)._lanes[0][: group.index])
 
     for i, row in enumerate(rows):
         ids = table["target_ids"][n_before + int(row)].as_py()

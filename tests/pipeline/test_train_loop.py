@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,20 @@ import numpy as np
 import pytest
 import torch
 
-from lingo_model import InputError
+from lingo_model import InputError, SimpleSeq2SeqLSTM
 from pipeline import train_loop
 from pipeline.batches import BatchPlan, LaneReader, make_batch
 from pipeline.checkpoint import load_checkpoint
 from pipeline.dataset import load_dataset, load_subwords
 from pipeline.recipe import TrainConfig
-from pipeline.train_loop import TrainWorker, dropout_seed, learning_rate, new_model
+from pipeline.train_loop import (
+    DIVERGED,
+    MovingAverage,
+    TrainWorker,
+    dropout_seed,
+    learning_rate,
+    new_model,
+)
 from pipeline.validation import WorkerPlace, loss_sum
 
 PLACE = WorkerPlace(0, 1, torch.device("cpu"))
@@ -61,6 +69,29 @@ def test_learning_rate_by_hand() -> None:
     assert learning_rate(config, 1000, 1000) == pytest.approx(0.0, abs=1e-12)
 
 
+def test_inverse_square_root_by_hand() -> None:
+    config = TrainConfig(learning_rate=1.0, warmup_steps=3, schedule="inverse_sqrt")
+
+    # The peak at the 4th step; at the 16th, four times as far, half of it; whatever the last step.
+    assert learning_rate(config, 0, 1000) == pytest.approx(0.25)
+    assert learning_rate(config, 3, 1000) == pytest.approx(1.0)
+    assert learning_rate(config, 15, 1000) == learning_rate(config, 15, 20) == pytest.approx(0.5)
+
+
+def test_moving_average_by_hand() -> None:
+    model = SimpleSeq2SeqLSTM(6, 6, emb_dim=2, hidden_dim=2, num_layers=1)
+    with torch.no_grad():
+        model.output.bias.fill_(0.0)
+    average = MovingAverage(model, decay=0.5)
+
+    # Decay min(0.5, 1 / 10) after step 0, min(0.5, 2 / 11) after step 1, 0.5 after step 20.
+    for step, value, expected in ((0, 1.0, 0.9), (1, 2.0, 1.8), (20, 1.0, 1.4)):
+        with torch.no_grad():
+            model.output.bias.fill_(value)
+        average.update(model, step)
+        torch.testing.assert_close(average.model.output.bias, torch.full((6,), expected))
+
+
 def test_dropout_seeds_differ_by_seed_step_and_lane() -> None:
     places = list(itertools.product(range(3), range(50), range(8)))
 
@@ -81,12 +112,12 @@ class Interrupted(Exception):
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Any
 ) -> None:
-    config = CONFIG.model_copy(update={"precision": precision})
+    config = CONFIG.model_copy(update={"precision": precision, "average_decay": 0.9})
     run(dataset, tmp_path / "whole", config)
     whole = load_checkpoint(tmp_path / "whole")
     true_step = TrainWorker._step
 
-    def step_until_12(self: TrainWorker, step: Any) -> float:
+    def step_until_12(self: TrainWorker, step: Any) -> tuple[float, float]:
         if step.number == 12:
             raise Interrupted
         return true_step(self, step)
@@ -107,9 +138,12 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
         for c in (whole, parts)
     ]
     assert timeless[0] == timeless[1]
+    assert whole.state.steps == parts.state.steps
+    assert {len(column) for column in parts.state.steps.values()} == {parts.state.step}
     for name, weights in whole.model.items():
         assert torch.equal(weights, parts.model[name]), name
         assert torch.equal(whole.best[name], parts.best[name]), name
+        assert torch.equal(whole.average[name], parts.average[name]), name
 
 
 def test_the_loss_falls_and_history_has_each_evaluation_once(dataset: Path, tmp_path: Path) -> None:
@@ -148,6 +182,11 @@ def test_the_reported_training_loss_is_the_mean_over_target_tokens(
 
     assert found is not None
     assert found.state.history[0]["train_loss"] == pytest.approx(loss / n_tokens, rel=1e-5)
+    steps = found.state.steps
+    summed = sum(
+        mean * n for mean, n in zip(steps["train_loss"][:5], steps["n_target_tokens"], strict=False)
+    )
+    assert summed == pytest.approx(loss, rel=1e-5)
 
 
 def test_a_time_budget_ends_the_run_and_says_so(
@@ -171,3 +210,47 @@ def test_a_damaged_checkpoint_is_named_with_the_one_before(dataset: Path, tmp_pa
 
     with pytest.raises(InputError, match=rf"{newer.name}: damaged.*go on from {older.name}"):
         load_checkpoint(tmp_path)
+
+
+def test_the_moving_average_is_what_is_measured_and_kept(dataset: Path, tmp_path: Path) -> None:
+    # One evaluation, at the end: its weights are the best.
+    config = CONFIG.model_copy(update={"average_decay": 0.9, "eval_every_steps": 99})
+    run(dataset, tmp_path, config)
+    found = load_checkpoint(tmp_path)
+
+    assert found is not None
+    assert len(found.state.history) == 1
+    assert all(torch.equal(found.best[name], found.average[name]) for name in found.average)
+    assert not torch.equal(found.best["output.bias"], found.model["output.bias"])
+
+
+def test_patience_ends_a_run_whose_bleu_does_not_rise(dataset: Path, tmp_path: Path) -> None:
+    # With a learning rate of all but nothing BLEU stays as it is after the first evaluation.
+    config = CONFIG.model_copy(
+        update={"learning_rate": 1e-12, "patience": 2, "max_epochs": 50, "eval_every_steps": 2}
+    )
+    run(dataset, tmp_path, config)
+    found = load_checkpoint(tmp_path)
+
+    assert found is not None
+    assert (found.state.stopped_by, found.state.best_step, found.state.step) == ("patience", 2, 6)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_at_its_last_checkpoint(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_loss = train_loop.loss_sum
+    n_calls = itertools.count()
+
+    def loss_until_step_7(*arguments: Any, **options: Any) -> torch.Tensor:
+        spoilt = math.nan if next(n_calls) == 2 * 7 else 1.0  # two lanes a step
+        return true_loss(*arguments, **options) * spoilt
+
+    monkeypatch.setattr(train_loop, "loss_sum", loss_until_step_7)
+    run(dataset, tmp_path)
+    found = load_checkpoint(tmp_path)
+
+    assert found is not None
+    assert (found.state.step, found.state.stopped_by) == (5, "")
+    assert all(torch.isfinite(weights).all() for weights in found.model.values())
+    assert json.loads((tmp_path / DIVERGED).read_bytes())["step"] == 8
