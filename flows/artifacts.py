@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
+    create_progress_artifact,
     create_table_artifact,
+    update_progress_artifact,
 )
 
 from pipeline.dataset import DatasetManifest
@@ -28,6 +31,37 @@ def show_dataset(path: Path, manifest: DatasetManifest) -> None:
         description=f"Rows of dataset {path}",
     )
     create_link_artifact(key="dataset", link=path.resolve().as_uri(), link_text=str(path))
+
+
+class TrainingProgress:
+    """Shows a training run while it goes on: a bar of its steps, and a table that grows with each
+    evaluation. Called with the content of ``progress.json``."""
+
+    _SECONDS_BETWEEN_UPDATES = 5.0
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._bar: Any = None
+        self._updated = 0.0
+        self._n_evaluations = 0
+
+    def __call__(self, progress: dict[str, Any]) -> None:
+        """Pass on what is new."""
+        history = progress["history"]
+        percent = 100.0 * progress["step"] / progress["n_steps"]
+        done = progress["step"] == progress["n_steps"]
+        if self._bar is None:
+            self._bar = create_progress_artifact(
+                percent, key="training-steps", description=f"Steps of {self._output}"
+            )
+        elif done or time.monotonic() - self._updated > self._SECONDS_BETWEEN_UPDATES:
+            update_progress_artifact(self._bar, percent)
+            self._updated = time.monotonic()
+        if len(history) > self._n_evaluations:
+            self._n_evaluations = len(history)
+            create_table_artifact(
+                key="training-so-far", table=history, description=f"Evaluations of {self._output}"
+            )
 
 
 def show_training(bundle: Path) -> None:

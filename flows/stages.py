@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
+from flows.artifacts import TrainingProgress
 from lingo_model import BundleManifest, InputError
 from pipeline.corpus import Split, load_corpus
 from pipeline.dataset import DatasetManifest
@@ -58,7 +59,8 @@ def train_bundle(
     dataset: Path, output: Path, recipe: TrainConfig, resources: Resources
 ) -> BundleManifest:
     """``pipeline.train`` as a task."""
-    return train_model_stage(dataset, output, recipe, resources)
+    watch = TrainingProgress(output)
+    return train_model_stage(dataset, output, recipe, resources, watch=watch)
 
 
 @_stage

@@ -95,6 +95,7 @@ def train_model(
             address=resources.ray_address,
             watch=watcher,
         )
+        watcher()  # what came after its last look
     _check_converged(run_folder)
     return _finish(dataset, manifest, run_folder, output, config)
 

@@ -283,5 +283,6 @@ class TrainWorker:
                 "target_tokens_per_second": target_tokens_per_second,
                 "train_loss": last.get("train_loss"),
                 "valid_bleu": last.get("valid_bleu"),
+                "history": self._state.history,
             },
         )

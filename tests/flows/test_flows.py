@@ -150,6 +150,8 @@ def test_train_derives_a_name_and_shows_the_history(place: Path, trained: Ran) -
     fingerprint = load_dataset(place / "dataset").fingerprint
     assert read_bundle_manifest(bundle).dataset_fingerprint == fingerprint
     (history,) = trained.artifacts["training-history"]
+    assert history in trained.artifacts["training-so-far"]
+    assert trained.artifacts["training-steps"] == [100.0]
     assert [row["step"] for row in history][:2] == [5, 10]
     assert all(row["valid_bleu"] >= 0 for row in history)
     assert trained.artifacts["model"] == [link_to(bundle)]
