@@ -79,8 +79,8 @@ def gradients_of_worker(
 def planted(step: Step, place: WorkerPlace, fault: Fault) -> Step:
     """The step with one mistake that a distributed trainer can make."""
     if fault == "local divisor":  # each worker divides by its own tokens, then DDP averages
-        lanes = range(place.rank, len(step.lanes), place.n_workers)
-        own = sum(int(step.lanes[i][0].n_target_tokens[step.lanes[i][1]].sum()) for i in lanes)
+        mine = step.lanes[place.rank :: place.n_workers]
+        own = sum(int(group.lengths()[1][rows].sum()) for group, rows in mine)
         return dataclasses.replace(step, n_target_tokens=own * place.n_workers)
     if fault == "dropped lane":
         group, rows = step.lanes[1]
