@@ -1,0 +1,276 @@
+"""Training speed: target tokens a second, in alternating runs.
+
+    python benchmarks/train.py ../multi30k --dataset DATASET [--attention]
+
+The same architecture (one-way encoder, dot attention unless --plain) and the same pieces for all:
+this trainer with one and two workers, with and without Ray Train, TorchLingo's trainer in float32
+and with AMP, and OpenNMT-py. Every contestant has two threads: two workers of one thread, or one
+process of two. What starts slowly is left out: figures are of windows of steps after the first.
+``make bench-peers`` installs the peers; what is missing is left out, and said so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PEERS = ROOT / ".peers"
+TOKENS_PER_STEP = 1000
+# As pipeline/train.py gives its workers; without them glibc returns pages at every step.
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "MALLOC_TOP_PAD_": str(256 << 20),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("corpus", type=Path, nargs="?", help="Multi30k's folder")
+    parser.add_argument("--dataset", type=Path, help="what `lingo prepare` made of it")
+    parser.add_argument("--plain", action="store_true", help="without attention")
+    parser.add_argument("--minutes", type=float, default=0.75, help="of each run (default 0.75)")
+    parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
+    parser.add_argument("--only", nargs="*", help="contestants by name; default all")
+    parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(options.worker)
+        return
+    if options.corpus is None or options.dataset is None:
+        parser.error("needs the corpus' folder and --dataset")
+    with tempfile.TemporaryDirectory() as name:
+        compare(options, Path(name))
+
+
+def recipe(options: argparse.Namespace, precision: str) -> dict[str, Any]:
+    return {
+        "attention": not options.plain,
+        "n_lanes": 2,
+        "target_tokens_per_step": TOKENS_PER_STEP,
+        "max_epochs": 100,
+        "eval_every_steps": 10,
+        "max_valid_sentences": 8,
+        "precision": precision,
+    }
+
+
+def compare(options: argparse.Namespace, folder: Path) -> None:
+    contestants: dict[str, Any] = {}
+    for precision in ("bfloat16", "float32"):
+        for n_workers, n_threads in ((1, 1), (2, 1), (1, 2)):
+            name = f"lingo {precision} {n_workers}x{n_threads}"
+            contestants[name] = lambda p=precision, w=n_workers, t=n_threads: ours(
+                options, folder, p, w, t
+            )
+    contestants["lingo bfloat16 2x1, Ray Train"] = lambda: through_ray(options, folder)
+    if (PEERS / "torchlingo").exists():
+        write_tsv(options.corpus, folder / "train.tsv")
+        contestants["torchlingo float32"] = lambda: torchlingo(options, folder, amp=False)
+        contestants["torchlingo AMP"] = lambda: torchlingo(options, folder, amp=True)
+    else:
+        print("torchlingo is left out: `make bench-peers` installs it")
+    if (PEERS / "opennmt" / "installed").exists():
+        contestants["OpenNMT-py"] = lambda: opennmt(options, folder)
+    else:
+        print("OpenNMT-py is left out: `make bench-peers` installs it")
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(options.rounds):
+        for name, run in contestants.items():
+            if options.only and name not in options.only:
+                continue
+            rates[name].append(run())
+            print(f"round {number + 1}: {name}: {rates[name][-1]:,.0f} tokens/s", flush=True)
+    print_table({name: found for name, found in rates.items() if found})
+
+
+def print_table(rates: dict[str, list[float]]) -> None:
+    reference = next((n for n in rates if n.startswith("torchlingo")), next(iter(rates)))
+    base = statistics.median(rates[reference])
+    print(f"\n{'':32}{'tokens/s':>9}{'range':>16}   ratio to {reference}")
+    for name, found in rates.items():
+        middle = statistics.median(found)
+        between = f"{min(found):,.0f}-{max(found):,.0f}"
+        print(f"{name:32}{middle:9,.0f}{between:>16}{middle / base:8.2f}")
+
+
+# ---- Ours ----------------------------------------------------------------------------------------
+
+
+def ours(
+    options: argparse.Namespace, folder: Path, precision: str, n_workers: int, n_threads: int
+) -> float:
+    """Our loop in plain processes, without Ray."""
+    run_folder = folder / "run"
+    shutil.rmtree(run_folder, ignore_errors=True)
+    (folder / "rendezvous").unlink(missing_ok=True)
+    processes = []
+    for rank in range(n_workers):
+        job = {
+            "dataset": str(options.dataset),
+            "folder": str(run_folder),
+            "rendezvous": str(folder / "rendezvous"),
+            "recipe": recipe(options, precision),
+            "minutes": options.minutes,
+            "rank": rank,
+            "n_workers": n_workers,
+            "n_threads": n_threads,
+        }
+        command = [sys.executable, __file__, "--worker", json.dumps(job)]
+        environment = os.environ | MALLOC | {"OMP_NUM_THREADS": str(n_threads)}
+        processes.append(subprocess.Popen(command, env=environment))
+    if any([process.wait() for process in processes]):
+        raise SystemExit("a worker failed")
+    return steady_rate(json.loads((run_folder / "history.json").read_text()))
+
+
+def work(job: dict[str, Any]) -> None:
+    """One worker of our loop."""
+    import torch
+    import torch.distributed as dist
+
+    from pipeline.recipe import TrainConfig
+    from pipeline.train_loop import TrainWorker
+    from pipeline.validation import WorkerPlace
+
+    torch.set_num_threads(job["n_threads"])
+    if job["n_workers"] > 1:
+        dist.init_process_group(
+            "gloo",
+            init_method=f"file://{job['rendezvous']}",
+            rank=job["rank"],
+            world_size=job["n_workers"],
+        )
+    place = WorkerPlace(job["rank"], job["n_workers"], torch.device("cpu"))
+    config = TrainConfig.model_validate(job["recipe"])
+    worker = TrainWorker(Path(job["dataset"]), Path(job["folder"]), config, place)
+    state = worker.train(max_minutes=job["minutes"])
+    if job["rank"] == 0:
+        (Path(job["folder"]) / "history.json").write_text(json.dumps(state.history))
+    if job["n_workers"] > 1:
+        dist.barrier()
+    sys.stdout.flush()
+    os._exit(0)  # gloo's threads may abort a process at the interpreter's end
+
+
+def steady_rate(history: list[dict[str, Any]]) -> float:
+    """Median of the windows between evaluations, without the first and an unfinished last one."""
+    return statistics.median(entry["target_tokens_per_second"] for entry in history[1:-1])
+
+
+def through_ray(options: argparse.Namespace, folder: Path) -> float:
+    model = folder / "models" / "ray"
+    shutil.rmtree(model.parent, ignore_errors=True)
+    config = folder / "recipe.yaml"
+    config.write_text(yaml.safe_dump(recipe(options, "bfloat16")))
+    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "train"]
+    command += [str(options.dataset), "--output", str(model), "--config", str(config)]
+    command += ["--workers", "2", "--max-minutes", str(options.minutes), "--ray-address", "local"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return steady_rate(json.loads((model / "training.json").read_text())["history"])
+
+
+# ---- Peers ---------------------------------------------------------------------------------------
+
+
+def write_tsv(corpus: Path, path: Path) -> None:
+    sides = []
+    for language in ("en", "de"):
+        with gzip.open(corpus / f"train.{language}.gz", "rt", encoding="utf-8") as file:
+            text = file.read().replace("\t", " ").replace('"', "")
+        sides.append(text.splitlines())
+    rows = ["src\ttgt", *("\t".join(pair) for pair in zip(*sides, strict=True))]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def torchlingo(options: argparse.Namespace, folder: Path, *, amp: bool) -> float:
+    script = ROOT / "benchmarks" / "peers" / "train_torchlingo.py"
+    job = {
+        "tsv": str(folder / "train.tsv"),
+        "subwords": str(options.dataset / "subwords.model"),
+        "attention": not options.plain,
+        "amp": amp,
+        "minutes": options.minutes,
+    }
+    environment = os.environ | {
+        "PYTHONPATH": str(PEERS / "torchlingo"),
+        "OMP_NUM_THREADS": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, str(script), json.dumps(job)],
+        check=True,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    return float(json.loads(done.stdout.splitlines()[-1])["tokens_per_second"])
+
+
+def opennmt(options: argparse.Namespace, folder: Path) -> float:
+    """Its own log's target tokens/s, without the first report."""
+    sys.path.insert(0, str(ROOT / "benchmarks" / "peers"))
+    from make_models import opennmt_config, write_pieces
+
+    data = folder / "data"
+    if not data.exists():
+        write_pieces(options.corpus, options.dataset, data)
+    config = opennmt_config(
+        data,
+        folder / "opennmt",
+        train_steps=100_000,
+        save_checkpoint_steps=100_000,
+        valid_steps=100_000,
+        encoder_type="rnn",
+        decoder_type="rnn",
+        rnn_type="LSTM",
+        enc_layers=2,
+        dec_layers=2,
+        hidden_size=512,
+        word_vec_size=256,
+        dropout=[0.1],
+        label_smoothing=0.1,
+        global_attention="none" if options.plain else "dot",
+        input_feed=0,
+        optim="adam",
+        learning_rate=0.001,
+        max_grad_norm=1.0,
+        normalization="tokens",
+        batch_size=TOKENS_PER_STEP,
+        report_every=10,
+    )
+    (folder / "opennmt.yaml").write_text(yaml.safe_dump(config))
+    script = ROOT / "benchmarks" / "peers" / "run_opennmt.py"
+    python = PEERS / "opennmt" / "bin" / "python"
+    command = [python, script, folder, "train", folder / "opennmt.yaml"]
+    with (folder / "opennmt.log").open("w") as log:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            env=os.environ | {"OMP_NUM_THREADS": "2"},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            process.wait(60 * options.minutes + 15)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+    found = re.findall(r"([\d.]+)/\s*([\d.]+) tok/s", (folder / "opennmt.log").read_text())
+    return statistics.median(float(target) for _, target in found[1:])
+
+
+if __name__ == "__main__":
+    main()
