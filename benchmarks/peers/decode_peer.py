@@ -123,9 +123,11 @@ def marian(model: Path, batch_size: int) -> Translate:
     from pymarian import Translator
 
     vocabulary = model.parent / "data" / "marian.yml"
+    # Packed as it is loaded: a file that marian-conv packed gives nonsense with LSTM cells.
     translator = Translator(
-        f"--models {model / 'model.bin'} --vocabs {vocabulary} {vocabulary} --beam-size 1 "
-        f"--mini-batch {batch_size} --maxi-batch 100 --maxi-batch-sort src --cpu-threads 1 --quiet"
+        f"--models {model / 'model.npz'} --gemm-type packed8 --vocabs {vocabulary} {vocabulary} "
+        f"--beam-size 1 --mini-batch {batch_size} --maxi-batch 100 --maxi-batch-sort src "
+        "--cpu-threads 1 --quiet"
     )
 
     def translate(lines: Pieces) -> Pieces:

@@ -31,7 +31,9 @@ def main() -> None:
 
         newest = max(folder.glob("model_step_*.pt"), key=lambda path: path.stat().st_mtime)
         trust_own_checkpoints()
-        OpenNMTPyConverter(str(newest)).convert(str(folder / "ct2"), "default", "int8", force=True)
+        OpenNMTPyConverter(str(newest)).convert(
+            str(folder / "ct2"), quantization="int8", force=True
+        )
 
 
 def trust_own_checkpoints() -> None:
