@@ -28,13 +28,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".peers"
 TIERS = ("exact", "bf16", "int8")
-# Contestant, its environment, the folder of its model, and sentences to a batch: of 16, 32, 64, 128
-# and 256 the fastest on 1,000 lines.
+# Contestant, its environment, the folder of its model, and sentences to a batch: of 32, 64, 128 and
+# 256 what was fastest on 1,000 lines.
 PEER_CONTESTANTS = (
-    ("OpenNMT-py, our plain", "opennmt", "opennmt-plain", 64),
-    ("OpenNMT-py, our attention", "opennmt", "opennmt", 64),
-    ("JoeyNMT LSTM", "joeynmt", "joeynmt", 64),
-    ("Marian s2s int8", "marian", "marian", 64),
+    ("OpenNMT-py, our plain", "opennmt", "opennmt-plain", 256),
+    ("OpenNMT-py, our attention", "opennmt", "opennmt", 128),
+    ("JoeyNMT LSTM", "joeynmt", "joeynmt", 128),
+    ("Marian s2s int8", "marian", "marian", 32),
     ("CTranslate2 6+2 int8", "ctranslate2", "transformer", 64),
 )
 

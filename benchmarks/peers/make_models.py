@@ -287,19 +287,6 @@ def train_marian(data: Path, folder: Path, minutes: float) -> None:
     arguments = [[f"--{name}", *_strings(value)] for name, value in settings.items()]
     flat = list(itertools.chain.from_iterable(arguments))
     run("marian", "run_marian.py", folder, "train", *flat, minutes=minutes)
-    model = folder / "model.npz"
-    packed = ["--gemm-type", "packed8avx512"]
-    run(
-        "marian",
-        "run_marian.py",
-        folder,
-        "convert",
-        "-f",
-        model,
-        "-t",
-        folder / "model.bin",
-        *packed,
-    )
 
 
 def _strings(value: Any) -> Iterator[str]:
