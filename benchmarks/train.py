@@ -16,6 +16,7 @@ import gzip
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -87,24 +88,28 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
         contestants["OpenNMT-py"] = lambda: opennmt(options, folder)
     else:
         print("OpenNMT-py is left out: `make bench-peers` installs it")
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
     for number in range(options.rounds):
         for name, run in contestants.items():
             if options.only and name not in options.only:
                 continue
-            rates[name].append(run())
-            print(f"round {number + 1}: {name}: {rates[name][-1]:,.0f} tokens/s", flush=True)
-    print_table({name: found for name, found in rates.items() if found})
+            runs[name].append(run())
+            print(f"round {number + 1}: {name}: {runs[name][-1]['rate']:,.0f} tokens/s", flush=True)
+    print_table({name: found for name, found in runs.items() if found})
 
 
-def print_table(rates: dict[str, list[float]]) -> None:
+def print_table(runs: dict[str, list[dict[str, float]]]) -> None:
+    rates = {name: [run["rate"] for run in found] for name, found in runs.items()}
     reference = next((n for n in rates if n.startswith("torchlingo")), next(iter(rates)))
     base = statistics.median(rates[reference])
-    print(f"\n{'':32}{'tokens/s':>9}{'range':>16}   ratio to {reference}")
+    print(f"\nratios to {reference}; peak MB of the largest worker\n")
+    print(f"{'':32}{'tokens/s':>9}{'range':>16}{'ratio':>7}{'peak MB':>9}")
     for name, found in rates.items():
         middle = statistics.median(found)
         between = f"{min(found):,.0f}-{max(found):,.0f}"
-        print(f"{name:32}{middle:9,.0f}{between:>16}{middle / base:8.2f}")
+        peak = max((run.get("peak_mb", 0.0) for run in runs[name]), default=0.0)
+        shown = f"{peak:,.0f}" if peak else ""
+        print(f"{name:32}{middle:9,.0f}{between:>16}{middle / base:7.2f}{shown:>9}")
 
 
 # ---- Ours ----------------------------------------------------------------------------------------
@@ -112,7 +117,7 @@ def print_table(rates: dict[str, list[float]]) -> None:
 
 def ours(
     options: argparse.Namespace, folder: Path, precision: str, n_workers: int, n_threads: int
-) -> float:
+) -> dict[str, float]:
     """Our loop in plain processes, without Ray."""
     run_folder = folder / "run"
     shutil.rmtree(run_folder, ignore_errors=True)
@@ -134,7 +139,9 @@ def ours(
         processes.append(subprocess.Popen(command, env=environment))
     if any([process.wait() for process in processes]):
         raise SystemExit("a worker failed")
-    return steady_rate(json.loads((run_folder / "history.json").read_text()))
+    peaks = [float((run_folder / f"peak-{rank}").read_text()) for rank in range(n_workers)]
+    history = json.loads((run_folder / "history.json").read_text())
+    return {"rate": steady_rate(history), "peak_mb": max(peaks)}
 
 
 def work(job: dict[str, Any]) -> None:
@@ -158,6 +165,8 @@ def work(job: dict[str, Any]) -> None:
     config = TrainConfig.model_validate(job["recipe"])
     worker = TrainWorker(Path(job["dataset"]), Path(job["folder"]), config, place)
     state = worker.train(max_minutes=job["minutes"])
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    (Path(job["folder"]) / f"peak-{job['rank']}").write_text(str(peak_mb))
     if job["rank"] == 0:
         (Path(job["folder"]) / "history.json").write_text(json.dumps(state.history))
     if job["n_workers"] > 1:
@@ -171,7 +180,7 @@ def steady_rate(history: list[dict[str, Any]]) -> float:
     return statistics.median(entry["target_tokens_per_second"] for entry in history[1:-1])
 
 
-def through_ray(options: argparse.Namespace, folder: Path) -> float:
+def through_ray(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     model = folder / "models" / "ray"
     shutil.rmtree(model.parent, ignore_errors=True)
     config = folder / "recipe.yaml"
@@ -180,7 +189,7 @@ def through_ray(options: argparse.Namespace, folder: Path) -> float:
     command += [str(options.dataset), "--output", str(model), "--config", str(config)]
     command += ["--workers", "2", "--max-minutes", str(options.minutes), "--ray-address", "local"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return steady_rate(json.loads((model / "training.json").read_text())["history"])
+    return {"rate": steady_rate(json.loads((model / "training.json").read_text())["history"])}
 
 
 # ---- Peers ---------------------------------------------------------------------------------------
@@ -196,7 +205,7 @@ def write_tsv(corpus: Path, path: Path) -> None:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
-def torchlingo(options: argparse.Namespace, folder: Path, *, amp: bool) -> float:
+def torchlingo(options: argparse.Namespace, folder: Path, *, amp: bool) -> dict[str, float]:
     script = ROOT / "benchmarks" / "peers" / "train_torchlingo.py"
     job = {
         "tsv": str(folder / "train.tsv"),
@@ -217,10 +226,10 @@ def torchlingo(options: argparse.Namespace, folder: Path, *, amp: bool) -> float
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    return float(json.loads(done.stdout.splitlines()[-1])["tokens_per_second"])
+    return {"rate": float(json.loads(done.stdout.splitlines()[-1])["tokens_per_second"])}
 
 
-def opennmt(options: argparse.Namespace, folder: Path) -> float:
+def opennmt(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Its own log's target tokens/s, without the first report."""
     sys.path.insert(0, str(ROOT / "benchmarks" / "peers"))
     from make_models import opennmt_config, write_pieces
@@ -269,7 +278,7 @@ def opennmt(options: argparse.Namespace, folder: Path) -> float:
             process.terminate()
             process.wait()
     found = re.findall(r"([\d.]+)/\s*([\d.]+) tok/s", (folder / "opennmt.log").read_text())
-    return statistics.median(float(target) for _, target in found[1:])
+    return {"rate": statistics.median(float(target) for _, target in found[1:])}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from lingo_model.torch_decoder import TorchDecoder, TorchRows
 DecodeTier = Literal["exact", "bf16", "int8"]
 TIERS: tuple[DecodeTier, ...] = get_args(DecodeTier)
 
-_N_SLOTS_CPU = 256
+_N_SLOTS_CPU = 512
 _N_SLOTS_CUDA = 2048
 # Asking a GPU which sentences ended waits for it; a CPU has the answer at hand.
 _STEPS_BETWEEN_LOOKS_CUDA = 4
