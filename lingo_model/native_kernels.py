@@ -81,6 +81,8 @@ _SIGNATURES: dict[str, tuple[object, ...]] = {
     "lingo_attend": (
         *(_INT, _INT, _INT, _LONG, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER),
     ),
+    "lingo_lstm_forward": (_INT, _INT, *[_POINTER] * 5),
+    "lingo_lstm_backward": (_INT, _INT, *[_POINTER] * 8),
     "lingo_top_k": (_INT, _INT, _LONG, _POINTER, _POINTER, _INT, _POINTER, _POINTER),
 }
 
@@ -333,6 +335,43 @@ def attend(
         _address(v),
         context.data_ptr(),
     )
+
+
+def lstm_forward(
+    summed: Tensor, cell_before: Tensor, gates: Tensor, cell: Tensor, hidden: Tensor
+) -> None:
+    """One step of an LSTM layer in training, after its product.
+
+    Args:
+        summed: [B, 4 H] bfloat16. cell_before: [B, H] float32.
+        gates: [B, 4 H] float32, cell: [B, H] float32, hidden: [B, H] bfloat16; filled.
+    """
+    n_rows, hidden_dim = cell.shape
+    tensors = (summed, cell_before, gates, cell, hidden)
+    _kernels().lingo_lstm_forward(n_rows, hidden_dim, *(t.data_ptr() for t in tensors))
+
+
+def lstm_backward(
+    gates: Tensor,
+    cell_before: Tensor,
+    cell: Tensor,
+    d_hidden: Tensor,
+    d_next_hidden: Tensor,
+    d_cell: Tensor,
+    d_next_cell: Tensor,
+    d_summed: Tensor,
+) -> None:
+    """The same step backwards.
+
+    Args:
+        d_hidden, d_next_hidden: [B, H] bfloat16, gradients of the hidden state from above and from
+            the next step. d_cell, d_next_cell: [B, H] float32, likewise of the cell state;
+            ``d_next_cell`` becomes that of ``cell_before``.
+        d_summed: [B, 4 H] bfloat16, filled.
+    """
+    n_rows, hidden_dim = cell.shape
+    tensors = (gates, cell_before, cell, d_hidden, d_next_hidden, d_cell, d_next_cell, d_summed)
+    _kernels().lingo_lstm_backward(n_rows, hidden_dim, *(t.data_ptr() for t in tensors))
 
 
 def top_k(logits: Tensor, n_outputs: int, blocked: Tensor, k: int) -> tuple[Tensor, Tensor]:
