@@ -116,6 +116,11 @@ def start_local(n_cpus: int | None = None) -> None:
         del os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR]
 
 
+def is_local(address: str | None) -> bool:
+    """Whether work with this address would run on this machine, in a Ray of its own."""
+    return (address if address is not None else os.environ.get("RAY_ADDRESS", "local")) == "local"
+
+
 def _connect(address: str | None) -> None:
     """Attach to the cluster that is named here or by RAY_ADDRESS, else start one.
 

@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 import ray
 import ray.data
+import torch
 from pydantic import Field
 from ray.data import ActorPoolStrategy, DataContext
 
 from lingo_model import InputError, read_bundle_manifest
+from lingo_model.engine import check_tier
 from pipeline.errors import RunError
 from pipeline.progress import progress_bar
-from pipeline.ray_session import run_on_ray
+from pipeline.ray_session import is_local, run_on_ray
 from pipeline.reconcile import reconcile
 from pipeline.settings import Settings
 from pipeline.storage import write_json
@@ -64,7 +66,8 @@ def translate_table(
         ``units_deferred`` lists what was left for the next run because the input changed.
 
     Raises:
-        InputError: input, model and table do not fit together, or another process writes there.
+        InputError: input, model and table do not fit together, the tier does not run on this
+            machine, or another process writes there.
         RunError: actors failed, or the staged rows are not those of the input; nothing is
             published, and the same command goes on.
     """
@@ -72,6 +75,8 @@ def translate_table(
     resources = resources if resources is not None else TranslateResources()
     source, model, output = source.resolve(), model.resolve(), output.resolve()
     bundle = read_bundle_manifest(model)
+    if is_local(resources.ray_address):  # a cluster's machines may have what this one lacks
+        check_tier(config.decode.tier, on_gpu=torch.cuda.is_available())
     table = Table(output)
     identity = table_identity(bundle, config)
     table.check_identity(identity)

@@ -15,7 +15,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from lingo_model import InputError, Translator, load_bundle, read_bundle_manifest
+from lingo_model import InputError, Translator, engine, load_bundle, read_bundle_manifest
 from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
@@ -383,6 +383,19 @@ def test_columns_that_do_not_fit_are_refused_and_nothing_is_written(
         translate_table(
             lake, bundle, tmp_path / "table", CONFIG.model_copy(update=changed), RESOURCES
         )
+
+    assert not (tmp_path / "table").exists()
+
+
+def test_a_tier_that_this_machine_cannot_run_is_refused_before_any_work(
+    lake: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "native_tiers", lambda: ("exact",))
+    config = CONFIG.model_copy(update={"decode": DecodeConfig(tier="int8")})
+    here = TranslateResources(n_actors=1, ray_address="local")
+
+    with pytest.raises(InputError, match=r"tier='int8': this machine runs exact"):
+        translate_table(lake, bundle, tmp_path / "table", config, here)
 
     assert not (tmp_path / "table").exists()
 
