@@ -70,7 +70,7 @@ def load_checkpoint(run_folder: Path, device: torch.device | str = "cpu") -> Che
     """The last checkpoint of a run, or None where there is none.
 
     Raises:
-        InputError: the file is damaged; names it and the one before, if any.
+        InputError: the file is damaged, or of another release; names it and what to do.
     """
     files = sorted((run_folder / "checkpoints").glob("step-*.pt"))
     if not files:
@@ -81,3 +81,8 @@ def load_checkpoint(run_folder: Path, device: torch.device | str = "cpu") -> Che
     except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError) as error:
         remedy = f"to go on from {files[-2].name}" if len(files) > 1 else "to start again"
         raise InputError(f"{files[-1]}: damaged checkpoint; remove it {remedy}") from error
+    except TypeError as error:  # whole, but with other parts
+        raise InputError(
+            f"{files[-1]}: a checkpoint of another release; finish the run with that release, or "
+            "remove its folder and train again"
+        ) from error

@@ -128,10 +128,10 @@ def _connect(address: str | None) -> None:
     private one too, which goes when that command ends and leaves this one waiting for ever.
     """
     _set_environment()
-    address = address if address is not None else os.environ.get("RAY_ADDRESS", "local")
-    if address == "local":
+    if is_local(address):
         start_local()
         return
+    address = address if address is not None else os.environ["RAY_ADDRESS"]
     try:
         _check_port(address)
         ray.init(address=address, **_QUIET)

@@ -96,11 +96,16 @@ def train_model(
             watch=watcher,
         )
         watcher()  # what came after its last look
-    _check_converged(run_folder)
+    check_converged(run_folder)
     return _finish(dataset, manifest, run_folder, output, config)
 
 
-def _check_converged(run_folder: Path) -> None:
+def check_converged(run_folder: Path) -> None:
+    """Raise what a run that had to give up has to say.
+
+    Raises:
+        RunError: names the step and the last good checkpoint.
+    """
     file = run_folder / DIVERGED
     if not file.exists():
         return

@@ -83,14 +83,16 @@ def test_the_history_has_a_row_for_each_step_and_the_scores_of_evaluations(
     )
 
 
-def test_a_run_that_diverges_ends_clearly_and_names_the_last_good_checkpoint(
+def test_a_run_that_diverges_ends_clearly_and_leaves_no_model(
     dataset: Path, tmp_path: Path, running_ray: None
 ) -> None:
-    # A first part that goes well; then a rate at which bfloat16 soon overflows.
+    # A learning rate after whose first step the weights overflow.
     config = CONFIG.model_copy(
         update={"learning_rate": 1e30, "warmup_steps": 0, "clip_norm": 1e30, "max_epochs": 3}
     )
-    with pytest.raises(RunError, match=r"gradients were not finite at step \d+ with learning rate"):
+    with pytest.raises(
+        RunError, match=r"gradients were not finite at step \d+ .*no checkpoint yet"
+    ):
         train_model(dataset, tmp_path / "model", config, Resources(n_workers=1))
     assert not (tmp_path / "model").exists()
 

@@ -17,7 +17,9 @@ from pipeline import train_loop
 from pipeline.batches import BatchPlan, LaneReader, make_batch
 from pipeline.checkpoint import load_checkpoint
 from pipeline.dataset import load_dataset, load_subwords
+from pipeline.errors import RunError
 from pipeline.recipe import TrainConfig
+from pipeline.train import check_converged
 from pipeline.train_loop import (
     DIVERGED,
     MovingAverage,
@@ -254,3 +256,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_last_checkpoint(
     assert (found.state.step, found.state.stopped_by) == (5, "")
     assert all(torch.isfinite(weights).all() for weights in found.model.values())
     assert json.loads((tmp_path / DIVERGED).read_bytes())["step"] == 8
+    with pytest.raises(RunError, match=r"at step 8 .*step-00000005\.pt is the last good one"):
+        check_converged(tmp_path)
+
+
+def test_a_checkpoint_of_another_release_is_named(dataset: Path, tmp_path: Path) -> None:
+    run(dataset, tmp_path)
+    file = max((tmp_path / "checkpoints").iterdir())
+    content = torch.load(file, weights_only=True)
+    del content["average"]
+    torch.save(content, file)
+
+    with pytest.raises(InputError, match=rf"{file.name}: a checkpoint of another release"):
+        load_checkpoint(tmp_path)
