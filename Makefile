@@ -16,7 +16,7 @@ help:
 	@echo "make bench-peers  other systems, each in a place of its own, for the benchmarks"
 	@echo "make clean   remove what these targets made"
 
-$(STAMP): pyproject.toml constraints.txt setup.py lingo_model/native/kernels.cpp
+$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard lingo_model/native/*)
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "needs Python 3.11 to 3.13; set PYTHON=..."'
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)

@@ -15,8 +15,8 @@ if platform.machine().lower() in ("x86_64", "amd64") and platform.system() != "W
     extensions.append(
         Extension(
             "lingo_model._kernels",
-            ["lingo_model/native/kernels.cpp"],
-            depends=["lingo_model/native/kernels.cpp"],
+            ["lingo_model/native/kernels.cpp", "lingo_model/native/training.cpp"],
+            depends=["lingo_model/native/vectors.h"],
             language="c++",
             optional=True,
             # The instructions are used only after the processor was asked for them. Without

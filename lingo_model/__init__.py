@@ -10,6 +10,7 @@ from lingo_model.bundle import (
 from lingo_model.config import Config
 from lingo_model.engine import DecodeTier, Engine
 from lingo_model.errors import InputError
+from lingo_model.loss import SummedLoss
 from lingo_model.lstm import SimpleSeq2SeqLSTM
 from lingo_model.search import Hypothesis, SearchConfig, greedy_search
 from lingo_model.subwords import Subwords
@@ -26,6 +27,7 @@ __all__ = [
     "SearchConfig",
     "SimpleSeq2SeqLSTM",
     "Subwords",
+    "SummedLoss",
     "Translation",
     "Translator",
     "greedy_search",

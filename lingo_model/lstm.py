@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from lingo_model import cpu_training
 from lingo_model.attention import AdditiveAttention, DotAttention, Memory
 from lingo_model.config import AttentionType, Config, require_int
 from lingo_model.errors import InputError
-from lingo_model.lstm_training import lstm_layers
 
 LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state, each ``[L, B, H]``."""
@@ -131,8 +131,8 @@ class SimpleSeq2SeqLSTM(nn.Module):
             src = src.gather(1, (lengths.unsqueeze(1) - positions) % src.size(1))
         embedded = self.embedding_dropout(self.src_embed(src))  # [B, S, E]
         at_least_one = lengths.clamp(min=1)  # an empty row is reset below
-        if _trains_in_bfloat16_on_cpu(embedded):
-            outputs, state = lstm_layers(self.encoder, embedded, at_least_one, None)
+        if self._is_replaced(embedded, self.encoder):
+            outputs, state = cpu_training.lstm_layers(self.encoder, embedded, at_least_one, None)
         else:
             packed = pack_padded_sequence(
                 embedded, at_least_one.cpu(), batch_first=True, enforce_sorted=False
@@ -166,16 +166,34 @@ class SimpleSeq2SeqLSTM(nn.Module):
             logits ``[B, T, V]``, the state after position T, and attention weights ``[B, T, S]``
             (None without attention).
         """
+        hidden, state, weights = self.decode_hidden(tgt, state, memory)
+        return self.output(hidden), state, weights
+
+    def decode_hidden(
+        self, tgt: Tensor, state: LSTMState, memory: Memory
+    ) -> tuple[Tensor, LSTMState, Tensor | None]:
+        """As :meth:`decode`, but what the output layer reads, ``[B, T, H]``, instead of logits."""
         embedded = self.embedding_dropout(self.tgt_embed(tgt))  # [B, T, E]
-        if _trains_in_bfloat16_on_cpu(embedded):
-            outputs, state = lstm_layers(self.decoder, embedded, None, state)  # [B, T, H]
+        replaced = self._is_replaced(embedded, self.decoder)
+        if replaced:
+            outputs, state = cpu_training.lstm_layers(self.decoder, embedded, None, state)
         else:
-            outputs, state = self.decoder(embedded, state)
+            outputs, state = self.decoder(embedded, state)  # [B, T, H]
         weights = None
         if self.config.lstm_attention:
             context, weights = self.attention(outputs, memory)
-            outputs = torch.tanh(self.attn_combine(torch.cat([context, outputs], dim=2)))
-        return self.output(self.output_dropout(outputs)), state, weights
+            both = torch.cat([context, outputs], dim=2)
+            combined = (
+                cpu_training.linear(both, self.attn_combine.weight)
+                if replaced
+                else self.attn_combine(both)
+            )
+            outputs = torch.tanh(combined)
+        return self.output_dropout(outputs), state, weights
+
+    @staticmethod
+    def _is_replaced(embedded: Tensor, lstm: nn.LSTM) -> bool:
+        return cpu_training.is_used(embedded, lstm.input_size, lstm.hidden_size)
 
     def forward(
         self, src: Tensor, tgt: Tensor, return_attention: bool = False
@@ -190,13 +208,3 @@ class SimpleSeq2SeqLSTM(nn.Module):
     def n_parameters(self) -> int:
         """Number of trained weights, for the vocabulary in use."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def _trains_in_bfloat16_on_cpu(embedded: Tensor) -> bool:
-    """Where :func:`lstm_layers` is the faster way; in float32 torch's own layers are."""
-    return (
-        embedded.requires_grad
-        and embedded.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") is torch.bfloat16
-    )

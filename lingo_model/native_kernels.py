@@ -63,7 +63,7 @@ class _Matrix(ctypes.Structure):
     )
 
 
-_INT, _LONG, _POINTER = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
+_INT, _LONG, _FLOAT, _POINTER = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
 _MATRIX = ctypes.POINTER(_Matrix)
 _SIGNATURES: dict[str, tuple[object, ...]] = {
     "lingo_encode_layer": (
@@ -81,8 +81,17 @@ _SIGNATURES: dict[str, tuple[object, ...]] = {
     "lingo_attend": (
         *(_INT, _INT, _INT, _LONG, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER),
     ),
-    "lingo_lstm_forward": (_INT, _INT, *[_POINTER] * 5),
-    "lingo_lstm_backward": (_INT, _INT, *[_POINTER] * 8),
+    "lingo_pack_down_float": (_LONG, _LONG, _POINTER, _POINTER),
+    "lingo_pack_down_bf16": (_LONG, _LONG, _POINTER, _POINTER),
+    "lingo_pack_across": (_LONG, _LONG, _INT, _POINTER, _POINTER),
+    "lingo_product": (_LONG, _LONG, _LONG, _POINTER, _INT, *[_POINTER] * 4),
+    "lingo_lstm_forward": (_LONG, _LONG, _LONG, *[_POINTER] * 4),
+    "lingo_lstm_backward": (_LONG, _LONG, _LONG, *[_POINTER] * 8),
+    "lingo_cross_entropy": (_LONG, _LONG, _POINTER, _POINTER, _FLOAT, _POINTER, _POINTER),
+    "lingo_cross_entropy_backward": (
+        *(_LONG, _LONG, _POINTER, _POINTER, _FLOAT, _FLOAT, _POINTER, _POINTER),
+    ),
+    "lingo_column_sums": (_LONG, _LONG, _POINTER, _POINTER),
     "lingo_top_k": (_INT, _INT, _LONG, _POINTER, _POINTER, _INT, _POINTER, _POINTER),
 }
 
@@ -187,7 +196,8 @@ def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def _kernels() -> ctypes.CDLL:
+def kernels() -> ctypes.CDLL:
+    """The library's functions, for who has asked :func:`native_tiers`."""
     library = _library()
     assert library is not None, "callers ask native_tiers() first"
     return library
@@ -216,7 +226,7 @@ def encode_layer(
         cell: [B, stride] float32, zeros; the last cell state after the call.
     """
     n_rows, n_positions, stride = outputs.shape
-    _kernels().lingo_encode_layer(
+    kernels().lingo_encode_layer(
         matrix.pointer,
         hidden_dim,
         n_rows,
@@ -248,7 +258,7 @@ def decode_layer(
 ) -> None:
     """One step of one LSTM layer: rows [M, stride]; ``cell`` is updated in place."""
     n_rows, stride = hidden.shape
-    _kernels().lingo_decode_layer(
+    kernels().lingo_decode_layer(
         matrix.pointer,
         hidden_dim,
         n_rows,
@@ -273,7 +283,7 @@ def linear(
 ) -> None:
     """A linear layer over one or two inputs [M, stride], through tanh if wanted."""
     n_rows, stride = inputs[0].shape
-    _kernels().lingo_linear(
+    kernels().lingo_linear(
         matrix.pointer,
         n_rows,
         inputs[0].data_ptr(),
@@ -296,7 +306,7 @@ def arg_max(
         inputs: [M, stride]. blocked: [panels * 64], 0 or -inf. chosen: [M] int32, filled.
         log_probs: [M] float32, filled.
     """
-    _kernels().lingo_arg_max(
+    kernels().lingo_arg_max(
         matrix.pointer,
         inputs.size(0),
         inputs.data_ptr(),
@@ -323,7 +333,7 @@ def attend(
     ``memory`` and ``keys`` [M] int64 hold addresses of float32 [length, stride] each.
     """
     n_rows, stride = context.shape
-    _kernels().lingo_attend(
+    kernels().lingo_attend(
         tier.code,
         n_rows,
         hidden_dim,
@@ -337,49 +347,12 @@ def attend(
     )
 
 
-def lstm_forward(
-    summed: Tensor, cell_before: Tensor, gates: Tensor, cell: Tensor, hidden: Tensor
-) -> None:
-    """One step of an LSTM layer in training, after its product.
-
-    Args:
-        summed: [B, 4 H] bfloat16. cell_before: [B, H] float32.
-        gates: [B, 4 H] float32, cell: [B, H] float32, hidden: [B, H] bfloat16; filled.
-    """
-    n_rows, hidden_dim = cell.shape
-    tensors = (summed, cell_before, gates, cell, hidden)
-    _kernels().lingo_lstm_forward(n_rows, hidden_dim, *(t.data_ptr() for t in tensors))
-
-
-def lstm_backward(
-    gates: Tensor,
-    cell_before: Tensor,
-    cell: Tensor,
-    d_hidden: Tensor,
-    d_next_hidden: Tensor,
-    d_cell: Tensor,
-    d_next_cell: Tensor,
-    d_summed: Tensor,
-) -> None:
-    """The same step backwards.
-
-    Args:
-        d_hidden, d_next_hidden: [B, H] bfloat16, gradients of the hidden state from above and from
-            the next step. d_cell, d_next_cell: [B, H] float32, likewise of the cell state;
-            ``d_next_cell`` becomes that of ``cell_before``.
-        d_summed: [B, 4 H] bfloat16, filled.
-    """
-    n_rows, hidden_dim = cell.shape
-    tensors = (gates, cell_before, cell, d_hidden, d_next_hidden, d_cell, d_next_cell, d_summed)
-    _kernels().lingo_lstm_backward(n_rows, hidden_dim, *(t.data_ptr() for t in tensors))
-
-
 def top_k(logits: Tensor, n_outputs: int, blocked: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k best outputs [M, k] of logits [M, stride] and their log probabilities."""
     n_rows, stride = logits.shape
     chosen = torch.empty(n_rows, k, dtype=torch.int32)
     log_probs = torch.empty(n_rows, k)
-    _kernels().lingo_top_k(
+    kernels().lingo_top_k(
         n_rows,
         n_outputs,
         stride,

@@ -17,19 +17,22 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lingo_model import SimpleSeq2SeqLSTM, Subwords
+from lingo_model import SimpleSeq2SeqLSTM, Subwords, SummedLoss
 from pipeline.batches import BatchPlan, LaneReader, Step
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.dataset import load_dataset, load_subwords
+from pipeline.exchange import distributed
 from pipeline.recipe import TrainConfig
 from pipeline.storage import write_json
-from pipeline.validation import Validation, WorkerPlace, loss_sum
+from pipeline.validation import Validation, WorkerPlace
 
 PROGRESS = "progress.json"
 DIVERGED = "diverged.json"
 
 _PROGRESS_SECONDS = 1.0
 _STEPS_PER_CLOCK_CHECK = 10
+_STEPS_AVERAGED_ONE_BY_ONE = 100
+_STEPS_PER_AVERAGE = 8
 
 
 def new_model(subwords: Subwords, config: TrainConfig) -> SimpleSeq2SeqLSTM:
@@ -51,7 +54,9 @@ def learning_rate(config: TrainConfig, step: int, n_steps: int) -> float:
 
 class MovingAverage:
     """Exponential moving average of a model's weights; a short memory at first, so that the first
-    steps are forgotten soon: the decay of step t is ``min(decay, (1 + t) / (10 + t))``.
+    steps are forgotten soon: the decay of step t is ``min(decay, (1 + t) / (10 + t))``. After step
+    100 the weights of every eighth step stand for those since the one before: it costs an eighth,
+    and gives the same average for every purpose.
 
     Its ``model`` is in ``eval`` mode always.
     """
@@ -62,7 +67,10 @@ class MovingAverage:
 
     def update(self, model: SimpleSeq2SeqLSTM, step: int) -> None:
         """Take in the weights after ``step``, counted from 0."""
-        decay = min(self._decay, (1 + step) / (10 + step))
+        n_steps = 1 if step < _STEPS_AVERAGED_ONE_BY_ONE else _STEPS_PER_AVERAGE
+        if step % n_steps:
+            return
+        decay = min(self._decay, (1 + step) / (10 + step)) ** n_steps
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self.model.parameters()), list(model.parameters()), 1.0 - decay
@@ -75,12 +83,15 @@ def dropout_seed(seed: int, step: int, lane: int) -> int:
 
 
 def accumulate_gradients(
-    model: nn.Module, step: Step, reader: LaneReader, place: WorkerPlace, config: TrainConfig
+    loss: nn.Module, step: Step, reader: LaneReader, place: WorkerPlace, config: TrainConfig
 ) -> float:
     """Gradients of ``sum of loss over all lanes / the step's target tokens``, on every worker.
 
     DistributedDataParallel averages over workers, so each scales its share by their number; the
     backward pass of a worker's last lane starts the exchange.
+
+    Args:
+        loss: a :class:`~lingo_model.SummedLoss`, wrapped where there are several workers.
 
     Returns:
         this worker's summed loss (nats), not divided.
@@ -91,14 +102,14 @@ def accumulate_gradients(
         batch = reader.batch(step, lane).to(place.device)
         torch.manual_seed(dropout_seed(config.seed, step.number, lane))
         exchange: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        if lane != lanes[-1] and isinstance(model, DistributedDataParallel):
-            exchange = model.no_sync()
+        if lane != lanes[-1] and isinstance(loss, DistributedDataParallel):
+            exchange = loss.no_sync()
         with exchange:
             autocast = config.precision == "bfloat16"
             with torch.autocast(place.device.type, torch.bfloat16, enabled=autocast):
-                loss = loss_sum(model, batch, label_smoothing=config.label_smoothing)
-            (loss * (place.n_workers / step.n_target_tokens)).backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
+                found = loss(batch.source, batch.target_in, batch.target_out)
+            (found * (place.n_workers / step.n_target_tokens)).backward()
+        total += found.item()
     return total
 
 
@@ -149,9 +160,9 @@ class TrainWorker:
                 self._average.model.load_state_dict(found.average)
             self._optimizer.load_state_dict(found.optimizer)
             self._state, self._best = found.state, found.best
-        self._trained: nn.Module = self._model
+        self._loss: nn.Module = SummedLoss(self._model, label_smoothing=config.label_smoothing)
         if place.n_workers > 1:
-            self._trained = DistributedDataParallel(self._model)
+            self._loss = distributed(self._loss, place)
 
     def train(self, *, max_minutes: float | None = None) -> RunState:
         """Go on from the last checkpoint to the last step, or until the time budget is spent or
@@ -164,7 +175,7 @@ class TrainWorker:
         window_started, shown = time.monotonic(), 0.0
         losses: list[float] = []  # of this worker's lanes, each step since the last evaluation
         n_target_tokens = 0
-        self._trained.train()
+        self._loss.train()
         for step in self._plan.steps(first=state.step):
             loss, gradient_norm = self._step(step)
             if not math.isfinite(gradient_norm):  # the same on every worker
@@ -205,7 +216,7 @@ class TrainWorker:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
-        loss = accumulate_gradients(self._trained, step, self._reader, self._place, self._config)
+        loss = accumulate_gradients(self._loss, step, self._reader, self._place, self._config)
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm).item()
         if math.isfinite(norm):
             self._optimizer.step()
@@ -222,7 +233,7 @@ class TrainWorker:
         measured = self._model if self._average is None else self._average.model
         self._model.eval()
         valid_loss, valid_bleu = self._validation.measure(measured)
-        self._trained.train()
+        self._loss.train()
         state = self._state
         shares = [share["losses"] for share in self._place.gathered({"losses": losses})]
         totals = [sum(parts) for parts in zip(*shares, strict=True)]

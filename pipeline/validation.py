@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,9 @@ import numpy as np
 import sacrebleu
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.nn.functional import cross_entropy
 
-from lingo_model import Engine, SimpleSeq2SeqLSTM, Subwords
-from lingo_model.subwords import PAD_ID
-from pipeline.batches import Batch, make_batch
+from lingo_model import Engine, SimpleSeq2SeqLSTM, Subwords, SummedLoss
+from pipeline.batches import make_batch
 from pipeline.dataset import DatasetManifest, read_encoded, read_pairs
 
 _ROWS_PER_BATCH = 64
@@ -41,23 +37,6 @@ class WorkerPlace:
     def agreed(self, mine: bool) -> bool:
         """What rank 0 says, so that all workers do the same."""
         return bool(self.gathered({"value": mine})[0]["value"]) if self.n_workers > 1 else mine
-
-
-def loss_sum(
-    model: nn.Module | Callable[..., torch.Tensor], batch: Batch, *, label_smoothing: float = 0.0
-) -> torch.Tensor:
-    """Cross-entropy summed over the batch's target tokens (nats), padding left out.
-
-    Label smoothing as in Szegedy et al. 2016, section 7.
-    """
-    logits = model(batch.source, batch.target_in)  # [B, T, V]
-    return cross_entropy(
-        logits.flatten(0, 1),
-        batch.target_out.flatten(),
-        ignore_index=PAD_ID,
-        reduction="sum",
-        label_smoothing=label_smoothing,
-    )
 
 
 class Validation:
@@ -108,6 +87,7 @@ class Validation:
 
     def _loss_sum(self, model: SimpleSeq2SeqLSTM) -> float:
         total = 0.0
+        loss = SummedLoss(model)
         order = sorted(range(len(self._targets)), key=lambda i: len(self._targets[i]))
         with torch.inference_mode():
             for start in range(0, len(order), _ROWS_PER_BATCH):
@@ -116,5 +96,5 @@ class Validation:
                     [np.array(self._sources[i]) for i in rows],
                     [np.array(self._targets[i]) for i in rows],
                 ).to(self._place.device)
-                total += loss_sum(model, batch).item()
+                total += loss(batch.source, batch.target_in, batch.target_out).item()
         return total

@@ -2,7 +2,7 @@
 // into the LSTM cell, the arg max or a tanh, without being written to memory first.
 //
 // A plain C interface for ctypes: it needs neither Python's headers nor torch's. The caller (see
-// ../native.py) checks shapes; nothing here does.
+// ../native_kernels.py) checks shapes; nothing here does.
 //
 // Every row of a batch is computed by the same operations in the same order, however many rows
 // there are and wherever it stands among them. So a sentence's translation never depends on its
@@ -18,7 +18,7 @@
 // 2 bfloat16 or 4 int8 along K) the 64 words of its outputs. In an LSTM layer a panel holds the
 // gates i, f, g, o of 16 hidden units, so that a cell's four gates meet in one register tile.
 
-#include <immintrin.h>
+#include "vectors.h"
 
 #include <cmath>
 #include <cstdint>
@@ -28,10 +28,6 @@
 
 namespace {
 
-constexpr int kLanes = 16;
-constexpr int kVectors = 4;                    // registers across a panel
-constexpr int kPanel = kLanes * kVectors;      // outputs of a panel
-constexpr int kTileRows = 6;                   // 6 x 4 sums fit the 32 registers beside the weights
 constexpr float kActivationScale = 127.0F;
 constexpr int kActivationZero = 128;
 
@@ -57,48 +53,6 @@ struct LingoMatrix {
 }  // extern "C"
 
 namespace {
-
-// ---- Elementary functions, 16 at a time --------------------------------------------------------
-
-// 2^x for x in [-126, 127], relative error below 3e-7, exact at 0: the power of the nearest whole number times
-// a polynomial of the rest (fitted on [-1/2, 1/2]).
-inline __m512 exp2_16(__m512 x) {
-  const __m512 n = _mm512_roundscale_ps(x, 0);
-  const __m512 r = _mm512_sub_ps(x, n);
-  __m512 p = _mm512_set1_ps(1.32647331e-03F);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.67151392e-03F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.55073358e-02F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.40222424e-01F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.93147004e-01F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.00000000e+00F));
-  return _mm512_scalef_ps(p, n);
-}
-
-constexpr float kLog2E = 1.44269504F;
-
-// exp(x) for x of at most 0; what is below -87 counts as -87.
-inline __m512 exp_of_negative16(__m512 x) {
-  return exp2_16(_mm512_max_ps(
-      _mm512_mul_ps(x, _mm512_set1_ps(kLog2E)), _mm512_set1_ps(-126.0F)));
-}
-
-// exp(-scale x), bounded so that the product of three stays finite.
-inline __m512 exp_minus16(__m512 x, float scale) {
-  const __m512 bound = _mm512_set1_ps(40.0F);
-  x = _mm512_mul_ps(x, _mm512_set1_ps(-scale * kLog2E));
-  return exp2_16(_mm512_max_ps(
-      _mm512_min_ps(x, bound), _mm512_sub_ps(_mm512_setzero_ps(), bound)));
-}
-
-inline __m512 tanh16(__m512 x) {
-  const __m512 one = _mm512_set1_ps(1.0F);
-  const __m512 e = exp_minus16(x, 2.0F);
-  return _mm512_div_ps(_mm512_sub_ps(one, e), _mm512_add_ps(one, e));
-}
-
-inline __mmask16 first_lanes(int n) {
-  return n >= kLanes ? static_cast<__mmask16>(0xFFFF) : static_cast<__mmask16>((1U << n) - 1U);
-}
 
 // ---- The three tiers ---------------------------------------------------------------------------
 
@@ -128,7 +82,7 @@ struct Bf16 {
     return _mm512_add_ps(sum, base);
   }
   static void store(Activation* to, __mmask16 lanes, __m512 x) {
-    _mm256_mask_storeu_epi16(to, lanes, (__m256i)_mm512_cvtneps_pbh(x));
+    store_bf16(to, lanes, x);
   }
 };
 
@@ -581,22 +535,6 @@ void arg_max(
 
 // ---- Training: what stands between the products of one LSTM step -------------------------------
 
-inline __m512 load_bf16(const uint16_t* from, __mmask16 lanes) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(
-      _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, from)), 16));
-}
-
-inline __m512 sigmoid16(__m512 x) {
-  const __m512 one = _mm512_set1_ps(1.0F);
-  return _mm512_div_ps(one, _mm512_add_ps(one, exp_minus16(x, 1.0F)));
-}
-
-// y (1 - y), the slope of a sigmoid whose value is y
-inline __m512 sigmoid_slope16(__m512 y) { return _mm512_fnmadd_ps(y, y, y); }
-
-// 1 - y^2, the slope of a tanh whose value is y
-inline __m512 tanh_slope16(__m512 y) { return _mm512_fnmadd_ps(y, y, _mm512_set1_ps(1.0F)); }
-
 }  // namespace
 
 #define LINGO_DISPATCH(tier, function, ...)                \
@@ -666,69 +604,6 @@ void lingo_attend(
     void* context) {
   LINGO_DISPATCH(
       tier, attend, n_rows, hidden_dim, stride, memory, keys, lengths, query, v, context)
-}
-
-// One step of an LSTM layer in training, after its product: summed [n_rows, 4 H] in bfloat16 becomes
-// the gates i, f, g, o in float32, the cell state [n_rows, H] and the hidden state in bfloat16.
-void lingo_lstm_forward(
-    int32_t n_rows, int32_t hidden_dim, const uint16_t* summed, const float* cell_before,
-    float* gates, float* cell, uint16_t* hidden) {
-  const int64_t h = hidden_dim;
-  for (int64_t row = 0; row < n_rows; ++row) {
-    for (int64_t unit = 0; unit < h; unit += kLanes) {
-      const __mmask16 lanes = first_lanes(static_cast<int>(h - unit));
-      const uint16_t* x = summed + 4 * row * h + unit;
-      float* y = gates + 4 * row * h + unit;
-      const int64_t at = row * h + unit;
-      const __m512 i = sigmoid16(load_bf16(x, lanes));
-      const __m512 f = sigmoid16(load_bf16(x + h, lanes));
-      const __m512 g = tanh16(load_bf16(x + 2 * h, lanes));
-      const __m512 o = sigmoid16(load_bf16(x + 3 * h, lanes));
-      const __m512 c = _mm512_fmadd_ps(
-          f, _mm512_maskz_loadu_ps(lanes, cell_before + at), _mm512_mul_ps(i, g));
-      _mm512_mask_storeu_ps(y, lanes, i);
-      _mm512_mask_storeu_ps(y + h, lanes, f);
-      _mm512_mask_storeu_ps(y + 2 * h, lanes, g);
-      _mm512_mask_storeu_ps(y + 3 * h, lanes, o);
-      _mm512_mask_storeu_ps(cell + at, lanes, c);
-      Bf16::store(hidden + at, lanes, _mm512_mul_ps(o, tanh16(c)));
-    }
-  }
-}
-
-// The same step backwards: gradients of the hidden state (from above and from the next step), of the
-// cell state (likewise; d_next_cell then goes to the step before) become those of summed.
-void lingo_lstm_backward(
-    int32_t n_rows, int32_t hidden_dim, const float* gates, const float* cell_before,
-    const float* cell, const uint16_t* d_hidden, const uint16_t* d_next_hidden,
-    const float* d_cell, float* d_next_cell, uint16_t* d_summed) {
-  const int64_t h = hidden_dim;
-  for (int64_t row = 0; row < n_rows; ++row) {
-    for (int64_t unit = 0; unit < h; unit += kLanes) {
-      const __mmask16 lanes = first_lanes(static_cast<int>(h - unit));
-      const float* y = gates + 4 * row * h + unit;
-      uint16_t* dx = d_summed + 4 * row * h + unit;
-      const int64_t at = row * h + unit;
-      const __m512 i = _mm512_maskz_loadu_ps(lanes, y);
-      const __m512 f = _mm512_maskz_loadu_ps(lanes, y + h);
-      const __m512 g = _mm512_maskz_loadu_ps(lanes, y + 2 * h);
-      const __m512 o = _mm512_maskz_loadu_ps(lanes, y + 3 * h);
-      const __m512 tanh_c = tanh16(_mm512_maskz_loadu_ps(lanes, cell + at));
-      const __m512 dh =
-          _mm512_add_ps(load_bf16(d_hidden + at, lanes), load_bf16(d_next_hidden + at, lanes));
-      const __m512 dc = _mm512_fmadd_ps(
-          _mm512_mul_ps(dh, o), tanh_slope16(tanh_c),
-          _mm512_add_ps(
-              _mm512_maskz_loadu_ps(lanes, d_cell + at),
-              _mm512_maskz_loadu_ps(lanes, d_next_cell + at)));
-      const __m512 c0 = _mm512_maskz_loadu_ps(lanes, cell_before + at);
-      Bf16::store(dx, lanes, _mm512_mul_ps(_mm512_mul_ps(dc, g), sigmoid_slope16(i)));
-      Bf16::store(dx + h, lanes, _mm512_mul_ps(_mm512_mul_ps(dc, c0), sigmoid_slope16(f)));
-      Bf16::store(dx + 2 * h, lanes, _mm512_mul_ps(_mm512_mul_ps(dc, i), tanh_slope16(g)));
-      Bf16::store(dx + 3 * h, lanes, _mm512_mul_ps(_mm512_mul_ps(dh, tanh_c), sigmoid_slope16(o)));
-      _mm512_mask_storeu_ps(d_next_cell + at, lanes, _mm512_mul_ps(dc, f));
-    }
-  }
 }
 
 // The k best of each row of logits [n_rows, n_outputs] that are not blocked, best first, and their

@@ -14,16 +14,17 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
+from lingo_model import SummedLoss
 from pipeline.batches import BatchPlan, LaneReader, Step
 from pipeline.dataset import load_dataset, load_subwords
+from pipeline.exchange import SharedMemoryExchange, distributed
 from pipeline.recipe import TrainConfig
 from pipeline.train_loop import accumulate_gradients, new_model
 from pipeline.validation import WorkerPlace
 
 N_STEPS = 3
-Fault = Literal["none", "local divisor", "dropped lane", "doubled lane"]
+Fault = Literal["none", "sockets", "local divisor", "dropped lane", "doubled lane"]
 
 CONFIG = TrainConfig(
     emb_dim=8,
@@ -57,13 +58,17 @@ def gradients_of_worker(
         seed=CONFIG.seed,
     )
     model = new_model(load_subwords(dataset, manifest), CONFIG).double().train()
-    trained: nn.Module = DistributedDataParallel(model) if n_workers > 1 else model
+    loss: nn.Module = SummedLoss(model, label_smoothing=CONFIG.label_smoothing)
+    if n_workers > 1:
+        if fault == "sockets":  # no fault: what workers on several machines exchange through
+            SharedMemoryExchange.opened = classmethod(lambda *_: None)  # type: ignore[assignment]
+        loss = distributed(loss, place)
     reader = LaneReader()
     total: list[torch.Tensor] = [torch.zeros_like(p) for p in model.parameters()]
     losses = []
     for step in itertools.islice(plan.steps(), N_STEPS):
         model.zero_grad(set_to_none=True)
-        mine = accumulate_gradients(trained, planted(step, place, fault), reader, place, CONFIG)
+        mine = accumulate_gradients(loss, planted(step, place, fault), reader, place, CONFIG)
         losses.append(sum(share["loss"] for share in place.gathered({"loss": mine})))
         for parameter, accumulated in zip(model.parameters(), total, strict=True):
             assert parameter.grad is not None
@@ -123,6 +128,15 @@ def test_more_workers_give_the_gradients_and_losses_of_one(
     gradients, losses = run(dataset, tmp_path, n_workers)
 
     assert float(reference[0].norm()) > 0.1
+    torch.testing.assert_close(gradients, reference[0], rtol=1e-9, atol=1e-12)
+    assert losses == pytest.approx(reference[1], rel=1e-12)
+
+
+def test_workers_that_share_no_memory_give_the_same(
+    dataset: Path, tmp_path: Path, reference: tuple[torch.Tensor, list[float]]
+) -> None:
+    gradients, losses = run(dataset, tmp_path, 2, "sockets")
+
     torch.testing.assert_close(gradients, reference[0], rtol=1e-9, atol=1e-12)
     assert losses == pytest.approx(reference[1], rel=1e-12)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from lingo_model import InputError, SimpleSeq2SeqLSTM
+from lingo_model import InputError, SimpleSeq2SeqLSTM, SummedLoss
 from pipeline import train_loop
-from pipeline.batches import BatchPlan, LaneReader, make_batch
+from pipeline.batches import Batch, BatchPlan, LaneReader, make_batch
 from pipeline.checkpoint import load_checkpoint
 from pipeline.dataset import load_dataset, load_subwords
 from pipeline.errors import RunError
@@ -28,7 +28,7 @@ from pipeline.train_loop import (
     learning_rate,
     new_model,
 )
-from pipeline.validation import WorkerPlace, loss_sum
+from pipeline.validation import WorkerPlace
 
 PLACE = WorkerPlace(0, 1, torch.device("cpu"))
 CONFIG = TrainConfig(
@@ -48,16 +48,21 @@ CONFIG = TrainConfig(
 )
 
 
+def loss_of(model: SimpleSeq2SeqLSTM, batch: Batch) -> float:
+    found = SummedLoss(model)(batch.source, batch.target_in, batch.target_out)
+    assert isinstance(found, torch.Tensor)
+    return found.item()
+
+
 def test_loss_by_hand() -> None:
     # Logits of zero give every one of V = 4 pieces probability 1/4: ln 4 nats a token. Two rows
     # hold 2 + 3 tokens that are not padding.
-    class Uniform(torch.nn.Module):
-        def forward(self, _source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            return torch.zeros(*target.shape, 4)
-
+    model = SimpleSeq2SeqLSTM(4, 4, emb_dim=2, hidden_dim=2)
+    torch.nn.init.zeros_(model.output.weight)
+    torch.nn.init.zeros_(model.output.bias)
     batch = make_batch([np.array([3]), np.array([3])], [np.array([1, 3]), np.array([1, 2, 3])])
 
-    assert loss_sum(Uniform(), batch).item() == pytest.approx(5 * math.log(4), rel=1e-6)
+    assert loss_of(model, batch) == pytest.approx(5 * math.log(4), rel=1e-6)
 
 
 def test_learning_rate_by_hand() -> None:
@@ -86,8 +91,10 @@ def test_moving_average_by_hand() -> None:
         model.output.bias.fill_(0.0)
     average = MovingAverage(model, decay=0.5)
 
-    # Decay min(0.5, 1 / 10) after step 0, min(0.5, 2 / 11) after step 1, 0.5 after step 20.
-    for step, value, expected in ((0, 1.0, 0.9), (1, 2.0, 1.8), (20, 1.0, 1.4)):
+    # Decay min(0.5, 1 / 10) after step 0, min(0.5, 2 / 11) after step 1, 0.5 after step 20;
+    # of steps 101 to 104 the last counts for eight: 0.5^8 of 1.4 and the rest of 5.4 is 5.384375.
+    by_hand = ((0, 1.0, 0.9), (1, 2.0, 1.8), (20, 1.0, 1.4), (101, 7.0, 1.4), (104, 5.4, 5.384375))
+    for step, value, expected in by_hand:
         with torch.no_grad():
             model.output.bias.fill_(value)
         average.update(model, step)
@@ -179,7 +186,7 @@ def test_the_reported_training_loss_is_the_mean_over_target_tokens(
     reader = LaneReader()
     loss, n_tokens = 0.0, 0
     for step in itertools.islice(plan.steps(), 5):
-        loss += sum(loss_sum(model, reader.batch(step, lane)).item() for lane in (0, 1))
+        loss += sum(loss_of(model, reader.batch(step, lane)) for lane in (0, 1))
         n_tokens += step.n_target_tokens
 
     assert found is not None
@@ -241,14 +248,14 @@ def test_patience_ends_a_run_whose_bleu_does_not_rise(dataset: Path, tmp_path: P
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_last_checkpoint(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true_loss = train_loop.loss_sum
+    true_loss = SummedLoss.forward
     n_calls = itertools.count()
 
-    def loss_until_step_7(*arguments: Any, **options: Any) -> torch.Tensor:
-        spoilt = math.nan if next(n_calls) == 2 * 7 else 1.0  # two lanes a step
-        return true_loss(*arguments, **options) * spoilt
+    def loss_until_step_7(loss: SummedLoss, *batch: torch.Tensor) -> torch.Tensor:
+        spoilt = loss.model.training and next(n_calls) == 2 * 7  # two lanes a step
+        return true_loss(loss, *batch) * (math.nan if spoilt else 1.0)
 
-    monkeypatch.setattr(train_loop, "loss_sum", loss_until_step_7)
+    monkeypatch.setattr(SummedLoss, "forward", loss_until_step_7)
     run(dataset, tmp_path)
     found = load_checkpoint(tmp_path)
 
