@@ -7,7 +7,6 @@ checkpoints, ``progress.json`` for whoever watches, and ``diverged.json`` if it 
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import time
 from pathlib import Path
@@ -17,13 +16,13 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lingo_model import SimpleSeq2SeqLSTM, Subwords, SummedLoss
+from lingo_model import SimpleSeq2SeqLSTM, Subwords
 from pipeline.batches import BatchPlan, LaneReader, Step
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.dataset import load_dataset, load_subwords
-from pipeline.exchange import distributed
 from pipeline.recipe import TrainConfig
 from pipeline.storage import write_json
+from pipeline.updates import new_update
 from pipeline.validation import Validation, WorkerPlace
 
 PROGRESS = "progress.json"
@@ -31,8 +30,6 @@ DIVERGED = "diverged.json"
 
 _PROGRESS_SECONDS = 1.0
 _STEPS_PER_CLOCK_CHECK = 10
-_STEPS_AVERAGED_ONE_BY_ONE = 100
-_STEPS_PER_AVERAGE = 8
 
 
 def new_model(subwords: Subwords, config: TrainConfig) -> SimpleSeq2SeqLSTM:
@@ -52,31 +49,6 @@ def learning_rate(config: TrainConfig, step: int, n_steps: int) -> float:
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / n_steps))
 
 
-class MovingAverage:
-    """Exponential moving average of a model's weights; a short memory at first, so that the first
-    steps are forgotten soon: the decay of step t is ``min(decay, (1 + t) / (10 + t))``. After step
-    100 the weights of every eighth step stand for those since the one before: it costs an eighth,
-    and gives the same average for every purpose.
-
-    Its ``model`` is in ``eval`` mode always.
-    """
-
-    def __init__(self, model: SimpleSeq2SeqLSTM, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self._decay = decay
-
-    def update(self, model: SimpleSeq2SeqLSTM, step: int) -> None:
-        """Take in the weights after ``step``, counted from 0."""
-        n_steps = 1 if step < _STEPS_AVERAGED_ONE_BY_ONE else _STEPS_PER_AVERAGE
-        if step % n_steps:
-            return
-        decay = min(self._decay, (1 + step) / (10 + step)) ** n_steps
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.model.parameters()), list(model.parameters()), 1.0 - decay
-            )
-
-
 def dropout_seed(seed: int, step: int, lane: int) -> int:
     """Seed of a lane's dropout in a step, whichever worker computes it."""
     return int(np.random.SeedSequence((seed, step, lane)).generate_state(1, np.uint64)[0] >> 1)
@@ -87,8 +59,8 @@ def accumulate_gradients(
 ) -> float:
     """Gradients of ``sum of loss over all lanes / the step's target tokens``, on every worker.
 
-    DistributedDataParallel averages over workers, so each scales its share by their number; the
-    backward pass of a worker's last lane starts the exchange.
+    The update averages over workers, so each scales its share by their number. Where that is
+    DistributedDataParallel, the backward pass of a worker's last lane starts the exchange.
 
     Args:
         loss: a :class:`~lingo_model.SummedLoss`, wrapped where there are several workers.
@@ -143,26 +115,12 @@ class TrainWorker:
         )
         self._reader = LaneReader()
         self._model = new_model(subwords, config).to(place.device)
-        self._optimizer = torch.optim.AdamW(
-            self._model.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        self._average: MovingAverage | None = None
-        if config.average_decay:
-            self._average = MovingAverage(self._model, config.average_decay)
+        self._update = new_update(self._model, config, place)
         self._state = RunState()
         self._best: dict[str, torch.Tensor] = {}
         if (found := load_checkpoint(run_folder, place.device)) is not None:
-            self._model.load_state_dict(found.model)
-            if self._average is not None:
-                self._average.model.load_state_dict(found.average)
-            self._optimizer.load_state_dict(found.optimizer)
+            self._update.load(found.model, found.average, found.optimizer)
             self._state, self._best = found.state, found.best
-        self._loss: nn.Module = SummedLoss(self._model, label_smoothing=config.label_smoothing)
-        if place.n_workers > 1:
-            self._loss = distributed(self._loss, place)
 
     def train(self, *, max_minutes: float | None = None) -> RunState:
         """Go on from the last checkpoint to the last step, or until the time budget is spent or
@@ -175,7 +133,7 @@ class TrainWorker:
         window_started, shown = time.monotonic(), 0.0
         losses: list[float] = []  # of this worker's lanes, each step since the last evaluation
         n_target_tokens = 0
-        self._loss.train()
+        self._update.loss.train()
         for step in self._plan.steps(first=state.step):
             loss, gradient_norm = self._step(step)
             if not math.isfinite(gradient_norm):  # the same on every worker
@@ -183,7 +141,7 @@ class TrainWorker:
                 return state
             losses.append(loss)
             for name, value in (
-                ("learning_rate", self._optimizer.param_groups[0]["lr"]),
+                ("learning_rate", self._learning_rate(step)),
                 ("gradient_norm", gradient_norm),
                 ("n_target_tokens", step.n_target_tokens),
             ):
@@ -212,17 +170,13 @@ class TrainWorker:
 
     def _step(self, step: Step) -> tuple[float, float]:
         """One optimiser step: this worker's summed loss, and the norm of all gradients."""
-        rate = learning_rate(self._config, step.number, self._n_steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.zero_grad(set_to_none=True)
-        loss = accumulate_gradients(self._loss, step, self._reader, self._place, self._config)
-        norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm).item()
-        if math.isfinite(norm):
-            self._optimizer.step()
-            if self._average is not None:
-                self._average.update(self._model, step.number)
-        return loss, norm
+        loss = accumulate_gradients(
+            self._update.loss, step, self._reader, self._place, self._config
+        )
+        return loss, self._update.step(self._learning_rate(step), step.number)
+
+    def _learning_rate(self, step: Step) -> float:
+        return learning_rate(self._config, step.number, self._n_steps)
 
     def _evaluate(self, step: Step, losses: list[float], *, rate: float) -> None:
         """Measure on validation, remember the best weights, write a checkpoint.
@@ -230,10 +184,10 @@ class TrainWorker:
         Args:
             losses: this worker's summed loss of each step since the last evaluation.
         """
-        measured = self._model if self._average is None else self._average.model
+        measured = self._update.average or self._model
         self._model.eval()
         valid_loss, valid_bleu = self._validation.measure(measured)
-        self._loss.train()
+        self._update.loss.train()
         state = self._state
         shares = [share["losses"] for share in self._place.gathered({"losses": losses})]
         totals = [sum(parts) for parts in zip(*shares, strict=True)]
@@ -247,23 +201,23 @@ class TrainWorker:
                 "train_loss": train_loss,
                 "valid_loss": valid_loss,
                 "valid_bleu": valid_bleu,
-                "learning_rate": learning_rate(self._config, step.number, self._n_steps),
+                "learning_rate": self._learning_rate(step),
                 "target_tokens_per_second": rate,
                 "seconds": state.seconds,
             }
         )
         if valid_bleu > state.best_bleu:
             state.best_bleu, state.best_step = valid_bleu, state.step
-            self._best = {k: v.cpu().clone() for k, v in measured.state_dict().items()}
+            self._best = _copied(measured)
         if not state.stopped_by and self._out_of_patience():
             state.stopped_by = "patience"
         if self._place.rank == 0:
             save_checkpoint(
                 self._run_folder,
                 Checkpoint(
-                    self._model.state_dict(),
-                    {} if self._average is None else self._average.model.state_dict(),
-                    self._optimizer.state_dict(),
+                    _copied(self._model),
+                    {} if self._update.average is None else _copied(self._update.average),
+                    self._update.state(),
                     self._best,
                     state,
                 ),
@@ -278,7 +232,7 @@ class TrainWorker:
         if self._place.rank == 0:
             found = {
                 "step": step.number + 1,
-                "learning_rate": self._optimizer.param_groups[0]["lr"],
+                "learning_rate": self._learning_rate(step),
             }
             write_json(self._run_folder / DIVERGED, found)
 
@@ -297,3 +251,8 @@ class TrainWorker:
                 "history": self._state.history,
             },
         )
+
+
+def _copied(model: SimpleSeq2SeqLSTM) -> dict[str, torch.Tensor]:
+    """The weights as they are now, out of memory that others may share."""
+    return {name: weight.cpu().clone() for name, weight in model.state_dict().items()}

@@ -1,4 +1,5 @@
-"""One worker equals two and four: the same gradients and losses, in float64, with dropout on."""
+"""One worker equals two and four: the same gradients, weights and losses, in float64, with dropout
+on; through shared memory and through DistributedDataParallel."""
 
 from __future__ import annotations
 
@@ -8,19 +9,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import pytest
 import torch
 import torch.distributed as dist
-from torch import nn
 
-from lingo_model import SummedLoss
 from pipeline.batches import BatchPlan, LaneReader, Step
 from pipeline.dataset import load_dataset, load_subwords
-from pipeline.exchange import SharedMemoryExchange, distributed
 from pipeline.recipe import TrainConfig
 from pipeline.train_loop import accumulate_gradients, new_model
+from pipeline.updates import ReplicatedUpdate, SharedUpdate, new_update
 from pipeline.validation import WorkerPlace
 
 N_STEPS = 3
@@ -36,13 +35,13 @@ CONFIG = TrainConfig(
     n_lanes=4,
     target_tokens_per_step=300,
     label_smoothing=0.1,
+    clip_norm=0.2,
+    average_decay=0.9,
 )
 
 
-def gradients_of_worker(
-    rank: int, n_workers: int, dataset: Path, results: Path, fault: Fault
-) -> None:
-    """Sum of the gradients over some steps of plain gradient descent, and the losses."""
+def work(rank: int, n_workers: int, dataset: Path, results: Path, fault: Fault) -> None:
+    """Some steps of training: losses, norms, and what they left behind."""
     torch.set_num_threads(1)
     place = WorkerPlace(rank, n_workers, torch.device("cpu"))
     if n_workers > 1:
@@ -58,24 +57,33 @@ def gradients_of_worker(
         seed=CONFIG.seed,
     )
     model = new_model(load_subwords(dataset, manifest), CONFIG).double().train()
-    loss: nn.Module = SummedLoss(model, label_smoothing=CONFIG.label_smoothing)
-    if n_workers > 1:
-        if fault == "sockets":  # no fault: what workers on several machines exchange through
-            SharedMemoryExchange.opened = classmethod(lambda *_: None)  # type: ignore[assignment]
-        loss = distributed(loss, place)
+    if fault == "sockets":  # no fault: how workers on several machines do it
+        update: ReplicatedUpdate | SharedUpdate = ReplicatedUpdate(model, CONFIG, place)
+    else:
+        update = new_update(model, CONFIG, place)
+        assert isinstance(update, SharedUpdate if n_workers > 1 else ReplicatedUpdate)
     reader = LaneReader()
-    total: list[torch.Tensor] = [torch.zeros_like(p) for p in model.parameters()]
-    losses = []
+    losses, norms = [], []
     for step in itertools.islice(plan.steps(), N_STEPS):
-        model.zero_grad(set_to_none=True)
-        mine = accumulate_gradients(loss, planted(step, place, fault), reader, place, CONFIG)
+        mine = accumulate_gradients(update.loss, planted(step, place, fault), reader, place, CONFIG)
         losses.append(sum(share["loss"] for share in place.gathered({"loss": mine})))
-        for parameter, accumulated in zip(model.parameters(), total, strict=True):
-            assert parameter.grad is not None
-            accumulated += parameter.grad
-            parameter.data -= 0.1 * parameter.grad
+        norms.append(update.step(0.01, step.number))
+    assert update.average is not None
+    left = [*model.parameters(), *update.average.parameters()]
+    assert all(torch.isfinite(weights).all() for weights in left)
+    same = [torch.cat([w.detach().flatten() for w in left]).sum().item()]
+    assert place.gathered({"sum": same}) == [{"sum": same}] * n_workers  # bit for bit
     if rank == 0:
-        torch.save({"gradients": total, "losses": losses}, results / "found.pt")
+        moments = update.state()["exp_avg"]  # with clipping and decay, a sum of the gradients
+        found = {
+            "gradients": torch.cat(
+                [moments[name].flatten() for name, _ in model.named_parameters()]
+            ),
+            "weights": torch.cat([w.detach().flatten() for w in left]),
+            "losses": losses,
+            "norms": norms,
+        }
+        torch.save(found, results / "found.pt")
     if n_workers > 1:
         dist.barrier()
         dist.destroy_process_group()
@@ -95,9 +103,10 @@ def planted(step: Step, place: WorkerPlace, fault: Fault) -> Step:
     return step
 
 
-def run(
-    dataset: Path, folder: Path, n_workers: int, fault: Fault = "none"
-) -> tuple[torch.Tensor, list[float]]:
+Found = dict[str, Any]
+
+
+def run(dataset: Path, folder: Path, n_workers: int, fault: Fault = "none") -> Found:
     results = folder / f"{n_workers} {fault}"
     results.mkdir()
     workers = [
@@ -107,55 +116,43 @@ def run(
         for rank in range(n_workers)
     ]
     assert [worker.wait(timeout=120) for worker in workers] == [0] * n_workers
-    found = torch.load(results / "found.pt", weights_only=True)
-    return torch.cat([g.flatten() for g in found["gradients"]]), found["losses"]
+    found: Found = torch.load(results / "found.pt", weights_only=True)
+    return found
 
 
 @pytest.fixture(scope="module")
-def reference(
-    dataset: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[torch.Tensor, list[float]]:
+def reference(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
     return run(dataset, tmp_path_factory.mktemp("one"), n_workers=1)
 
 
-@pytest.mark.parametrize("n_workers", [2, 4])
-def test_more_workers_give_the_gradients_and_losses_of_one(
-    dataset: Path,
-    tmp_path: Path,
-    reference: tuple[torch.Tensor, list[float]],
-    n_workers: int,
+@pytest.mark.parametrize(("n_workers", "way"), [(2, "none"), (4, "none"), (2, "sockets")])
+def test_more_workers_give_the_gradients_weights_and_losses_of_one(
+    dataset: Path, tmp_path: Path, reference: Found, n_workers: int, way: Fault
 ) -> None:
-    gradients, losses = run(dataset, tmp_path, n_workers)
+    found = run(dataset, tmp_path, n_workers, way)
 
-    assert float(reference[0].norm()) > 0.1
-    torch.testing.assert_close(gradients, reference[0], rtol=1e-9, atol=1e-12)
-    assert losses == pytest.approx(reference[1], rel=1e-12)
-
-
-def test_workers_that_share_no_memory_give_the_same(
-    dataset: Path, tmp_path: Path, reference: tuple[torch.Tensor, list[float]]
-) -> None:
-    gradients, losses = run(dataset, tmp_path, 2, "sockets")
-
-    torch.testing.assert_close(gradients, reference[0], rtol=1e-9, atol=1e-12)
-    assert losses == pytest.approx(reference[1], rel=1e-12)
+    assert float(reference["gradients"].norm()) > 0.01
+    assert min(reference["norms"]) < CONFIG.clip_norm < max(reference["norms"])
+    for name in ("gradients", "weights"):
+        torch.testing.assert_close(found[name], reference[name], rtol=1e-9, atol=1e-12)
+    for name in ("losses", "norms"):
+        assert found[name] == pytest.approx(reference[name], rel=1e-11)
 
 
 @pytest.mark.parametrize("fault", ["local divisor", "dropped lane", "doubled lane"])
 def test_a_planted_mistake_is_seen(
-    dataset: Path, tmp_path: Path, reference: tuple[torch.Tensor, list[float]], fault: Fault
+    dataset: Path, tmp_path: Path, reference: Found, fault: Fault
 ) -> None:
-    gradients, _ = run(dataset, tmp_path, 2, fault)
+    found = run(dataset, tmp_path, 2, fault)
 
-    difference = float((gradients - reference[0]).norm() / reference[0].norm())
-    assert difference > 1e-3  # the tolerance above is a million times smaller
+    for name in ("gradients", "weights"):
+        difference = float((found[name] - reference[name]).norm() / reference[name].norm())
+        assert difference > 1e-3  # the tolerance above is a million times smaller
 
 
 if __name__ == "__main__":  # one worker, started by `run`
     rank, n_workers, dataset, results, fault = sys.argv[1:]
     assert fault in get_args(Fault)
-    gradients_of_worker(
-        int(rank), int(n_workers), Path(dataset), Path(results), cast("Fault", fault)
-    )
+    work(int(rank), int(n_workers), Path(dataset), Path(results), cast("Fault", fault))
     # Not through the interpreter's end: gloo's threads sometimes abort the process there.
     os._exit(0)

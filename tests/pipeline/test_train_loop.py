@@ -22,12 +22,12 @@ from pipeline.recipe import TrainConfig
 from pipeline.train import check_converged
 from pipeline.train_loop import (
     DIVERGED,
-    MovingAverage,
     TrainWorker,
     dropout_seed,
     learning_rate,
     new_model,
 )
+from pipeline.updates import lerp_weight
 from pipeline.validation import WorkerPlace
 
 PLACE = WorkerPlace(0, 1, torch.device("cpu"))
@@ -86,19 +86,13 @@ def test_inverse_square_root_by_hand() -> None:
 
 
 def test_moving_average_by_hand() -> None:
-    model = SimpleSeq2SeqLSTM(6, 6, emb_dim=2, hidden_dim=2, num_layers=1)
-    with torch.no_grad():
-        model.output.bias.fill_(0.0)
-    average = MovingAverage(model, decay=0.5)
-
-    # Decay min(0.5, 1 / 10) after step 0, min(0.5, 2 / 11) after step 1, 0.5 after step 20;
-    # of steps 101 to 104 the last counts for eight: 0.5^8 of 1.4 and the rest of 5.4 is 5.384375.
-    by_hand = ((0, 1.0, 0.9), (1, 2.0, 1.8), (20, 1.0, 1.4), (101, 7.0, 1.4), (104, 5.4, 5.384375))
-    for step, value, expected in by_hand:
-        with torch.no_grad():
-            model.output.bias.fill_(value)
-        average.update(model, step)
-        torch.testing.assert_close(average.model.output.bias, torch.full((6,), expected))
+    # Decay min(0.5, 1 / 10) after step 0, min(0.5, 2 / 11) after step 1, 0.5 after step 20; after
+    # step 100 only every eighth counts, for eight.
+    assert lerp_weight(0.5, 0) == pytest.approx(0.9)
+    assert lerp_weight(0.5, 1) == pytest.approx(9 / 11)
+    assert lerp_weight(0.5, 20) == 0.5
+    assert [step for step in range(100, 121) if lerp_weight(0.5, step)] == [104, 112, 120]
+    assert lerp_weight(0.5, 104) == 1 - 0.5**8
 
 
 def test_dropout_seeds_differ_by_seed_step_and_lane() -> None:

@@ -1,0 +1,278 @@
+"""How gradients become weights: averaged over the workers, clipped, AdamW, the moving average.
+
+Two ways, the same numbers. :class:`ReplicatedUpdate`: each worker has all of it, and
+DistributedDataParallel averages; for GPUs, for several machines, and for one worker.
+:class:`SharedUpdate`, for processes of one machine, between which DDP would send every gradient
+through a socket and each would do the same update: weights, optimiser state and gradients lie in
+memory that all share, and each worker updates its part of them.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lingo_model import SimpleSeq2SeqLSTM, SummedLoss
+from pipeline.recipe import TrainConfig
+from pipeline.validation import WorkerPlace
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+_STEPS_AVERAGED_ONE_BY_ONE = 100
+_STEPS_PER_AVERAGE = 8
+_TOKEN_BYTES = 64
+_ALIGNMENT = 64  # numbers: so that no part ends within a vector register
+
+
+def lerp_weight(decay: float, step: int) -> float:
+    """How far the moving average goes towards the weights after ``step`` (counted from 0).
+
+    A short memory at first, so that the first steps are forgotten soon: the decay of step t is
+    ``min(decay, (1 + t) / (10 + t))``. After step 100 the weights of every eighth step stand for
+    those since the one before: an eighth of the cost, and the same average for every purpose.
+    """
+    n_steps = 1 if step < _STEPS_AVERAGED_ONE_BY_ONE else _STEPS_PER_AVERAGE
+    if step % n_steps:
+        return 0.0
+    return 1.0 - min(decay, (1 + step) / (10 + step)) ** n_steps
+
+
+class ReplicatedUpdate:
+    """Every worker updates all weights.
+
+    ``loss`` is what training calls, and whose gradients :meth:`step` uses. ``average`` is the
+    model with the moving average of the weights, None where the recipe has none.
+    """
+
+    def __init__(self, model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerPlace) -> None:
+        self._model = model
+        self._config = config
+        self._optimizer = _adamw(model.parameters(), config)
+        self.loss: nn.Module = SummedLoss(model, label_smoothing=config.label_smoothing)
+        if place.n_workers > 1:
+            self.loss = DistributedDataParallel(self.loss)
+        self.average = _average_of(model) if config.average_decay else None
+
+    def step(self, learning_rate: float, number: int) -> float:
+        """One update, unless the gradients are not finite.
+
+        Returns:
+            the norm of the mean gradient before clipping, the same on every worker.
+        """
+        weights: list[Tensor] = list(self._model.parameters())
+        norm = nn.utils.clip_grad_norm_(weights, self._config.clip_norm).item()
+        if math.isfinite(norm):
+            self._optimizer.param_groups[0]["lr"] = learning_rate
+            self._optimizer.step()
+            if self.average is not None:
+                share = lerp_weight(self._config.average_decay, number)
+                if share:
+                    with torch.no_grad():
+                        torch._foreach_lerp_(list(self.average.parameters()), weights, share)
+        self._optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def state(self) -> dict[str, Any]:
+        """AdamW's moments by the names of the weights, for a checkpoint."""
+        found: dict[str, Any] = {moment: {} for moment in _MOMENTS} | {"step": 0}
+        for name, weight in self._model.named_parameters():
+            state = self._optimizer.state[weight]
+            found["step"] = int(state["step"])
+            for moment in _MOMENTS:
+                found[moment][name] = state[moment]
+        return found
+
+    def load(
+        self, weights: dict[str, Tensor], average: dict[str, Tensor], state: dict[str, Any]
+    ) -> None:
+        """Go on from a checkpoint's weights, their average and :meth:`state`."""
+        self._model.load_state_dict(weights)
+        if self.average is not None:
+            self.average.load_state_dict(average)
+        for name, weight in self._model.named_parameters():
+            step = torch.tensor(float(state["step"]), device=weight.device)
+            self._optimizer.state[weight] = {"step": step} | {
+                moment: state[moment][name].clone() for moment in _MOMENTS
+            }
+
+
+class SharedUpdate:
+    """Each of a machine's workers updates its part of the weights, in memory that they share.
+
+    As :class:`ReplicatedUpdate` in all else. Every number is computed by one worker alone, so all
+    have the same weights, bit for bit. Nobody writes weights while another reads them: a step's
+    update begins once every worker has handed in its gradients, and ends before any goes on.
+    """
+
+    def __init__(
+        self, model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerPlace, memory: Tensor
+    ) -> None:
+        self._model = model
+        self._config = config
+        self._place = place
+        self._weights, self._averaged, *moments = memory[: -place.n_workers]
+        self._moments = dict(zip(_MOMENTS, moments, strict=True))
+        self._gradients = memory[-place.n_workers :]  # [workers, all weights]
+        size = memory.size(1)
+        self._part = slice(
+            *(number * size // place.n_workers for number in (place.rank, place.rank + 1))
+        )
+        self.average = _average_of(model) if config.average_decay else None
+        for one, flat in ((model, self._weights), (self.average, self._averaged)):
+            if one is not None:
+                self._move(one, flat)
+        self.loss: nn.Module = SummedLoss(model, label_smoothing=config.label_smoothing)
+        mine = nn.Parameter(self._weights[self._part])
+        mine.grad = torch.zeros_like(mine)
+        self._optimizer = _adamw([mine], config)
+        self._optimizer.state[mine] = {"step": torch.tensor(0.0)} | {
+            name: moment[self._part] for name, moment in self._moments.items()
+        }
+        self._mine = mine
+        self._wait_for_all()
+
+    @staticmethod
+    def memory_shape(model: SimpleSeq2SeqLSTM, place: WorkerPlace) -> tuple[int, int]:
+        """Weights, their average, two moments and every worker's gradients, each a flat row."""
+        places = _places(model)
+        unit = _ALIGNMENT * place.n_workers
+        return 2 + len(_MOMENTS) + place.n_workers, -(-places[-1].stop // unit) * unit
+
+    def step(self, learning_rate: float, number: int) -> float:
+        """As :meth:`ReplicatedUpdate.step`."""
+        mine, n_workers = self._mine, self._place.n_workers
+        total = mine.grad
+        assert total is not None
+        handed_in = self._views(self._gradients[self._place.rank])
+        weights = list(self._model.parameters())
+        torch._foreach_copy_(handed_in, [_gradient(weight) for weight in weights])
+        for weight in weights:
+            weight.grad = None
+        self._wait_for_all()
+        torch.add(self._gradients[0, self._part], self._gradients[1, self._part], out=total)
+        for other in range(2, n_workers):
+            total += self._gradients[other, self._part]
+        norm = math.sqrt(self._wait_for_all(total.norm().item() ** 2)) / n_workers
+        if math.isfinite(norm):
+            total *= min(1.0, self._config.clip_norm / (norm + 1e-6)) / n_workers
+            self._optimizer.param_groups[0]["lr"] = learning_rate
+            self._optimizer.step()
+            if self.average is not None:
+                share = lerp_weight(self._config.average_decay, number)
+                if share:
+                    self._averaged[self._part].lerp_(mine.detach(), share)
+        self._wait_for_all()
+        return norm
+
+    def state(self) -> dict[str, Any]:
+        """As :meth:`ReplicatedUpdate.state`."""
+        names = [name for name, _ in self._model.named_parameters()]
+        return {
+            moment: dict(zip(names, (part.clone() for part in self._views(flat)), strict=True))
+            for moment, flat in self._moments.items()
+        } | {"step": int(self._optimizer.state[self._mine]["step"])}
+
+    def load(
+        self, weights: dict[str, Tensor], average: dict[str, Tensor], state: dict[str, Any]
+    ) -> None:
+        """As :meth:`ReplicatedUpdate.load`."""
+        if self._place.rank == 0:
+            self._model.load_state_dict(weights)
+            if self.average is not None:
+                self.average.load_state_dict(average)
+            names = [name for name, _ in self._model.named_parameters()]
+            for moment, flat in self._moments.items():
+                torch._foreach_copy_(self._views(flat), [state[moment][name] for name in names])
+        self._optimizer.state[self._mine]["step"].fill_(state["step"])
+        self._wait_for_all()
+
+    def _views(self, flat: Tensor) -> list[Tensor]:
+        shapes = [weight.shape for weight in self._model.parameters()]
+        places = _places(self._model)
+        return [flat[p].view(shape) for p, shape in zip(places, shapes, strict=True)]
+
+    def _move(self, model: SimpleSeq2SeqLSTM, flat: Tensor) -> None:
+        """The model's weights lie in ``flat`` from now on."""
+        for weight, view in zip(model.parameters(), self._views(flat), strict=True):
+            if self._place.rank == 0:
+                view.copy_(weight.detach())
+            weight.data = view
+
+    def _wait_for_all(self, mine: float = 0.0) -> float:
+        """Sum over workers. Raises RuntimeError, as any exchange does, when a worker is gone."""
+        summed = torch.tensor([mine], dtype=torch.float64)
+        dist.all_reduce(summed)
+        return summed.item()
+
+
+def new_update(
+    model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerPlace
+) -> ReplicatedUpdate | SharedUpdate:
+    """The faster way that these workers have. Every worker calls this."""
+    if place.n_workers > 1 and place.device.type == "cpu":
+        dtype = model.output.weight.dtype
+        memory = shared_memory(SharedUpdate.memory_shape(model, place), dtype, place)
+        if memory is not None:
+            return SharedUpdate(model, config, place, memory)
+    return ReplicatedUpdate(model, config, place)
+
+
+def shared_memory(shape: tuple[int, int], dtype: torch.dtype, place: WorkerPlace) -> Tensor | None:
+    """Zeros that all workers share; None where they cannot. Every worker calls this.
+
+    The memory has no name, so it goes when the last worker does, however that ends.
+    """
+    if not hasattr(os, "memfd_create"):
+        return None
+    size = _TOKEN_BYTES + dtype.itemsize * shape[0] * shape[1]
+    token = secrets.token_bytes(_TOKEN_BYTES)
+    offer: dict[str, Any] = {}
+    if place.rank == 0:
+        # Others open it while this process has it open; nothing of it stands in a folder.
+        file = os.memfd_create("lingo-training")
+        os.truncate(file, size)
+        os.pwrite(file, token, 0)
+        offer = {"path": f"/proc/{os.getpid()}/fd/{file}", "token": token}
+    offer = place.gathered(offer)[0]
+    try:
+        with Path(offer["path"]).open("rb") as opened:
+            shared = opened.read(_TOKEN_BYTES) == offer["token"]
+        memory = torch.from_file(offer["path"], shared=True, size=size, dtype=torch.uint8)
+    except (OSError, RuntimeError):  # another machine, another container, another user
+        shared = False
+    everyone = all(found["shared"] for found in place.gathered({"shared": shared}))
+    if place.rank == 0:
+        os.close(file)
+    return memory[_TOKEN_BYTES:].view(dtype).view(shape) if everyone else None
+
+
+def _places(model: SimpleSeq2SeqLSTM) -> list[slice]:
+    """Where each weight matrix lies in a flat vector."""
+    places, start = [], 0
+    for weight in model.parameters():
+        places.append(slice(start, start + weight.numel()))
+        start += -(-weight.numel() // _ALIGNMENT) * _ALIGNMENT
+    return places
+
+
+def _gradient(weight: nn.Parameter) -> Tensor:
+    return weight.grad if weight.grad is not None else torch.zeros_like(weight)
+
+
+def _adamw(weights: Any, config: TrainConfig) -> torch.optim.AdamW:
+    return torch.optim.AdamW(
+        weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+
+
+def _average_of(model: SimpleSeq2SeqLSTM) -> SimpleSeq2SeqLSTM:
+    """A copy in ``eval`` mode, where it stays."""
+    return copy.deepcopy(model).eval().requires_grad_(False)
