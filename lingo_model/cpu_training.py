@@ -25,9 +25,11 @@ from lingo_model import training_kernels as kernels
 
 def is_used(inputs: Tensor, *sizes: int) -> bool:
     """Whether these layers replace torch's: in training under bfloat16 autocast on a CPU whose
-    kernels take matrices of these inner sizes. In float32 torch's own layers are faster."""
+    kernels take matrices of these inner sizes, on one thread. In float32, and on more threads,
+    torch's own layers are faster."""
     return (
         inputs.requires_grad
+        and torch.get_num_threads() == 1
         and inputs.device.type == "cpu"
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") is torch.bfloat16

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import pickle
 import zipfile
 from pathlib import Path
@@ -34,6 +35,7 @@ class RunState:
         default_factory=lambda: {name: [] for name in STEP_COLUMNS}
     )
     best_bleu: float = -1.0
+    best_loss: float = math.inf
     best_step: int = 0
     seconds: float = 0.0
     stopped_by: str = ""

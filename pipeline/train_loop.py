@@ -206,8 +206,9 @@ class TrainWorker:
                 "seconds": state.seconds,
             }
         )
-        if valid_bleu > state.best_bleu:
-            state.best_bleu, state.best_step = valid_bleu, state.step
+        # By BLEU; while that does not move (at first it is zero), by loss.
+        if (valid_bleu, -valid_loss) > (state.best_bleu, -state.best_loss):
+            state.best_bleu, state.best_loss, state.best_step = valid_bleu, valid_loss, state.step
             self._best = _copied(measured)
         if not state.stopped_by and self._out_of_patience():
             state.stopped_by = "patience"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from pipeline.demo_pairs import generate_pairs
 from pipeline.table import Table
 
-pytestmark = [pytest.mark.faults, pytest.mark.ray]
+pytestmark = pytest.mark.ray
 
 N_UNITS, ROWS_PER_UNIT = 20, 150
 
@@ -72,26 +73,6 @@ def wait_for_units(process: subprocess.Popen[bytes], table: Path, n_units: int) 
         time.sleep(0.02)
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """Pids below a process, with their command lines."""
-    parents: dict[int, int] = {}
-    commands: dict[int, str] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                status = (folder / "stat").read_text()
-                parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
-                commands[int(folder.name)] = (folder / "cmdline").read_text()
-            except OSError:
-                continue
-    found: dict[int, str] = {}
-    frontier = {pid}
-    while frontier:
-        frontier = {child for child, parent in parents.items() if parent in frontier}
-        found |= {child: commands[child] for child in frontier}
-    return found
-
-
 def test_the_driver_is_killed_and_the_same_command_goes_on(
     lake: Path, bundle: Path, undisturbed: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -113,7 +94,11 @@ def test_the_driver_is_killed_and_the_same_command_goes_on(
 
 
 def test_an_actor_is_killed_and_the_run_ends_by_itself(
-    lake: Path, bundle: Path, undisturbed: list[dict[str, Any]], tmp_path: Path
+    lake: Path,
+    bundle: Path,
+    undisturbed: list[dict[str, Any]],
+    tmp_path: Path,
+    descendants: Callable[[int], dict[int, str]],
 ) -> None:
     table = tmp_path / "table"
     process = driver(lake, bundle, table)

@@ -239,6 +239,20 @@ def test_patience_ends_a_run_whose_bleu_does_not_rise(dataset: Path, tmp_path: P
     assert (found.state.stopped_by, found.state.best_step, found.state.step) == ("patience", 2, 6)
 
 
+def test_of_equal_bleu_the_lower_loss_is_kept(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [(9.0, 0.0), (7.0, 0.0), (8.0, 0.0), (6.5, 0.5), (6.0, 0.5)]  # loss, BLEU
+    measured = itertools.chain(first, itertools.repeat((1.0, 0.4)))
+    monkeypatch.setattr(train_loop.Validation, "measure", lambda *_: next(measured))
+    run(dataset, tmp_path, CONFIG.model_copy(update={"max_epochs": 3, "eval_every_steps": 8}))
+    found = load_checkpoint(tmp_path)
+
+    assert found is not None
+    assert len(found.state.history) > 5
+    assert (found.state.best_step, found.state.best_bleu) == (40, 0.5)
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_last_checkpoint(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

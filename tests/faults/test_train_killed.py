@@ -1,0 +1,97 @@
+"""A training run whose processes are killed with SIGKILL ends as one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from lingo_model import load_bundle
+from pipeline.train import HISTORY
+
+pytestmark = pytest.mark.ray
+
+N_WORKERS = 2
+DRIVER = """
+import sys
+from pathlib import Path
+from pipeline.recipe import Resources, TrainConfig
+from pipeline.train import train_model
+
+train_model(
+    Path(sys.argv[1]), Path(sys.argv[2]),
+    TrainConfig(
+        emb_dim=32, hidden_dim=64, attention=True, bidirectional=True, n_lanes=2,
+        target_tokens_per_step=200, max_epochs=5, eval_every_steps=40, max_valid_sentences=10,
+        dropout=0.3, average_decay=0.99, precision="bfloat16",
+    ),
+    Resources(n_workers=2, ray_address="local"),
+)
+"""
+
+
+def driver(dataset: Path, model: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", DRIVER, str(dataset), str(model)])
+
+
+def left_behind(model: Path) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
+    return pq.read_table(model / HISTORY).to_pylist(), load_bundle(model).model.state_dict()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
+    model = tmp_path_factory.mktemp("undisturbed") / "model"
+    assert driver(dataset, model).wait(timeout=200) == 0
+    return left_behind(model)
+
+
+def wait_for_checkpoint(process: subprocess.Popen[bytes], model: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not list((model.parent / "_runs").glob("model/checkpoints/step-*.pt")):
+        assert process.poll() is None, "the run ended before it was disturbed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "victim",
+    ["driver", *(pytest.param(v, marks=pytest.mark.faults) for v in ("worker", "everything"))],
+)
+def test_it_goes_on_from_its_checkpoint_and_ends_the_same_bit_for_bit(
+    dataset: Path,
+    tmp_path: Path,
+    undisturbed: tuple[list[dict[str, Any]], dict[str, torch.Tensor]],
+    descendants: Callable[[int], dict[int, str]],
+    victim: str,
+) -> None:
+    model = tmp_path / "model"
+    process = driver(dataset, model)
+    wait_for_checkpoint(process, model)
+    below = descendants(process.pid)
+    workers = [pid for pid, command in below.items() if "RayTrainWorker" in command]
+    assert len(workers) == N_WORKERS
+
+    for pid in {"worker": workers[:1], "driver": [process.pid]}.get(victim, [process.pid, *below]):
+        os.kill(pid, signal.SIGKILL)
+
+    if victim != "worker":  # Ray Train replaces a worker by itself
+        process.wait()
+        assert not model.exists()
+        process = driver(dataset, model)
+    assert process.wait(timeout=200) == 0
+    history, weights = left_behind(model)
+    expected_history, expected_weights = undisturbed
+    assert [row["step"] for row in history] == list(range(1, len(expected_history) + 1))
+    assert history == expected_history
+    assert all(torch.equal(weights[name], expected_weights[name]) for name in expected_weights)
