@@ -36,7 +36,7 @@ from pipeline.ray_session import run_on_ray
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage import fingerprint_of, parquet_bytes, write_json
 from pipeline.table import utc_now
-from pipeline.train_loop import DIVERGED, PROGRESS, TrainWorker, new_model
+from pipeline.train_loop import GAVE_UP, PROGRESS, TrainWorker, new_model
 from pipeline.validation import WorkerPlace
 
 HISTORY = "history.parquet"
@@ -87,7 +87,7 @@ def train_model(
     run_folder = output.parent / "_runs" / output.name
     _claim(run_folder, identity)
     load_checkpoint(run_folder)  # a damaged one is named before any worker starts
-    (run_folder / DIVERGED).unlink(missing_ok=True)
+    (run_folder / GAVE_UP).unlink(missing_ok=True)
     with progress_bar("train", None) as bar:
         watcher = _ProgressWatcher(run_folder, bar, watch)
         run_on_ray(
@@ -96,27 +96,23 @@ def train_model(
             watch=watcher,
         )
         watcher()  # what came after its last look
-    check_converged(run_folder)
+    check_not_given_up(run_folder)
     return _finish(dataset, manifest, run_folder, output, config)
 
 
-def check_converged(run_folder: Path) -> None:
+def check_not_given_up(run_folder: Path) -> None:
     """Raise what a run that had to give up has to say.
 
     Raises:
-        RunError: names the step and the last good checkpoint.
+        RunError: the reason, the last good checkpoint and the remedy.
     """
-    file = run_folder / DIVERGED
+    file = run_folder / GAVE_UP
     if not file.exists():
         return
     found = json.loads(file.read_bytes())
     checkpoint = last_checkpoint(run_folder)
     kept = f"{checkpoint} is the last good one" if checkpoint else "there was no checkpoint yet"
-    raise RunError(
-        f"{run_folder}: gradients were not finite at step {found['step']} with learning rate "
-        f"{found['learning_rate']:.3g}; {kept}: train under another name with a lower "
-        "learning_rate or clip_norm, or in float32"
-    )
+    raise RunError(f"{run_folder}: {found['reason']}; {kept}: {found['remedy']}")
 
 
 def _existing(output: Path, identity: dict[str, Any]) -> BundleManifest:
@@ -221,9 +217,11 @@ def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resour
         trainer.fit()
     except TrainingFailedError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        checkpoint = last_checkpoint(run_folder)
         raise RunError(
-            f"{run_folder}: training failed ({lines[-1] if lines else error}); run the same "
-            "command again to go on from the last checkpoint"
+            f"{run_folder}: training failed ({lines[-1] if lines else error}); mend that and run "
+            "the same command again: it goes on from "
+            f"{checkpoint if checkpoint else 'the beginning, there was no checkpoint yet'}"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """What each training worker runs: plain PyTorch and ``torch.distributed``, no Ray.
 
 Reads: a dataset, and this run's checkpoints. Writes (rank 0), below the run's folder:
-checkpoints, ``progress.json`` for whoever watches, and ``diverged.json`` if it had to give up.
+checkpoints, ``progress.json`` for whoever watches, and ``gave_up.json`` if it had to.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.updates import new_update
 from pipeline.validation import Validation, WorkerPlace
 
 PROGRESS = "progress.json"
-DIVERGED = "diverged.json"
+GAVE_UP = "gave_up.json"
 
 _PROGRESS_SECONDS = 1.0
 _STEPS_PER_CLOCK_CHECK = 10
@@ -124,8 +124,9 @@ class TrainWorker:
 
     def train(self, *, max_minutes: float | None = None) -> RunState:
         """Go on from the last checkpoint to the last step, or until the time budget is spent or
-        validation BLEU has not risen for long enough. A step whose gradients are not finite ends
-        the run at its last checkpoint, and ``diverged.json`` says so."""
+        validation BLEU has not risen for long enough. Gradients that are not finite, and a
+        checkpoint that cannot be written, end the run at the checkpoint before, and
+        ``gave_up.json`` says why."""
         state = self._state
         if state.stopped_by:
             return state
@@ -137,7 +138,12 @@ class TrainWorker:
         for step in self._plan.steps(first=state.step):
             loss, gradient_norm = self._step(step)
             if not math.isfinite(gradient_norm):  # the same on every worker
-                self._give_up(step)
+                self._give_up(
+                    f"gradients were not finite at step {step.number + 1} with learning rate "
+                    f"{self._learning_rate(step):.3g}",
+                    "train under another name with a lower learning_rate or clip_norm, or in "
+                    "float32",
+                )
                 return state
             losses.append(loss)
             for name, value in (
@@ -160,6 +166,8 @@ class TrainWorker:
                 state.stopped_by = "time_budget"
             if state.stopped_by or state.step % self._config.eval_every_steps == 0:
                 self._evaluate(step, losses, rate=rate)
+                if not self._saved():
+                    return state
                 window_started, losses, n_target_tokens = time.monotonic(), [], 0
             if state.stopped_by:
                 break
@@ -179,7 +187,7 @@ class TrainWorker:
         return learning_rate(self._config, step.number, self._n_steps)
 
     def _evaluate(self, step: Step, losses: list[float], *, rate: float) -> None:
-        """Measure on validation, remember the best weights, write a checkpoint.
+        """Measure on validation and remember the best weights.
 
         Args:
             losses: this worker's summed loss of each step since the last evaluation.
@@ -212,46 +220,52 @@ class TrainWorker:
             self._best = _copied(measured)
         if not state.stopped_by and self._out_of_patience():
             state.stopped_by = "patience"
-        if self._place.rank == 0:
-            save_checkpoint(
-                self._run_folder,
-                Checkpoint(
-                    _copied(self._model),
-                    {} if self._update.average is None else _copied(self._update.average),
-                    self._update.state(),
-                    self._best,
-                    state,
-                ),
-            )
         self._show(rate)
 
     def _out_of_patience(self) -> bool:
         later = [entry for entry in self._state.history if entry["step"] > self._state.best_step]
         return self._config.patience is not None and len(later) >= self._config.patience
 
-    def _give_up(self, step: Step) -> None:
+    def _saved(self) -> bool:
+        """Write a checkpoint; whether that succeeded, which every worker gets to know."""
+        problem = ""
         if self._place.rank == 0:
-            found = {
-                "step": step.number + 1,
-                "learning_rate": self._learning_rate(step),
-            }
-            write_json(self._run_folder / DIVERGED, found)
+            checkpoint = Checkpoint(
+                _copied(self._model),
+                {} if self._update.average is None else _copied(self._update.average),
+                self._update.state(),
+                self._best,
+                self._state,
+            )
+            try:
+                save_checkpoint(self._run_folder, checkpoint)
+            except OSError as error:
+                problem = (
+                    f"the checkpoint of step {self._state.step} could not be written ({error})"
+                )
+        problem = self._place.gathered({"problem": problem})[0]["problem"]
+        if problem:
+            self._give_up(problem, "make room and run the same command again")
+        return not problem
+
+    def _give_up(self, reason: str, remedy: str) -> None:
+        if self._place.rank == 0:
+            write_json(self._run_folder / GAVE_UP, {"reason": reason, "remedy": remedy})
 
     def _show(self, target_tokens_per_second: float) -> None:
         if self._place.rank != 0:
             return
         last = self._state.history[-1] if self._state.history else {}
-        write_json(
-            self._run_folder / PROGRESS,
-            {
-                "step": self._state.step,
-                "n_steps": self._n_steps,
-                "target_tokens_per_second": target_tokens_per_second,
-                "train_loss": last.get("train_loss"),
-                "valid_bleu": last.get("valid_bleu"),
-                "history": self._state.history,
-            },
-        )
+        progress = {
+            "step": self._state.step,
+            "n_steps": self._n_steps,
+            "target_tokens_per_second": target_tokens_per_second,
+            "train_loss": last.get("train_loss"),
+            "valid_bleu": last.get("valid_bleu"),
+            "history": self._state.history,
+        }
+        with contextlib.suppress(OSError):  # a run does not end because nobody sees it
+            write_json(self._run_folder / PROGRESS, progress)
 
 
 def _copied(model: SimpleSeq2SeqLSTM) -> dict[str, torch.Tensor]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,16 @@ train_model(
         target_tokens_per_step=200, max_epochs=5, eval_every_steps=40, max_valid_sentences=10,
         dropout=0.3, average_decay=0.99, precision="bfloat16",
     ),
-    Resources(n_workers=2, ray_address="local"),
+    Resources(n_workers=int(sys.argv[3]), ray_address="local"),
 )
 """
 
 
-def driver(dataset: Path, model: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", DRIVER, str(dataset), str(model)])
+def driver(
+    dataset: Path, model: Path, *, n_workers: int = N_WORKERS, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", DRIVER, str(dataset), str(model), str(n_workers)]
+    return subprocess.Popen(command, stderr=stderr)
 
 
 def left_behind(model: Path) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
@@ -95,3 +99,58 @@ def test_it_goes_on_from_its_checkpoint_and_ends_the_same_bit_for_bit(
     assert [row["step"] for row in history] == list(range(1, len(expected_history) + 1))
     assert history == expected_history
     assert all(torch.equal(weights[name], expected_weights[name]) for name in expected_weights)
+
+
+@pytest.mark.faults
+def test_a_run_goes_on_with_another_number_of_workers(
+    dataset: Path,
+    tmp_path: Path,
+    undisturbed: tuple[list[dict[str, Any]], dict[str, torch.Tensor]],
+) -> None:
+    model = tmp_path / "model"
+    process = driver(dataset, model)
+    wait_for_checkpoint(process, model)
+    process.kill()
+    process.wait()
+
+    assert driver(dataset, model, n_workers=1).wait(timeout=200) == 0
+    history, weights = left_behind(model)
+    expected_history, expected_weights = undisturbed
+    assert [row["step"] for row in history] == [row["step"] for row in expected_history]
+    losses, expected_losses = (
+        [row["train_loss"] for row in rows] for rows in (history, expected_history)
+    )
+    assert losses == pytest.approx(expected_losses, rel=2e-3)  # sums in another order, in bfloat16
+    for name, expected in expected_weights.items():
+        torch.testing.assert_close(weights[name], expected, rtol=0, atol=0.02)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, on which two checkpoints have room and a third has not."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8500k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.faults
+def test_a_full_disk_ends_the_run_and_names_the_last_good_checkpoint(
+    dataset: Path, small_disk: Path
+) -> None:
+    model = small_disk / "model"
+    process = driver(dataset, model, stderr=subprocess.PIPE)
+    _, errors = process.communicate(timeout=250)
+
+    assert process.returncode != 0
+    last = errors.decode().strip().splitlines()[-1]
+    assert "RunError" in last
+    assert "No space left on device" in last
+    kept = sorted((small_disk / "_runs" / "model" / "checkpoints").glob("step-*.pt"))
+    assert kept
+    assert str(kept[-1]) in last
+    torch.load(kept[-1], weights_only=True)
+    assert not model.exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ import torch
 from lingo_model import InputError, SimpleSeq2SeqLSTM, SummedLoss
 from pipeline import train_loop
 from pipeline.batches import Batch, BatchPlan, LaneReader, make_batch
-from pipeline.checkpoint import load_checkpoint
+from pipeline.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pipeline.dataset import load_dataset, load_subwords
 from pipeline.errors import RunError
 from pipeline.recipe import TrainConfig
-from pipeline.train import check_converged
+from pipeline.train import check_not_given_up
 from pipeline.train_loop import (
-    DIVERGED,
     TrainWorker,
     dropout_seed,
     learning_rate,
@@ -270,9 +268,27 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_last_checkpoint(
     assert found is not None
     assert (found.state.step, found.state.stopped_by) == (5, "")
     assert all(torch.isfinite(weights).all() for weights in found.model.values())
-    assert json.loads((tmp_path / DIVERGED).read_bytes())["step"] == 8
     with pytest.raises(RunError, match=r"at step 8 .*step-00000005\.pt is the last good one"):
-        check_converged(tmp_path)
+        check_not_given_up(tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_at_the_one_before(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_until_step_10(run_folder: Path, checkpoint: Checkpoint) -> None:
+        if checkpoint.state.step >= 10:
+            raise OSError(28, "No space left on device")
+        save_checkpoint(run_folder, checkpoint)
+
+    monkeypatch.setattr(train_loop, "save_checkpoint", save_until_step_10)
+    run(dataset, tmp_path)
+
+    with pytest.raises(
+        RunError,
+        match=r"the checkpoint of step 10 could not be written \(.*No space left on device\); "
+        r".*step-00000005\.pt is the last good one: make room",
+    ):
+        check_not_given_up(tmp_path)
 
 
 def test_a_checkpoint_of_another_release_is_named(dataset: Path, tmp_path: Path) -> None:
