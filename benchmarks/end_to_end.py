@@ -18,7 +18,6 @@ from pathlib import Path
 
 import yaml
 
-RECIPE = Path(__file__).with_name("multi30k.yaml")
 LINGO = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 _POLL_SECONDS = 0.5
 
@@ -29,9 +28,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="folder with Multi30k")
     parser.add_argument("--output", type=Path, required=True, help="a new folder")
     parser.add_argument("--target", default="de", help="target language")
-    parser.add_argument(
-        "--config", type=Path, default=RECIPE, help="training recipe (default: %(default)s)"
-    )
+    parser.add_argument("--preset", default="quick", help="of training (default: %(default)s)")
     parser.add_argument("--max-minutes", type=float, default=20, help="budget of training")
     parser.add_argument("--workers", type=int, default=2, help="DDP workers and actors")
     options = parser.parse_args()
@@ -47,7 +44,7 @@ def main() -> None:
     minutes = str(options.max_minutes)
 
     stage("prepare", ["prepare", description, "--output", dataset])
-    train = ["train", dataset, "--output", model, "--config", options.config]
+    train = ["train", dataset, "--output", model, "--preset", options.preset]
     stage(
         "train",
         [*train, "--workers", workers, "--max-minutes", minutes, "--ray-address", "local"],

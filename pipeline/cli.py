@@ -123,7 +123,10 @@ def train(
         Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
     ],
     preset: Annotated[
-        str, typer.Option(help="A recipe by name: demo, small, medium, large or production.")
+        str,
+        typer.Option(
+            help="A recipe by name: demo, small, medium, large, plain, quick or production."
+        ),
     ] = "medium",
     config: ConfigOption = None,
     workers: Annotated[

@@ -65,7 +65,8 @@ def test_the_presets_are_those_of_the_code() -> None:
     assert set(rows) == set(PRESETS)
     for name, recipe in PRESETS.items():
         sizes = f"{recipe.emb_dim} / {recipe.hidden_dim} / {recipe.num_layers}"
-        attention = "dot, bidirectional encoder" if recipe.attention else "none"
+        attention = recipe.attn_type if recipe.attention else "none"
+        attention += ", bidirectional encoder" if recipe.bidirectional else ""
         model = SimpleSeq2SeqLSTM(
             8000,
             8000,

@@ -18,6 +18,7 @@ def test_presets_by_name() -> None:
     assert recipe_named("small").emb_dim < recipe_named("medium").emb_dim
     assert recipe_named("medium").emb_dim < recipe_named("large").emb_dim
     assert recipe_named("production").attention
+    assert not recipe_named("plain").attention
 
 
 def test_an_unknown_preset_names_the_known() -> None:
