@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 import yaml
+from quality import LINGO, describe
 
-LINGO = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 _POLL_SECONDS = 0.5
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     folder = options.output.resolve()
     folder.mkdir(parents=True)
     description = folder / "corpus.yaml"
-    description.write_text(yaml.safe_dump(_description(options.corpus.resolve(), options.target)))
+    description.write_text(yaml.safe_dump(describe(options.corpus.resolve(), "en", options.target)))
     dataset, model = folder / "dataset", folder / "models" / "model"
     lake = options.corpus.resolve()
     workers = str(options.workers)
@@ -65,22 +65,6 @@ def main() -> None:
             f"{entry['step']:5d}  {entry['train_loss']:10.3f}  {entry['valid_loss']:10.3f}  "
             f"{entry['valid_bleu']:10.2f}  {entry['target_tokens_per_second']:15,.0f}"
         )
-
-
-def _description(corpus: Path, target: str) -> dict[str, object]:
-    files = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
-    return {
-        "source_lang": "en",
-        "target_lang": target,
-        "inputs": [
-            {
-                "source": str(corpus / f"{name}.en.gz"),
-                "target": str(corpus / f"{name}.{target}.gz"),
-                "split": split,
-            }
-            for split, name in files.items()
-        ],
-    }
 
 
 def stage(name: str, arguments: list[object]) -> None:

@@ -67,7 +67,7 @@ def measure(name: str, corpus: Path, folder: Path) -> list[dict[str, Any]]:
     model = folder / "models" / name.replace(" ", "-")
     description = folder / f"{pair}.yaml"
     folder.mkdir(parents=True, exist_ok=True)
-    description.write_text(yaml.safe_dump(describe(contestant, corpus)))
+    description.write_text(yaml.safe_dump(describe(corpus, contestant.source, contestant.target)))
     lingo("prepare", description, "--output", dataset)
     train = ["train", dataset, "--output", model, "--preset", contestant.preset]
     train += ["--workers", 2, "--max-minutes", contestant.minutes, "--ray-address", "local"]
@@ -85,9 +85,10 @@ def measure(name: str, corpus: Path, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def describe(contestant: Contestant, corpus: Path) -> dict[str, Any]:
+def describe(corpus: Path, source: str, target: str) -> dict[str, Any]:
+    """Description of Multi30k's corpus in one direction."""
     files = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
-    sides = {"source": contestant.source, "target": contestant.target}
+    sides = {"source": source, "target": target}
     inputs = [
         {side: str(corpus / f"{file}.{language}.gz") for side, language in sides.items()}
         | {"split": split}

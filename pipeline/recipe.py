@@ -94,8 +94,8 @@ class Resources(Settings):
     )
 
 
-# Found best on Multi30k, 29,000 pairs (benchmarks/quality.py): small batches, one wide layer,
-# much dropout, and the average of the weights.
+# Small batches, one wide layer, much dropout, and the average of the weights: on Multi30k, 29,000
+# pairs, this learnt more in an epoch than two layers, fewer units or more dropout.
 _PRODUCTION = TrainConfig(
     hidden_dim=768,
     num_layers=1,

@@ -6,6 +6,7 @@ Reads: a dataset. Writes: a bundle at ``output``, and until it is done a folder 
       run.json             what this run is: recipe and dataset
       checkpoints/         see pipeline/checkpoint.py
       progress.json        where it is now
+      gave_up.json         why it could not go on, if so
 
 Run: ``lingo train DATASET --output models/NAME``. Run again after an interruption, it goes on.
 """
