@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,9 @@ class TrainConfig(Settings):
     embedding_dropout: float = Field(default=Config.lstm_embedding_dropout, ge=0.0, lt=1.0)
     output_dropout: float = Field(
         default=Config.lstm_output_dropout, ge=0.0, lt=1.0, description="before the output layer"
+    )
+    word_dropout: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="share of source tokens that read as unknown"
     )
     attention: bool = Config.lstm_attention
     attn_type: AttentionType = Config.lstm_attn_type
@@ -94,22 +97,33 @@ class Resources(Settings):
     )
 
 
-# Small batches, one wide layer, much dropout, and the average of the weights: on Multi30k, 29,000
-# pairs, this learnt more in an epoch than two layers, fewer units or more dropout.
+# Found on Multi30k, 29,000 pairs, with some forty runs on a GPU and a few on two cores, by BLEU on
+# validation. Small batches and a high learning rate learn fast; then a model overfits after 8
+# epochs, and what helped most was dropping words of the source, then two narrower layers for one.
+# No better: more dropout elsewhere, dropped recurrent weights, sampled subwords, 4,000 pieces,
+# 1,024 units, tied or larger embeddings, more weight decay.
 _PRODUCTION = TrainConfig(
-    hidden_dim=768,
-    num_layers=1,
+    hidden_dim=512,
+    num_layers=2,
+    dropout=0.3,
     embedding_dropout=0.3,
     output_dropout=0.4,
+    word_dropout=0.1,
     attention=True,
     bidirectional=True,
     n_lanes=2,
     target_tokens_per_step=1000,
     max_epochs=20,
+    learning_rate=2.5e-3,
     warmup_steps=300,
     average_decay=0.998,
     precision="bfloat16",
 )
+
+
+def _but(recipe: TrainConfig, **changes: Any) -> TrainConfig:
+    return TrainConfig.model_validate(recipe.model_dump() | changes)
+
 
 # Small, medium and large are the seed's sizes, without attention. With it and a bidirectional
 # encoder a model learns several times faster and better: that is the one for production.
@@ -131,11 +145,18 @@ PRESETS: dict[str, TrainConfig] = {
     "small": TrainConfig(emb_dim=128, hidden_dim=256, num_layers=1),
     "medium": TrainConfig(),
     "large": TrainConfig(emb_dim=512, hidden_dim=1024, num_layers=4),
-    "plain": _PRODUCTION.model_copy(
-        update={"attention": False, "num_layers": 2, "hidden_dim": 512, "dropout": 0.3}
+    "plain": _but(
+        _PRODUCTION,
+        attention=False,
+        bidirectional=False,
+        reverse_source=True,
+        hidden_dim=768,
+        num_layers=1,
+        word_dropout=0.0,
+        learning_rate=1e-3,
     ),
     "production": _PRODUCTION,
-    "quick": _PRODUCTION.model_copy(update={"hidden_dim": 512, "max_epochs": 10}),
+    "quick": _but(_PRODUCTION, hidden_dim=768, num_layers=1, word_dropout=0.0, max_epochs=7),
 }
 
 

@@ -56,7 +56,7 @@ class ReplicatedUpdate:
         self._model = model
         self._config = config
         self._optimizer = _adamw(model.parameters(), config)
-        self.loss: nn.Module = SummedLoss(model, label_smoothing=config.label_smoothing)
+        self.loss: nn.Module = _loss_of(model, config)
         if place.n_workers > 1:
             self.loss = DistributedDataParallel(self.loss)
         self.average = _average_of(model) if config.average_decay else None
@@ -129,7 +129,7 @@ class SharedUpdate:
         for one, flat in ((model, self._weights), (self.average, self._averaged)):
             if one is not None:
                 self._move(one, flat)
-        self.loss: nn.Module = SummedLoss(model, label_smoothing=config.label_smoothing)
+        self.loss: nn.Module = _loss_of(model, config)
         mine = nn.Parameter(self._weights[self._part])
         mine.grad = torch.zeros_like(mine)
         self._optimizer = _adamw([mine], config)
@@ -273,6 +273,15 @@ def _adamw(weights: Any, config: TrainConfig) -> torch.optim.AdamW:
     )
 
 
+def _loss_of(model: SimpleSeq2SeqLSTM, config: TrainConfig) -> SummedLoss:
+    return SummedLoss(
+        model, label_smoothing=config.label_smoothing, word_dropout=config.word_dropout
+    )
+
+
 def _average_of(model: SimpleSeq2SeqLSTM) -> SimpleSeq2SeqLSTM:
     """A copy in ``eval`` mode, where it stays."""
-    return copy.deepcopy(model).eval().requires_grad_(False)
+    average = copy.deepcopy(model).eval().requires_grad_(False)
+    for lstm in (average.encoder, average.decoder):
+        lstm.flatten_parameters()  # as cuDNN wants them, which a copy is not
+    return average

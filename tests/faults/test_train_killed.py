@@ -33,7 +33,7 @@ train_model(
     TrainConfig(
         emb_dim=32, hidden_dim=64, attention=True, bidirectional=True, n_lanes=2,
         target_tokens_per_step=200, max_epochs=5, eval_every_steps=40, max_valid_sentences=10,
-        dropout=0.3, average_decay=0.99, precision="bfloat16",
+        dropout=0.3, word_dropout=0.1, average_decay=0.99, precision="bfloat16",
     ),
     Resources(n_workers=int(sys.argv[3]), ray_address="local"),
 )
