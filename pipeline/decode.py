@@ -17,8 +17,8 @@ class DecodeConfig(Settings):
     """Precision and search.
 
     ``tier``: ``exact`` is float32; ``bf16`` and ``int8`` are faster on processors (bf16 also on
-    GPUs) that have them, at a small cost in BLEU that ``lingo evaluate --tier`` shows. A text of
-    more than ``max_source_tokens`` is not translated.
+    GPUs) that have them, at a small cost in BLEU that ``lingo evaluate --tier`` shows. A
+    sentence of more than ``max_source_tokens`` is never decoded whole.
     """
 
     tier: DecodeTier = "exact"

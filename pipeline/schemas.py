@@ -48,6 +48,13 @@ TRANSLATION_COLUMNS = pa.schema(
         pa.field("source_lang", pa.string(), nullable=False),
         pa.field("target_lang", pa.string(), nullable=False),
         pa.field("model_id", pa.string(), nullable=False),
+        pa.field("n_segments", pa.int32(), nullable=False),
+        pa.field("length_ratio", pa.float64()),
+        pa.field("repetition", pa.float64()),
+        pa.field("copy_rate", pa.float64()),
+        pa.field("unknown_rate", pa.float64()),
+        pa.field("placeholders_ok", pa.bool_()),
+        pa.field("truncated", pa.bool_(), nullable=False),
     ]
 )
 """What a translation table adds after the input's own columns."""
@@ -56,9 +63,24 @@ QUARANTINE_COLUMNS = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string()),
     ]
 )
 """What the quarantine adds after the input's own columns."""
+
+MEMORY = pa.schema(
+    [
+        pa.field("segment_hash", pa.binary(16), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("n_source_tokens", pa.int32(), nullable=False),
+        pa.field("n_target_tokens", pa.int32(), nullable=False),
+        pa.field("n_unknown_tokens", pa.int32(), nullable=False),
+        pa.field("truncated", pa.bool_(), nullable=False),
+    ]
+)
+"""Segments as the model read them, and what it made of them."""
 
 SCORES = pa.schema(
     [

@@ -4,6 +4,7 @@
       _table.json                                          format version, languages, columns
       data/run_date=2026-11-22/run=000042-1f3a/part-<unit>.parquet
                                               /_quarantine/part-<unit>.parquet
+                                              /_memory/part-<unit>.parquet
                                               /_manifest.json
       _staging/000042-1f3a/...                             work in progress
 
@@ -25,11 +26,12 @@ from lingo_model import InputError
 from pipeline.settings import Settings, load_manifest
 from pipeline.storage import sync_folder, sync_tree, write_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 IDENTITY = "_table.json"
 RUN_MANIFEST = "_manifest.json"
 PLAN = "_plan.json"
 QUARANTINE = "_quarantine"
+MEMORY = "_memory"
 LOCK = "_lock"
 
 _RUN_NAME = re.compile(r"^(\d{6,})-[0-9a-f]{4}$")
@@ -84,7 +86,8 @@ class RowCounts(Settings):
 
 class RunPlan(Settings):
     """What a run does, fixed when it starts; ``_plan.json`` in staging. ``schema_base64`` is the
-    Arrow schema of the input columns."""
+    Arrow schema of the input columns. ``memory_key`` tells models and decode settings apart;
+    ``memory_runs`` are the folders of earlier runs of the same key."""
 
     format_version: int
     run: str
@@ -95,6 +98,8 @@ class RunPlan(Settings):
     source_lang: str
     target_lang: str
     settings: dict[str, Any]
+    memory_key: str
+    memory_runs: tuple[str, ...]
     schema_base64: str
     files: tuple[InputFile, ...]
     units: tuple[Unit, ...]
@@ -114,6 +119,7 @@ class RunManifest(Settings):
     source_lang: str
     target_lang: str
     settings: dict[str, Any]
+    memory_key: str
     files: tuple[InputFile, ...]
     units: tuple[Unit, ...]
     units_deferred: tuple[Unit, ...]
@@ -128,6 +134,11 @@ class RunManifest(Settings):
 def run_number(run: str) -> int:
     """The number in a run's name."""
     return int(run.split("-", 1)[0])
+
+
+def run_folder(run: RunPlan | RunManifest) -> str:
+    """Where a published run lies, below ``data/``."""
+    return f"run_date={run.run_date}/run={run.run}"
 
 
 def load_identity(root: Path) -> TableIdentity:
@@ -262,7 +273,7 @@ class Table:
         (staged / PLAN).unlink(missing_ok=True)
         write_json(staged / RUN_MANIFEST, manifest.model_dump(mode="json"))
         sync_tree(staged)
-        final = self.data / f"run_date={manifest.run_date}" / f"run={manifest.run}"
+        final = self.data / run_folder(manifest)
         final.parent.mkdir(parents=True, exist_ok=True)
         staged.rename(final)
         sync_folder(final.parent)

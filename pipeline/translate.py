@@ -90,7 +90,7 @@ def translate_table(
             write_json(table.staged(plan.run) / PLAN, plan.model_dump(mode="json"))
         else:
             _check_same_run(table, plan, source, bundle.model_id, config)
-        _translate_units(table.staged(plan.run), plan, model, resources, watch)
+        _translate_units(table, plan, model, resources, watch)
         return _publish(table, plan)
 
 
@@ -127,19 +127,20 @@ def _check_same_run(
 
 
 def _translate_units(
-    staged: Path,
+    table: Table,
     plan: RunPlan,
     model: Path,
     resources: TranslateResources,
     watch: Callable[[int, int], None],
 ) -> None:
     """Translate what is not staged yet."""
+    staged = table.staged(plan.run)
     todo = [i for i, unit in enumerate(plan.units) if not (staged / unit.file_name).exists()]
     n_rows = sum(unit.n_rows for unit in plan.units)
     done = [n_rows - sum(plan.units[i].n_rows for i in todo)]
 
     def on_ray() -> None:
-        for unit_number in _receipts(staged, model, resources, todo):
+        for unit_number in _receipts(table, plan, model, resources, todo):
             done[0] += plan.units[unit_number].n_rows
 
     if not todo:
@@ -161,10 +162,10 @@ def _translate_units(
 class _Actor:
     """What Ray Data runs: a UnitTranslator that takes and gives batches of one unit number."""
 
-    def __init__(self, staged: str, model: str) -> None:
+    def __init__(self, staged: str, data: str, model: str) -> None:
         # Paths, not the plan: an actor that died is started again from its small arguments alone.
         self._plan = load_plan(Path(staged))
-        self._translator = UnitTranslator(Path(staged), self._plan, Path(model))
+        self._translator = UnitTranslator(Path(staged), Path(data), self._plan, Path(model))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         for number in batch["item"]:
@@ -172,8 +173,11 @@ class _Actor:
         return batch
 
 
-def _receipts(staged: Path, model: Path, resources: TranslateResources, todo: list[int]) -> Any:
+def _receipts(
+    table: Table, plan: RunPlan, model: Path, resources: TranslateResources, todo: list[int]
+) -> Any:
     """Numbers of units as they are done; called with Ray running."""
+    staged = table.staged(plan.run)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # we raise it ourselves
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -181,7 +185,7 @@ def _receipts(staged: Path, model: Path, resources: TranslateResources, todo: li
     n_actors = resources.n_actors or n_gpus or int(ray.cluster_resources().get("CPU", 1))
     units = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
         _Actor,
-        fn_constructor_args=(str(staged), str(model)),
+        fn_constructor_args=(str(staged), str(table.data), str(model)),
         batch_size=1,
         compute=ActorPoolStrategy(size=min(n_actors, len(todo))),
         num_cpus=_CPUS_PER_ACTOR,
@@ -201,7 +205,7 @@ def _receipts(staged: Path, model: Path, resources: TranslateResources, todo: li
 def _publish(table: Table, plan: RunPlan) -> RunManifest:
     result = reconcile(table.staged(plan.run), plan)
     manifest = RunManifest(
-        **plan.model_dump(exclude={"schema_base64", "units", "n_units_skipped"}),
+        **plan.model_dump(exclude={"schema_base64", "memory_runs", "units", "n_units_skipped"}),
         finished_at=utc_now(),
         units=result.emitted,
         units_deferred=result.deferred,

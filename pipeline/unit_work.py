@@ -1,42 +1,42 @@
 """Translating one unit: what each actor does. Knows nothing of Ray.
 
-Reads: a range of rows of one input file. Writes: ``part-<unit>.parquet`` in the run's staging
-folder, and the rows that could not be translated in ``_quarantine/`` beside it.
+Reads: a range of rows of one input file. Writes, in the run's staging folder:
+``part-<unit>.parquet``, the rows that could not be translated in ``_quarantine/`` beside it, and
+the segments that were decoded in ``_memory/``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
 
-from lingo_model import Translation, load_bundle
+from lingo_model import load_bundle
+from pipeline.documents import DocumentTranslator, TranslatedText
 from pipeline.lake import RowRange, is_unchanged, read_range
+from pipeline.measures import copy_rate, length_ratio, repetition, words
+from pipeline.memory import SegmentMemory, write_memory
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
+from pipeline.segments import without_symbols
 from pipeline.storage import write_parquet
-from pipeline.table import QUARANTINE, RunPlan, Unit
+from pipeline.table import MEMORY, QUARANTINE, RunPlan, Unit
 from pipeline.units import TranslateConfig, input_root, planned_schema, row_ids, source_hash
 
-TRANSLATED, PASSED_THROUGH = "translated", "passed_through"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of one row: a reason for quarantine, or a status, and what was decoded."""
-
-    reason: str | None
-    status: str
-    translation: Translation | None
+TRANSLATED, REUSED, PASSED_THROUGH = "translated", "reused", "passed_through"
+TOO_LONG, FAILED = "too_long", "failed"
 
 
 class UnitTranslator:
-    """One model replica and a run's plan; translates the units it is given."""
+    """One model replica and a run's plan; translates the units it is given.
 
-    def __init__(self, staged: Path, plan: RunPlan, model: Path) -> None:
+    Args:
+        staged: the run's folder while it is worked on. data: where the table's published runs are.
+    """
+
+    def __init__(self, staged: Path, data: Path, plan: RunPlan, model: Path) -> None:
         torch.set_num_threads(1)  # one replica a core: more than one thread each would fight
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._staged = staged
@@ -45,7 +45,19 @@ class UnitTranslator:
         self._root = input_root(plan)
         self._schema = planned_schema(plan)
         self._files = {file.path: file for file in plan.files}
-        self._translator = self._config.decode.translator(load_bundle(model, device=device))
+        translator = self._config.decode.translator(load_bundle(model, device=device))
+        memory = None
+        if self._config.reuse:
+            published = [data / run / MEMORY for run in plan.memory_runs]
+            memory = SegmentMemory(published, staged / MEMORY)
+        self._documents = DocumentTranslator(
+            translator,
+            language=plan.source_lang,
+            max_segment_tokens=min(
+                self._config.max_segment_tokens, translator.search.max_source_tokens
+            ),
+            memory=memory,
+        )
 
     def translate(self, unit: Unit) -> bool:
         """Translate a unit and write its files; a unit whose file is there already is done.
@@ -68,17 +80,32 @@ class UnitTranslator:
         )
         if not is_unchanged(self._root, file):
             return False
+        texts: list[str | None] = rows.table[self._config.text_column].to_pylist()
+        problems = self._problems(texts, rows)
+        good = [i for i, problem in enumerate(problems) if problem is None]
+        found, decoded = self._documents.translate([texts[i] or "" for i in good])
+        failed = {i: one.failure for i, one in zip(good, found, strict=True) if one.failure}
+        if self._config.reuse:
+            write_memory(self._staged / MEMORY / unit.file_name, decoded)
         ids = self._row_ids(unit, rows.table)
-        outcomes = self._outcomes(rows)
-        quarantined = [i for i, outcome in enumerate(outcomes) if outcome.reason is not None]
-        if quarantined:
-            # Before the part file: that one says that the unit is done.
+        bad = [i for i in range(len(texts)) if problems[i] is not None or i in failed]
+        if bad:
+            columns: dict[str, Any] = {
+                "row_id": [ids[i] for i in bad],
+                "reason": [problems[i] or FAILED for i in bad],
+                "detail": [failed.get(i) for i in bad],
+            }
             write_parquet(
                 self._staged / QUARANTINE / unit.file_name,
-                _quarantine_table(rows.table, ids, outcomes, quarantined),
+                _beside(rows.table.take(bad), columns, QUARANTINE_COLUMNS),
             )
-        kept = [i for i, outcome in enumerate(outcomes) if outcome.reason is None]
-        write_parquet(part, self._translation_table(rows.table, ids, outcomes, kept))
+        kept = [(i, one) for i, one in zip(good, found, strict=True) if i not in failed]
+        columns = self._columns(
+            [ids[i] for i, _ in kept], [texts[i] for i, _ in kept], [one for _, one in kept]
+        )
+        # Last: this file says that the unit is done.
+        table = rows.table if not bad else rows.table.take([i for i, _ in kept])
+        write_parquet(part, _beside(table, columns, TRANSLATION_COLUMNS))
         return True
 
     def _row_ids(self, unit: Unit, table: pa.Table) -> list[str]:
@@ -86,68 +113,78 @@ class UnitTranslator:
             return row_ids(unit)
         return [str(value) for value in table[self._config.id_column].to_pylist()]
 
-    def _outcomes(self, rows: RowRange) -> list[_Outcome]:
-        texts: list[str | None] = rows.table[self._config.text_column].to_pylist()
-        outcomes: list[_Outcome] = []
-        for text, problem in zip(texts, rows.problems, strict=True):
-            if problem is None and len(text or "") > self._config.max_source_characters:
-                problem = "too_long"
-            status = TRANSLATED if has_language(text) else PASSED_THROUGH
-            outcomes.append(_Outcome(problem, status, None))
-        to_decode = [
-            i
-            for i, outcome in enumerate(outcomes)
-            if outcome.reason is None and outcome.status == TRANSLATED
+    def _problems(self, texts: list[str | None], rows: RowRange) -> list[str | None]:
+        most = self._config.max_source_characters
+        return [
+            TOO_LONG if problem is None and text is not None and len(text) > most else problem
+            for text, problem in zip(texts, rows.problems, strict=True)
         ]
-        sources = self._translator.sources([texts[i] or "" for i in to_decode])
-        most = self._translator.search.max_source_tokens
-        for i, source in zip(to_decode, sources, strict=True):
-            if len(source) > most:
-                outcomes[i] = dataclasses.replace(outcomes[i], reason="too_long")
-        short = [
-            (i, source) for i, source in zip(to_decode, sources, strict=True) if len(source) <= most
-        ]
-        found = self._translator.translate_sources([source for _, source in short])
-        for (i, _), translation in zip(short, found, strict=True):
-            outcomes[i] = dataclasses.replace(outcomes[i], translation=translation)
-        return outcomes
 
-    def _translation_table(
-        self, table: pa.Table, ids: list[str], outcomes: list[_Outcome], kept: Sequence[int]
-    ) -> pa.Table:
-        texts: list[str | None] = table[self._config.text_column].take(list(kept)).to_pylist()
-        found = [outcomes[i].translation for i in kept]
-        columns = {
-            "translation": [
-                translation.text if translation else text
-                for translation, text in zip(found, texts, strict=True)
-            ],
-            "score": [t.score if t else None for t in found],
-            "n_source_tokens": [t.n_source_tokens if t else None for t in found],
-            "n_target_tokens": [t.n_target_tokens if t else None for t in found],
-            "status": [outcomes[i].status for i in kept],
-            "row_id": [ids[i] for i in kept],
-            "source_hash": [None if text is None else source_hash(text) for text in texts],
-            "source_lang": [self._plan.source_lang] * len(kept),
-            "target_lang": [self._plan.target_lang] * len(kept),
-            "model_id": [self._plan.model_id] * len(kept),
+    def _columns(
+        self, ids: list[str], texts: list[str | None], found: list[TranslatedText]
+    ) -> dict[str, list[Any]]:
+        """TRANSLATION_COLUMNS of the rows that are kept."""
+        same = {
+            "source_lang": self._plan.source_lang,
+            "target_lang": self._plan.target_lang,
+            "model_id": self._plan.model_id,
         }
-        return _beside(table.take(list(kept)), columns, TRANSLATION_COLUMNS)
+        explained = [
+            explain(text or "", translated) for text, translated in zip(texts, found, strict=True)
+        ]
+        return {
+            "translation": [
+                None if text is None else one.text for text, one in zip(texts, found, strict=True)
+            ],
+            "row_id": ids,
+            "source_hash": [None if text is None else source_hash(text) for text in texts],
+            **{name: [value] * len(ids) for name, value in same.items()},
+            **{name: [row[name] for row in explained] for name in _EXPLAINED},
+        }
 
 
-def has_language(text: str | None) -> bool:
-    """Whether there is a letter to translate; numbers and punctuation are the same everywhere."""
-    return text is not None and any(character.isalpha() for character in text)
-
-
-def _quarantine_table(
-    table: pa.Table, ids: list[str], outcomes: list[_Outcome], rows: list[int]
-) -> pa.Table:
-    columns = {
-        "row_id": [ids[i] for i in rows],
-        "reason": [outcomes[i].reason for i in rows],
+def explain(source: str, found: TranslatedText) -> Mapping[str, Any]:
+    """What a row says of its translation; of one that passed through, little."""
+    if not found.decoded:
+        return _PASSED
+    n_source = sum(one.n_source_tokens for one in found.decoded)
+    n_target = sum(one.n_target_tokens for one in found.decoded)
+    if len(found.decoded) == 1:
+        score = found.decoded[0].score
+    else:
+        score = sum(one.score * one.n_target_tokens for one in found.decoded) / max(1, n_target)
+    read = words(without_symbols(" ".join(found.masked)))
+    written = words(without_symbols(" ".join(one.text for one in found.decoded)))
+    n_pieces = n_source - len(found.decoded)  # without the ends of sentences
+    return {
+        "status": REUSED if all(one.recalled for one in found.decoded) else TRANSLATED,
+        "score": score,
+        "n_source_tokens": n_source,
+        "n_target_tokens": n_target,
+        "n_segments": len(found.decoded),
+        "length_ratio": length_ratio(source, found.text),
+        "repetition": repetition(written),
+        "copy_rate": copy_rate(read, written),
+        "unknown_rate": sum(one.n_unknown_tokens for one in found.decoded) / max(1, n_pieces),
+        "placeholders_ok": found.placeholders_ok,
+        "truncated": any(one.truncated for one in found.decoded),
     }
-    return _beside(table.take(rows), columns, QUARANTINE_COLUMNS)
+
+
+_PASSED: Mapping[str, Any] = {
+    "status": PASSED_THROUGH,
+    "score": None,
+    "n_source_tokens": None,
+    "n_target_tokens": None,
+    "n_segments": 0,
+    "length_ratio": None,
+    "repetition": None,
+    "copy_rate": None,
+    "unknown_rate": None,
+    "placeholders_ok": None,
+    "truncated": False,
+}
+_EXPLAINED = tuple(_PASSED)
 
 
 def _beside(table: pa.Table, columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:

@@ -19,6 +19,7 @@ from pipeline.decode import DecodeConfig
 from pipeline.lake import input_files, inspect_file, joined_schema, read_column
 from pipeline.readers import TEXT_COLUMN
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
+from pipeline.segments import SEGMENTER_VERSION
 from pipeline.settings import Settings
 from pipeline.storage import fingerprint_of
 from pipeline.table import (
@@ -28,6 +29,7 @@ from pipeline.table import (
     RunPlan,
     TableIdentity,
     Unit,
+    run_folder,
     utc_now,
 )
 
@@ -47,7 +49,14 @@ class TranslateConfig(Settings):
     id_column: str | None = None
     rename: dict[str, str] = Field(default_factory=dict)
     rows_per_unit: int = Field(default=5000, ge=1, le=50_000)
-    max_source_characters: int = Field(default=5000, ge=1)
+    max_source_characters: int = Field(
+        default=200_000, ge=1, description="a longer text goes to the quarantine"
+    )
+    max_segment_tokens: int = Field(default=128, ge=32, description="longer sentences are cut")
+    reuse: bool = Field(default=True, description="take equal text from the translation memory")
+    max_failed_share: float = Field(
+        default=0.05, ge=0.0, le=1.0, description="of rows; with more, nothing is published"
+    )
     on_new_model: Literal["keep", "retranslate"] = "keep"
     decode: DecodeConfig = DecodeConfig()
     limit: int | None = Field(default=None, ge=1)
@@ -76,6 +85,7 @@ def plan_run(
     done = _published_ids(published, config)
     units = list(_units(files, model, config))
     new = [unit for unit in units if _id_that_counts(unit, config) not in done]
+    memory_key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:_ID_DIGITS]
     now = utc_now()
     return RunPlan(
         format_version=FORMAT_VERSION,
@@ -87,6 +97,8 @@ def plan_run(
         source_lang=model.source_lang,
         target_lang=model.target_lang,
         settings=config.model_dump(mode="json"),
+        memory_key=memory_key,
+        memory_runs=tuple(run_folder(run) for run in published if run.memory_key == memory_key),
         schema_base64=base64.b64encode(schema.serialize().to_pybytes()).decode(),
         files=tuple(files),
         units=tuple(new),
@@ -177,9 +189,17 @@ def _units(
 ) -> Iterable[Unit]:
     # Of the settings, those that can change a row; how rows are cut into units shows in the range.
     settings = config.model_dump(
-        mode="json", include={"text_column", "id_column", "rename", "max_source_characters"}
+        mode="json",
+        include={
+            "text_column",
+            "id_column",
+            "rename",
+            "max_source_characters",
+            "max_segment_tokens",
+        },
     )
     settings |= {
+        "segmenter": SEGMENTER_VERSION,
         "decode": config.decode.fingerprint(),
         "source_lang": model.source_lang,
         "target_lang": model.target_lang,

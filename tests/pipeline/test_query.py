@@ -19,6 +19,7 @@ from pipeline.query import VIEWS, connect, run_query, sql_command
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
 from pipeline.storage import write_json, write_parquet
 from pipeline.table import (
+    FORMAT_VERSION,
     QUARANTINE,
     RUN_MANIFEST,
     RowCounts,
@@ -36,7 +37,7 @@ def new_table(root: Path) -> Path:
     """A table without runs."""
     Table(root).create(
         TableIdentity(
-            format_version=1,
+            format_version=FORMAT_VERSION,
             source_lang="en",
             target_lang="es",
             text_column="text",
@@ -59,7 +60,7 @@ def add_run(
     """Publish a run: ``rows`` gives each row id's translation."""
     unit = Unit(unit_id="u1", content_id="c1", path="a.txt", first_row=0, n_rows=len(rows))
     manifest = RunManifest(
-        format_version=1,
+        format_version=FORMAT_VERSION,
         run=run,
         run_date=run_date,
         started_at=TIME,
@@ -69,6 +70,7 @@ def add_run(
         source_lang="en",
         target_lang="es",
         settings=settings or {},
+        memory_key="k",
         files=(),
         units=(unit,),
         units_deferred=(),
@@ -93,6 +95,8 @@ def add_run(
         "target_lang": "es",
         "model_id": "0123456789abcdef",
         "score": -0.5,
+        "n_segments": 1,
+        "truncated": False,
     }
     found = [
         {"text": f"text {row_id}", "row_id": row_id, "translation": translation} | ours
@@ -314,8 +318,8 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"not a translation table .*_table\.json.*lingo"):
             connect(path, None)
     new_table(tmp_path / "future")
-    write_json(tmp_path / "future" / "_table.json", {"format_version": 2})
-    with pytest.raises(InputError, match="format_version=2: this release reads 1"):
+    write_json(tmp_path / "future" / "_table.json", {"format_version": FORMAT_VERSION + 1})
+    with pytest.raises(InputError, match=f"this release reads {FORMAT_VERSION}"):
         connect(tmp_path / "future", None)
 
 

@@ -20,7 +20,7 @@ from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.schemas import TRANSLATION_COLUMNS
-from pipeline.table import Table, load_plan
+from pipeline.table import FORMAT_VERSION, Table, load_plan
 from pipeline.translate import TranslateResources, abort_unfinished, translate_table
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig, plan_run
@@ -169,7 +169,7 @@ def test_odd_rows_pass_through_or_are_quarantined_with_a_reason(
     assert found == [("too_long",), ("undecodable",)]
 
 
-def test_a_text_of_too_many_tokens_is_quarantined_and_the_others_are_not(
+def test_a_sentence_of_too_many_tokens_is_cut(
     running_ray: None, bundle: Path, tmp_path: Path
 ) -> None:
     texts = ["Two dogs play.", "Two dogs play and two cats play and two dogs play.", "A cat."]
@@ -184,8 +184,10 @@ def test_a_text_of_too_many_tokens_is_quarantined_and_the_others_are_not(
     )
 
     assert manifest is not None
-    assert (manifest.rows.n_translated, manifest.rows.n_quarantined) == (2, 1)
-    assert {row["english"] for row in rows_of(tmp_path / "table")} == {texts[0], texts[2]}
+    assert (manifest.rows.n_translated, manifest.rows.n_quarantined) == (3, 0)
+    n_segments = {row["english"]: row["n_segments"] for row in rows_of(tmp_path / "table")}
+    assert n_segments[texts[0]] == n_segments[texts[2]] == 1
+    assert n_segments[texts[1]] >= 2
 
 
 @pytest.mark.parametrize(
@@ -236,8 +238,8 @@ def staged_run(
 ) -> Path:
     """A run that stopped after some units were staged; its staging folder."""
 
-    def stop_after(staged: Path, plan: Any, model: Path, *_rest: object) -> None:
-        translator = UnitTranslator(staged, plan, model)
+    def stop_after(table: Table, plan: Any, model: Path, *_rest: object) -> None:
+        translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
         for unit in plan.units[:n_units]:
             assert translator.translate(unit)
         raise Interrupted
@@ -268,7 +270,7 @@ def test_an_unfinished_run_is_gone_on_with_and_ends_like_an_undisturbed_one(
     assert manifest is not None
     assert manifest.run == staged.name
     published = {
-        p.name: p.stat().st_mtime_ns for p in (tmp_path / "table" / "data").rglob("part-*")
+        p.name: p.stat().st_mtime_ns for p in (tmp_path / "table" / "data").glob("*/*/part-*")
     }
     assert first.items() <= published.items()  # what was done was not done again
     assert rows_of(tmp_path / "table") == rows_of(tmp_path / "undisturbed")
@@ -411,7 +413,7 @@ def test_a_place_that_is_no_table_or_another_table_is_refused(
         translate_table(lake, bundle, table, CONFIG.model_copy(update={"limit": 5}), RESOURCES)
     identity = json.loads((table / "_table.json").read_text())
     (table / "_table.json").write_text(json.dumps(identity | {"format_version": 99}))
-    with pytest.raises(InputError, match="format_version=99: this release reads 1"):
+    with pytest.raises(InputError, match=f"format_version=99: this release reads {FORMAT_VERSION}"):
         translate_table(lake, bundle, table, CONFIG, RESOURCES)
 
 
@@ -425,3 +427,45 @@ def test_limit_takes_the_first_rows_of_each_file(
     assert manifest is not None
     assert manifest.rows.n_input == 50
     assert {row["doc"] for row in rows_of(tmp_path / "table")} == set(range(25))
+
+
+@pytest.mark.parametrize(("share", "published"), [(0.02, True), (0.01, False)])
+def test_above_a_share_of_failures_nothing_is_published(
+    running_ray: None,
+    lake: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    published: bool,
+) -> None:
+    """One row of ninety fails, and its batch with it until it is found."""
+    table = tmp_path / "table"
+    (bad,) = pads.dataset(lake / "a.parquet").to_table()["english"].to_pylist()[7:8]
+    translate = Translator.translate_sources
+
+    def break_on_one(self: Translator, sources: Any) -> Any:
+        if self.sources([bad])[0] in sources:
+            raise RuntimeError("planted")
+        return translate(self, sources)
+
+    def work_here(table: Table, plan: Any, model: Path, *_rest: object) -> None:
+        translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
+        assert all(translator.translate(unit) for unit in plan.units)
+
+    monkeypatch.setattr(Translator, "translate_sources", break_on_one)
+    monkeypatch.setattr("pipeline.translate._translate_units", work_here)
+    config = CONFIG.model_copy(update={"max_failed_share": share})
+    if not published:
+        with pytest.raises(RunError, match=r"1 of 90 rows failed.*max_failed_share=0\.01"):
+            translate_table(lake, bundle, table, config, RESOURCES)
+        assert not (table / "data").exists()
+        return
+    manifest = translate_table(lake, bundle, table, config, RESOURCES)
+    assert manifest is not None
+    assert (manifest.rows.n_translated, manifest.rows.n_quarantined) == (89, 1)
+    ((text, reason, detail),) = duckdb.sql(
+        f"SELECT english, reason, detail FROM '{table}/data/*/*/_quarantine/*.parquet'"
+    ).fetchall()
+    assert (text, reason) == (bad, "failed")
+    assert "failed alone" in detail and "RuntimeError: planted" in detail

@@ -1,0 +1,61 @@
+"""The translation memory's files and index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import memory
+from pipeline.memory import Decoded, SegmentMemory, write_memory
+
+
+def value(text: str) -> Decoded:
+    return Decoded(text, -0.25, 3, len(text), 1, truncated=False)
+
+
+def test_each_segment_is_found_with_all_its_values(tmp_path: Path) -> None:
+    known = {f"segment {i}": value(f"Stück {i}") for i in range(1000)}
+    items = list(known.items())
+    for number in range(10):
+        write_memory(tmp_path / f"part-{number}.parquet", dict(items[number::10]))
+    found = SegmentMemory([tmp_path], tmp_path / "own").find([*known, "unknown", ""])
+    assert {name: one.text for name, one in found.items()} == {
+        name: one.text for name, one in known.items()
+    }
+    assert found["segment 7"] == Decoded("Stück 7", -0.25, 3, 7, 1, False, recalled=True)
+
+
+def test_of_equal_segments_the_oldest_counts(tmp_path: Path) -> None:
+    for name, text in (("b", "old"), ("a", "new")):
+        write_memory(tmp_path / name / "part-1.parquet", {"x": value(text)})
+    found = SegmentMemory([tmp_path / "b", tmp_path / "a"], tmp_path / "own").find(["x"])
+    assert found["x"].text == "old"
+
+
+def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
+    write_memory(tmp_path / "part-1.parquet", {})
+    assert list(tmp_path.iterdir()) == []
+    assert SegmentMemory([tmp_path, tmp_path / "gone"], tmp_path / "own").find(["x"]) == {}
+
+
+def test_tables_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        known = {f"{number} {i}": value(f"{i}" * 10) for i in range(100)}
+        write_memory(tmp_path / f"part-{number}.parquet", known)
+    monkeypatch.setattr(memory, "_MAX_CACHE_BYTES", 20_000)
+    segments = SegmentMemory([tmp_path], tmp_path / "own")
+    for _ in range(2):
+        for number in range(6):
+            assert segments.find([f"{number} 5"])[f"{number} 5"].text == "5" * 10
+            assert segments._n_cached_bytes <= 20_000
+    assert segments._n_cached_bytes == sum(t.nbytes for t in segments._tables.values()) > 0
+
+
+def test_a_collision_of_the_short_key_is_no_hit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "segment_hash", lambda text: b"8 equal." + text.encode().ljust(8))
+    write_memory(tmp_path / "part-1.parquet", {"x": value("of x")})
+    found = SegmentMemory([tmp_path], tmp_path / "own").find(["y"])
+    assert found == {}

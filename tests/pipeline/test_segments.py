@@ -1,0 +1,143 @@
+"""Documents cut into sentences and put together again."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lingo_model.subwords import PLACEHOLDERS
+from pipeline.segments import Part, Segment, has_language, joined, segments_of, split_text
+
+# Every character that means something to the cutter, and some that hide in text.
+HOSTILE = st.text(
+    st.one_of(
+        st.sampled_from("ab. !?\n\t\r\"'()«»¿。！？…,;:A1é{}%<>@&/\\sd=-_ "),
+        st.sampled_from("\u2028\u2029\x85\x00\x0b\x0c\x1c\x1f\u200b\u200d\u202e\ufeff\u00a0\u3000"),
+        st.sampled_from("😀👩‍👩‍👧 שלום مرحبا é"),
+        st.characters(exclude_categories=["Cs"]),
+    ),
+    max_size=60,
+)
+SPANS = [
+    "{name}",
+    "%s",
+    "%(x)d",
+    "{{ x }}",
+    "https://a.b/c?d=e",
+    "me@x.org",
+    "<b>",
+    "</b>",
+    "<ph3>",
+]
+BETWEEN = [" Two dogs run. ", "Mr. Li ", "\n\n", "? ", "e.g. ", "x", " ", "50% ", "。"]
+PIECES = st.lists(st.sampled_from([*SPANS, "<ph3>", *BETWEEN]), max_size=30).map("".join)
+
+
+def text_of(parts: list[Part]) -> str:
+    return joined(parts, lambda segment: segment.text)
+
+
+def masked(text: str, language: str = "en") -> list[str]:
+    return [segment.masked for segment in segments_of(split_text(text, language))]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(HOSTILE, PIECES), st.sampled_from(["en", "de", "zh", "ar", "xx"]))
+def test_the_parts_of_any_text_are_the_text(text: str, language: str) -> None:
+    parts = split_text(text, language)
+    assert text_of(parts) == text
+    for segment in segments_of(parts):
+        assert segment.text == segment.text.strip() != ""
+        assert has_language(segment.text)
+        assert len(segment.spans) <= len(PLACEHOLDERS)
+        assert segment.restored(segment.masked) == segment.text
+        assert text_of(segment.halves()) == segment.text
+        assert text_of(segment.between_spans()) == segment.text
+        assert all(not part.spans for part in segments_of(segment.between_spans()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Two dogs run.", ["Two dogs run."]),
+        ("Dogs run. Cats sleep!  Who?", ["Dogs run.", "Cats sleep!", "Who?"]),
+        ("Mr. Smith paid 3.5 dollars, e.g. here.", ["Mr. Smith paid 3.5 dollars, e.g. here."]),
+        ("One\nTwo\r\n\r\nThree\u2028Four", ["One", "Two", "Three", "Four"]),
+        ("  a  \t b  ", ["a  \t b"]),
+        ("", []),
+        (" \n ", []),
+        ("42 — 7 %, 😀!", []),
+        ("42. Yes. 43.", ["Yes."]),
+        ("See https://a.b/cd. Then go.", ["See <ph0>.", "Then go."]),
+        ("https://a.b/c?d=e", []),
+        ("Write to me@x.org, {name}!", ["Write to <ph0>, <ph1>!"]),
+        ("%s has %(n)d of {{ total }}", ["<ph0> has <ph1> of <ph2>"]),
+        ("<b>Bold</b> &amp; plain", ["<ph0>Bold<ph1> <ph2> plain"]),
+        ("100% sure, 5 % off, 20%discount", ["100% sure, 5 % off, 20%discount"]),
+        ("1 < 2 and 3 > 2", ["1 < 2 and 3 > 2"]),
+        ("<ph7> helps.", ["<ph0> helps."]),
+        ("{a. B c}", []),
+    ],
+)
+def test_sentences_as_the_model_reads_them(text: str, expected: list[str]) -> None:
+    assert masked(text) == expected
+
+
+def test_abbreviations_are_those_of_the_language() -> None:
+    text = "Er kam am 3. Mai. Dann ging er."
+    assert masked(text, "de") == ["Er kam am 3. Mai.", "Dann ging er."]
+    assert masked(text, "en") != masked(text, "de")
+
+
+def test_spans_come_back_in_the_order_that_the_model_gives() -> None:
+    (segment,) = segments_of(split_text("{a} sees <b>me</b>", "en"))
+    assert segment.masked == "<ph0> sees <ph1>me<ph2>"
+    assert segment.restored("<ph1>Mich<ph2> sieht <ph0>.") == "<b>Mich</b> sieht {a}."
+    assert segment.restored("<ph1>Mich<ph2> sieht.") is None  # one lost
+    assert segment.restored("<ph0><ph1>Mich<ph2> sieht <ph0>.") is None  # one twice
+    assert segment.restored("<ph0><ph1>Mich<ph2> sieht <ph3>.") is None  # one too many
+
+
+def test_a_symbol_that_stands_for_nothing_is_left_out() -> None:
+    assert Segment("He sleeps").restored("Er <ph0>schläft") == "Er schläft"
+
+
+def test_more_spans_than_symbols_are_shared_out() -> None:
+    text = "a ".join(f"{{v{i}}}" for i in range(25))
+    segments = list(segments_of(split_text(text, "en")))
+    assert [len(segment.spans) <= len(PLACEHOLDERS) for segment in segments] == [True] * 4
+    assert text_of(split_text(text, "en")) == text
+
+
+def test_the_parts_between_spans() -> None:
+    (segment,) = segments_of(split_text("Call {name} at <b>nine</b>.", "en"))
+    assert segment.between_spans() == [
+        Segment("Call"), " {name} ", Segment("at"), " <b>", Segment("nine"), "</b>.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("aa bb, cc dd ee ff", ["aa bb,", "cc dd ee ff"]),  # after a clause, if not too near an end
+        ("aa bb cc dd", ["aa bb", "cc dd"]),
+        ("aaaabbbb", ["aaaa", "bbbb"]),
+        ("a, bbbb cccc dddd", ["a, bbbb", "cccc dddd"]),
+        ("xxx e\u0301 yy".replace(" ", ""), ["xxx", "e\u0301yy"]),  # an accent stays on its letter
+    ],
+)
+def test_an_over_long_segment_is_cut_near_its_middle(text: str, expected: list[str]) -> None:
+    assert [part.text for part in segments_of(Segment(text).halves())] == expected
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a b. ", "{", "<a ", "a@", "%(", "www.", "&", "x://", "{{", "\n", "é", "a.\u2003"]
+)
+def test_no_text_takes_long(unit: str) -> None:
+    text = unit * (500_000 // len(unit))
+    started = time.monotonic()
+    assert text_of(split_text(text, "en")) == text
+    assert time.monotonic() - started < 20  # seconds; with quadratic time, hours
