@@ -196,6 +196,21 @@ def translate(
     actors: Annotated[
         int | None, typer.Option(min=1, help="Model replicas; default one a GPU, else a CPU.")
     ] = None,
+    lake: Annotated[
+        str,
+        typer.Option(
+            help="What a deleted file means: in one that 'grows', nothing; in a 'snapshot', that "
+            "its rows are no more."
+        ),
+    ] = "grows",
+    config: ConfigOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what there is to do, and do nothing.")
+    ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="As --dry-run, and of each unit why it is done or not."),
+    ] = False,
     abort: Annotated[
         bool, typer.Option("--abort", help="Discard the table's unfinished run and stop.")
     ] = False,
@@ -205,13 +220,20 @@ def translate(
     """Translate what is new in INPUT and publish it as one run of a table.
 
     The same command goes on after an interruption. Exit status 3 says that some input changed
-    meanwhile and was left for the next run.
+    meanwhile and was left for the next run. --config has every setting, in place of the options
+    for columns, policies and decoding.
     """
     from pipeline.preview import preview_texts, translate_texts
     from pipeline.query import sql_command
     from pipeline.registry import resolve_model
-    from pipeline.settings import parse_settings
-    from pipeline.translate import TranslateResources, abort_unfinished, translate_table
+    from pipeline.settings import load_yaml, parse_settings
+    from pipeline.translate import (
+        TranslateResources,
+        abort_unfinished,
+        forecast,
+        forecast_text,
+        translate_table,
+    )
     from pipeline.units import TranslateConfig
 
     if abort:
@@ -231,23 +253,31 @@ def translate(
         return
     output = _needed(output, "--output, or --limit for a quick look")
     bundle = resolve_model(model, models)
-    config = parse_settings(
-        TranslateConfig,
-        {
-            "text_column": text_column,
-            "id_column": id_column,
-            "rename": _renames(rename or []),
-            "on_new_model": on_new_model,
-            "decode": decode,
-            "limit": limit,
-        },
-        where="translate",
+    settings = (
+        load_yaml(TranslateConfig, config)
+        if config is not None
+        else parse_settings(
+            TranslateConfig,
+            {
+                "text_column": text_column,
+                "id_column": id_column,
+                "rename": _renames(rename or []),
+                "on_new_model": on_new_model,
+                "lake": lake,
+                "decode": decode,
+                "limit": limit,
+            },
+            where="translate",
+        )
     )
+    if dry_run or explain:
+        print(forecast_text(forecast(source, bundle, output, settings), each_unit=explain))
+        return
     manifest = translate_table(
         source,
         bundle,
         output,
-        config,
+        settings,
         TranslateResources(n_actors=actors, ray_address=ray_address),
     )
     if manifest is None:
@@ -256,8 +286,11 @@ def translate(
     rows = manifest.rows
     print(
         f"run {manifest.run}: {rows.n_input:,} rows = {rows.n_translated:,} translated + "
-        f"{rows.n_passed_through:,} passed through + {rows.n_quarantined:,} quarantined"
+        f"{rows.n_reused:,} reused + {rows.n_passed_through:,} passed through + "
+        f"{rows.n_quarantined:,} quarantined"
     )
+    if manifest.n_rows_retracted:
+        print(f"{manifest.n_rows_retracted:,} rows of earlier runs are in the input no more")
     if manifest.n_units_skipped:
         print(f"{manifest.n_units_skipped:,} units were published before and skipped")
     print(f"table: {output}")

@@ -7,19 +7,32 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lingo_model import InputError
-from pipeline.readers import check_readable, column_names, format_of, iter_rows, open_parquet
+from pipeline.readers import (
+    Row,
+    check_readable,
+    column_names,
+    format_of,
+    iter_rows,
+    open_parquet,
+    repaired_text,
+)
 from pipeline.storage import sha256_of_file
 from pipeline.table import InputFile
 
 _ROWS_PER_INFERENCE = 10_000
+_ROWS_PER_BATCH = 4096
+# What Hive writes for a partition whose key is null.
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +41,15 @@ class RowRange:
 
     table: pa.Table
     problems: list[str | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspected:
+    """A file as it is now. ``group_rows``: rows of each of Parquet's row groups, else None."""
+
+    file: InputFile
+    schema: pa.Schema
+    group_rows: list[int] | None
 
 
 def input_files(source: Path) -> tuple[Path, list[Path]]:
@@ -53,22 +75,36 @@ def input_files(source: Path) -> tuple[Path, list[Path]]:
     return source, files
 
 
-def inspect_file(path: Path, root: Path) -> tuple[InputFile, pa.Schema]:
-    """Size, digest, number of rows, and columns of one file.
+def inspect_file(path: Path, root: Path) -> Inspected:
+    """Size, digest, number of rows, and columns of one file, those of its hive partition last.
 
     Raises:
         InputError: the file is damaged, not UTF-8, or its rows do not fit together.
     """
     status = path.stat()
-    n_rows, schema = _rows_and_schema(path)
+    n_rows, schema, group_rows = _rows_and_schema(path)
+    relative = path.relative_to(root).as_posix()
+    for name in partition_values(relative):
+        if name not in schema.names:
+            schema = schema.append(pa.field(name, pa.string()))
     file = InputFile(
-        path=str(path.relative_to(root)),
+        path=relative,
         n_bytes=status.st_size,
         modified_ns=status.st_mtime_ns,
         sha256=sha256_of_file(path),
         n_rows=n_rows,
     )
-    return file, schema
+    return Inspected(file, schema, group_rows)
+
+
+def partition_values(relative: str) -> dict[str, str | None]:
+    """Names and values of the hive partitions (``key=value`` folders) that a path lies in."""
+    found = {}
+    for part in relative.split("/")[:-1]:
+        name, equals, value = part.partition("=")
+        if name and equals:
+            found[unquote(name)] = None if value == _NULL_PARTITION else unquote(value)
+    return found
 
 
 def is_unchanged(root: Path, file: InputFile) -> bool:
@@ -81,76 +117,243 @@ def is_unchanged(root: Path, file: InputFile) -> bool:
 
 
 def joined_schema(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
-    """One schema for all files; a column that a file lacks is null there.
+    """One schema for all files; a column that a file lacks is null there, and of two types the
+    wider is taken where it holds every value of the other.
 
     Raises:
-        InputError: a column has different types in two files; names both.
+        InputError: a column has types in two files of which neither holds the other; names both.
     """
     fields: dict[str, pa.Field] = {}
     first_seen: dict[str, str] = {}
     for path, schema in schemas.items():
         for field in schema:
             known = fields.get(field.name)
-            if known is None or pa.types.is_null(known.type):
+            if known is None:
                 fields[field.name] = field.with_nullable(True).remove_metadata()
                 first_seen[field.name] = path
-            elif known.type != field.type and not pa.types.is_null(field.type):
+                continue
+            kind = joined_type(known.type, field.type)
+            if kind is None:
                 raise InputError(
                     f"{path}: column {field.name!r} is {field.type}, in {first_seen[field.name]} "
                     f"it is {known.type}; cast one, or translate them into two tables"
                 )
+            if kind != known.type:
+                fields[field.name] = known.with_type(kind)
+                first_seen[field.name] = path
     return pa.schema(fields.values())
 
 
-def read_range(
-    path: Path, rename: Mapping[str, str], schema: pa.Schema, first_row: int, n_rows: int
-) -> RowRange:
-    """Rows ``first_row`` to ``first_row + n_rows`` of a file, columns renamed, as ``schema``."""
+def joined_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The narrowest type that holds every value of both, None where there is none."""
+    if one == other:
+        return one
+    for a, b in ((one, other), (other, one)):
+        if pa.types.is_null(a):
+            return b
+        if pa.types.is_dictionary(a):
+            return joined_type(a.value_type, b)
+    if (one in _WIDER) and (other in _WIDER):
+        common = [kind for kind in _WIDER[one] if kind in _WIDER[other]]
+        return common[0] if common else None
+    both = (one, other)
+    if all(pa.types.is_list(t) or pa.types.is_large_list(t) for t in both):
+        value = joined_type(one.value_type, other.value_type)
+        large = any(pa.types.is_large_list(t) for t in both)
+        return value and (pa.large_list(value) if large else pa.list_(value))
+    if all(map(pa.types.is_timestamp, both)) and one.tz == other.tz:
+        # Not to nanoseconds, which end in 2262.
+        unit = next((u for u in ("us", "ms") if u in (one.unit, other.unit)), "s")
+        return pa.timestamp(unit, one.tz) if "ns" not in (one.unit, other.unit) else None
+    return None
+
+
+_INTS = [pa.int8(), pa.int16(), pa.int32(), pa.int64()]
+_UINTS = [pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+# For each type those that hold all its values, the narrowest first.
+_WIDER: dict[pa.DataType, list[pa.DataType]] = {
+    **{_INTS[i]: _INTS[i:] + [pa.float32()] * (i < 2) + [pa.float64()] * (i < 3) for i in range(4)},
+    **{
+        _UINTS[i]: _UINTS[i:] + _INTS[i + 1 :] + [pa.float32()] * (i < 2) + [pa.float64()] * (i < 3)
+        for i in range(4)
+    },
+    pa.float16(): [pa.float16(), pa.float32(), pa.float64()],
+    pa.float32(): [pa.float32(), pa.float64()],
+    pa.float64(): [pa.float64()],
+    pa.string(): [pa.string(), pa.large_string()],
+    pa.large_string(): [pa.large_string()],
+    pa.binary(): [pa.binary(), pa.large_binary()],
+    pa.large_binary(): [pa.large_binary()],
+    pa.date32(): [pa.date32(), pa.date64()],
+    pa.date64(): [pa.date64()],
+}
+
+
+class RangeReader:
+    """Reads ranges of rows, each file mostly once: ranges that follow one another go on in it.
+
+    Args:
+        root: the folder that paths are relative to. rename: other names for columns. schema: the
+            columns to give. text_column: the one whose bytes are checked to be UTF-8.
+    """
+
+    def __init__(
+        self, root: Path, rename: Mapping[str, str], schema: pa.Schema, text_column: str
+    ) -> None:
+        self._root = root
+        self._rename = rename
+        self._schema = schema
+        self._text_column = text_column
+        self._path = ""
+        self._stream: _ParquetStream | _TextStream | None = None
+
+    def read(self, relative: str, first_row: int, n_rows: int) -> RowRange:
+        """Rows ``first_row`` to ``first_row + n_rows`` of a file.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self._root / relative
+        if relative != self._path or self._stream is None or not self._stream.reaches(first_row):
+            parquet = format_of(path) == "parquet"
+            self._stream = _ParquetStream(path) if parquet else _TextStream(path)
+            self._path = relative
+        partitions = {
+            self._rename.get(name, name): value
+            for name, value in partition_values(relative).items()
+        }
+        if isinstance(self._stream, _TextStream):
+            rows = self._stream.take(first_row, n_rows)
+            values = [
+                partitions | {self._rename.get(k, k): v for k, v in row.values.items()}
+                for row in rows
+            ]
+            table = pa.Table.from_pylist(values, schema=self._schema)
+            return RowRange(table, [row.problem for row in rows])
+        table = self._stream.take(first_row, n_rows)
+        table = table.rename_columns([self._rename.get(n, n) for n in table.column_names])
+        columns = []
+        problems: list[str | None] = []
+        for field in self._schema:
+            if field.name in table.column_names:
+                column = table[field.name]
+            else:
+                value = pa.scalar(partitions.get(field.name), field.type)
+                column = pa.repeat(value, table.num_rows)
+            if field.name == self._text_column:
+                column, problems = _checked_text(column)
+            columns.append(column.cast(field.type))
+        return RowRange(pa.Table.from_arrays(columns, schema=self._schema), problems)
+
+    def forget(self) -> None:
+        """Let go of the file, which is no more what it was."""
+        self._stream = None
+
+
+class _TextStream:
+    """Rows of a file that can be read from its beginning only."""
+
+    def __init__(self, path: Path) -> None:
+        self._rows = iter_rows(path)
+        self._next_row = 0
+
+    def reaches(self, first_row: int) -> bool:
+        return first_row >= self._next_row
+
+    def take(self, first_row: int, n_rows: int) -> list[Row]:
+        skipped = first_row - self._next_row
+        self._next_row = first_row + n_rows
+        return list(itertools.islice(self._rows, skipped, skipped + n_rows))
+
+
+class _ParquetStream:
+    """Rows of a Parquet file, from any row group on."""
+
+    def __init__(self, path: Path) -> None:
+        self._parquet = open_parquet(path)
+        self._starts = list(itertools.accumulate(_group_rows(self._parquet), initial=0))[:-1]
+        self._batches: Iterator[pa.RecordBatch] | None = None
+        self._rest: pa.RecordBatch | None = None
+        self._next_row = 0
+
+    def reaches(self, _first_row: int) -> bool:
+        return True
+
+    def take(self, first_row: int, n_rows: int) -> pa.Table:
+        found: list[pa.RecordBatch] = []
+        end = first_row + n_rows
+        batches = self._from(first_row)
+        while self._next_row < end:
+            batch = self._rest if self._rest is not None else next(batches, None)
+            if batch is None:
+                break
+            n_skipped = min(batch.num_rows, max(0, first_row - self._next_row))
+            n_taken = min(batch.num_rows - n_skipped, end - self._next_row - n_skipped)
+            found.append(batch.slice(n_skipped, n_taken))
+            rest = batch.slice(n_skipped + n_taken)
+            self._rest = rest if rest.num_rows else None
+            self._next_row += n_skipped + n_taken
+        return pa.Table.from_batches(found, schema=self._parquet.schema_arrow)
+
+    def _from(self, first_row: int) -> Iterator[pa.RecordBatch]:
+        """Batches from ``_next_row`` on, which is ``first_row`` or before it in its row group."""
+        group = max(0, bisect_right(self._starts, first_row) - 1)
+        passed = first_row < self._next_row
+        if self._batches is None or passed or self._starts[group] > self._next_row:
+            self._batches = self._parquet.iter_batches(
+                _ROWS_PER_BATCH, row_groups=range(group, len(self._starts))
+            )
+            self._next_row, self._rest = self._starts[group], None
+        return self._batches
+
+
+def _checked_text(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[str | None]]:
+    """Text with U+FFFD for bytes that are not UTF-8, which Parquet does not look at."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = column.cast(pa.large_binary()).to_pylist()
+        texts = [value and value.decode("utf-8", "surrogateescape") for value in raw]
+        repaired = [text and repaired_text(text) for text in texts]
+        return pa.chunked_array(
+            [pa.array([r or t for r, t in zip(repaired, texts, strict=True)], pa.large_string())]
+        ), ["undecodable" if found else None for found in repaired]
+    return column, [None] * len(column)
+
+
+def read_column(
+    root: Path, relative: str, rename: Mapping[str, str], column: str
+) -> Iterator[tuple[Any, bool]]:
+    """Every value of one (renamed) column of a file, in order, and whether the row is readable."""
+    path = root / relative
     if format_of(path) == "parquet":
-        table = _parquet_rows(path, first_row, n_rows)
-        table = table.rename_columns([rename.get(name, name) for name in table.column_names])
-        columns = [
-            table[field.name].cast(field.type)
-            if field.name in table.column_names
-            else pa.nulls(table.num_rows, field.type)
-            for field in schema
-        ]
-        return RowRange(pa.Table.from_arrays(columns, schema=schema), [None] * table.num_rows)
-    rows = list(itertools.islice(iter_rows(path), first_row, first_row + n_rows))
-    values = [{rename.get(k, k): v for k, v in row.values.items()} for row in rows]
-    return RowRange(pa.Table.from_pylist(values, schema=schema), [row.problem for row in rows])
-
-
-def read_column(path: Path, rename: Mapping[str, str], column: str) -> Iterable[Any]:
-    """Every value of one (renamed) column of a file, in order."""
+        parquet = open_parquet(path)
+        names = parquet.schema_arrow.names
+        if found := [name for name in names if rename.get(name, name) == column]:
+            for batch in parquet.iter_batches(_ROWS_PER_BATCH, columns=found):
+                yield from ((value, True) for value in batch.column(0).to_pylist())
+            return
+    partitions = {rename.get(k, k): v for k, v in partition_values(relative).items()}
     for row in iter_rows(path):
-        yield next((v for k, v in row.values.items() if rename.get(k, k) == column), None)
+        values = {rename.get(k, k): v for k, v in row.values.items()}
+        yield values.get(column, partitions.get(column)), row.problem is None
 
 
-def _parquet_rows(path: Path, first_row: int, n_rows: int) -> pa.Table:
-    """Only the row groups that hold the range are read."""
-    parquet = open_parquet(path)
-    groups, skipped, seen = [], 0, 0
-    for index in range(parquet.num_row_groups):
-        size = parquet.metadata.row_group(index).num_rows
-        if seen + size <= first_row:
-            skipped += size
-        elif seen < first_row + n_rows:
-            groups.append(index)
-        seen += size
-    table: pa.Table = parquet.read_row_groups(groups)
-    return table.slice(first_row - skipped, n_rows)
+def _group_rows(parquet: pq.ParquetFile) -> list[int]:
+    metadata = parquet.metadata
+    return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
 
 
-def _rows_and_schema(path: Path) -> tuple[int, pa.Schema]:
+def _rows_and_schema(path: Path) -> tuple[int, pa.Schema, list[int] | None]:
     file_format = format_of(path)
     if file_format == "parquet":
-        metadata: pq.FileMetaData = open_parquet(path).metadata
-        return metadata.num_rows, open_parquet(path).schema_arrow.remove_metadata()
+        parquet = open_parquet(path)
+        schema = parquet.schema_arrow.remove_metadata()
+        return parquet.metadata.num_rows, schema, _group_rows(parquet)
     if file_format != "jsonl":
         names = column_names(path) or []
         schema = pa.schema([pa.field(name, pa.string()) for name in names])
-        return sum(1 for _ in iter_rows(path)), schema
+        return sum(1 for _ in iter_rows(path)), schema, None
     n_rows, schema = 0, pa.schema([])
     for chunk in _chunks(row.values for row in iter_rows(path)):
         n_rows += len(chunk)
@@ -165,7 +368,7 @@ def _rows_and_schema(path: Path) -> tuple[int, pa.Schema]:
                 f"{path}: rows give one key values of different types ({reason}); "
                 "make them one type"
             ) from error
-    return n_rows, schema
+    return n_rows, schema, None
 
 
 def _chunks(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:

@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
-from pipeline.table import QUARANTINE, RUN_MANIFEST, load_identity
+from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
+from pipeline.table import QUARANTINE, RETRACTED, RUN_MANIFEST, load_identity
 
-VIEWS = ("translations", "latest", "quarantine", "runs", "scores")
+VIEWS = ("translations", "latest", "quarantine", "retracted", "runs", "scores")
 
 _PARTITIONS = (pa.field("run_date", pa.date32()), pa.field("run", pa.string()))
 
@@ -24,6 +25,10 @@ _RUN_NUMBER = "CAST(split_part(run, '-', 1) AS BIGINT)"
 # The README gives this query in full, for readers without this project.
 _LATEST = f"""
     SELECT * FROM translations
+    ANTI JOIN retracted
+        ON retracted.row_id = translations.row_id
+        AND {_RUN_NUMBER.replace("run", "retracted.run")}
+            > {_RUN_NUMBER.replace("run", "translations.run")}
     QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY {_RUN_NUMBER} DESC) = 1
 """
 
@@ -37,7 +42,8 @@ _MIN_OBJECT_BYTES = 1 << 24
 
 def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory with the views ``translations``, ``latest`` (the newest version of each
-    row), ``quarantine``, ``runs`` and ``scores``; what is not there yet is empty.
+    row that its file still has), ``quarantine``, ``retracted`` (ids of rows whose earlier versions
+    count no more), ``runs`` and ``scores``; what is not there yet is empty.
 
     Raises:
         InputError: ``table`` is no translation table.
@@ -52,6 +58,13 @@ def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnecti
         data,
         "*/*/*.parquet",
         pa.schema([*TRANSLATION_COLUMNS, *_PARTITIONS]),
+    )
+    _parquet_view(
+        connection,
+        "retracted",
+        data,
+        f"*/*/{RETRACTED}/*.parquet",
+        pa.schema([*RETRACTED_SCHEMA, *_PARTITIONS]),
     )
     connection.execute(f"CREATE VIEW latest AS {_LATEST}")
     _parquet_view(

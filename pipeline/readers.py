@@ -92,7 +92,7 @@ def _header(path: Path) -> list[str]:
         header = next(_csv_rows(path, stream), None)
     if header is None:
         raise InputError(f"{path}: empty: needs a first line with column names")
-    if any(_repaired(name) is not None for name in header):
+    if any(repaired_text(name) is not None for name in header):
         raise InputError(
             f"{path}: its first line is not UTF-8; convert the file, for example with "
             "`iconv -t UTF-8`"
@@ -223,12 +223,12 @@ def _checked(values: dict[str, Any]) -> Row:
     """A row whose text holds no surrogate, flagged if it had one."""
     problem = None
     for name, value in values.items():
-        if isinstance(value, str) and (repaired := _repaired(value)) is not None:
+        if isinstance(value, str) and (repaired := repaired_text(value)) is not None:
             values[name], problem = repaired, "undecodable"
     return Row(values, problem)
 
 
-def _repaired(text: str) -> str | None:
+def repaired_text(text: str) -> str | None:
     """Text with U+FFFD in place of surrogates, or None where it holds none."""
     if text.isascii():
         return None
@@ -250,8 +250,8 @@ def _json_row(line: str) -> Row:
     try:
         values, problem = json.loads(line), None
         # A surrogate anywhere in the values is an escaped byte of the line, or spelled out in it.
-        if "\\u" in line or _repaired(line) is not None:
-            repaired = _repaired(json.dumps(values, ensure_ascii=False))
+        if "\\u" in line or repaired_text(line) is not None:
+            repaired = repaired_text(json.dumps(values, ensure_ascii=False))
             if repaired is not None:
                 values, problem = json.loads(repaired), "undecodable"
     except (ValueError, RecursionError):

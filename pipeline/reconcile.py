@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,10 +16,13 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import RunError
 from pipeline.lake import is_unchanged
+from pipeline.published import PublishedFile
+from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.split import hash64
-from pipeline.table import MEMORY, QUARANTINE, RowCounts, RunPlan, Unit
+from pipeline.storage import write_parquet
+from pipeline.table import DEFERRED, MEMORY, QUARANTINE, RETRACTED, RowCounts, RunPlan, Unit
 from pipeline.unit_work import FAILED, PASSED_THROUGH, REUSED, TRANSLATED
-from pipeline.units import TranslateConfig, expected_row_ids, input_root
+from pipeline.units import TranslateConfig, expected_row_ids, input_root, position_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +33,18 @@ class Reconciled:
     deferred: tuple[Unit, ...]
     rows: RowCounts
     row_id_digest: str
+    n_rows_retracted: int
 
 
-def reconcile(staged: Path, plan: RunPlan) -> Reconciled:
-    """Compare the staged files with the input, row ids and counts.
+def reconcile(
+    staged: Path, plan: RunPlan, data: Path, before: dict[str, PublishedFile]
+) -> Reconciled:
+    """Compare the staged files with the input, row ids and counts, and stage the retractions.
 
     Units of a file that changed or vanished since the plan are withdrawn and returned as deferred.
+
+    Args:
+        data: where the published runs are. before: what they hold of each file.
 
     Raises:
         RunError: a unit is missing, its rows are not those of the input, or too many failed.
@@ -45,11 +54,14 @@ def reconcile(staged: Path, plan: RunPlan) -> Reconciled:
     files = {file.path: file for file in plan.files}
     emitted: list[Unit] = []
     deferred: list[Unit] = []
+    gone: list[str] = []
+    quarantined: list[str] = []
     statuses: Counter[str] = Counter()
     total = n_failed = 0
     for path, group in itertools.groupby(plan.units, key=lambda unit: unit.path):
         units = list(group)
-        unchanged = is_unchanged(root, files[path])
+        marked = any((staged / DEFERRED / unit.file_name).exists() for unit in units)
+        unchanged = not marked and is_unchanged(root, files[path])
         expected = iter(expected_row_ids(root, units, config) if unchanged else ())
         if not (unchanged and is_unchanged(root, files[path])):
             for unit in units:
@@ -58,22 +70,30 @@ def reconcile(staged: Path, plan: RunPlan) -> Reconciled:
             deferred += units
             continue
         for unit in units:
-            ids, unit_statuses, n_unit_failed = _staged_rows(staged, unit)
-            digest = row_id_digest(ids)
-            if len(ids) != unit.n_rows or digest != row_id_digest(
+            rows = _staged_rows(staged, unit)
+            digest = row_id_digest([*rows.ids, *rows.quarantined])
+            n_found = len(rows.ids) + len(rows.quarantined)
+            if n_found != unit.n_rows or digest != row_id_digest(
                 itertools.islice(expected, unit.n_rows)
             ):
                 raise RunError(
-                    f"{staged / unit.file_name}: holds {len(ids)} rows for the {unit.n_rows} of "
+                    f"{staged / unit.file_name}: holds {n_found} rows for the {unit.n_rows} of "
                     f"{unit.path} from row {unit.first_row}, or other ids; nothing was published: "
                     "remove the file and run the same command again"
                 )
             total = (total + digest) % 2**64
-            statuses += unit_statuses
-            n_failed += n_unit_failed
+            statuses += rows.statuses
+            statuses[QUARANTINE] += len(rows.quarantined)
+            n_failed += rows.n_failed
+            if path in before:
+                quarantined += rows.quarantined
         emitted += units
+        if path in before:
+            gone += _ids_gone(data, before[path], root, units, config)
+    for path in plan.files_gone:
+        gone += _ids_gone(data, before[path], root, [], config)
     n_input = sum(unit.n_rows for unit in emitted)
-    rows = RowCounts(
+    counts = RowCounts(
         n_input=n_input,
         n_translated=statuses[TRANSLATED],
         n_reused=statuses[REUSED],
@@ -88,7 +108,33 @@ def reconcile(staged: Path, plan: RunPlan) -> Reconciled:
             f"{config.max_failed_share}; nothing was published: {QUARANTINE}/ there says why. "
             "Discard the run with --abort, mend the cause and run again, or allow a larger share"
         )
-    return Reconciled(tuple(emitted), tuple(deferred), rows, f"{total:016x}")
+    # Always, so that a query over all runs finds a file.
+    write_parquet(
+        staged / RETRACTED / f"part-{plan.run}.parquet",
+        pa.table({"row_id": [*gone, *quarantined]}, schema=RETRACTED_SCHEMA),
+    )
+    return Reconciled(tuple(emitted), tuple(deferred), counts, f"{total:016x}", len(gone))
+
+
+def _ids_gone(
+    data: Path, before: PublishedFile, root: Path, units: list[Unit], config: TranslateConfig
+) -> list[str]:
+    """Ids of rows that the table has of a file whose newest version, ``units``, has them not."""
+    if config.id_column is None:
+        path = before.seen.path
+        n_rows, n_before = (sum(unit.n_rows for unit in those) for those in (units, before.units))
+        return [position_id(path, row) for row in range(n_rows, n_before)]
+    kept = set(expected_row_ids(root, units, config)) if units else set()
+    return [row_id for row_id in _published_ids(data, before) if row_id not in kept]
+
+
+def _published_ids(data: Path, file: PublishedFile) -> Iterator[str]:
+    """Ids of the rows of the newest published version of a file, read back."""
+    for unit in file.units:
+        for folder in (data / file.folder, data / file.folder / QUARANTINE):
+            if (part := folder / unit.file_name).exists():
+                table = pq.read_table(part, columns=["row_id"], partitioning=None)
+                yield from table["row_id"].to_pylist()
 
 
 def row_id_digest(ids: Iterable[str]) -> int:
@@ -96,24 +142,32 @@ def row_id_digest(ids: Iterable[str]) -> int:
     return sum(map(hash64, ids)) % 2**64
 
 
-def _staged_rows(staged: Path, unit: Unit) -> tuple[list[str], Counter[str], int]:
-    """Row ids and statuses of a unit's files, quarantine included, and how many rows failed."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _StagedRows:
+    """What a unit's files hold: row ids and statuses, ids of the quarantine, how many failed."""
+
+    ids: list[str]
+    statuses: Counter[str]
+    quarantined: list[str]
+    n_failed: int
+
+
+def _staged_rows(staged: Path, unit: Unit) -> _StagedRows:
     part, quarantine = staged / unit.file_name, staged / QUARANTINE / unit.file_name
-    ids: list[str] = []
-    statuses: Counter[str] = Counter()
-    n_failed = 0
+    found = _StagedRows([], Counter(), [], 0)
     try:
         if part.exists():
             table = pq.read_table(part, columns=["row_id", "status"], partitioning=None)
-            ids += table["row_id"].to_pylist()
-            statuses.update(table["status"].to_pylist())
+            statuses = Counter(table["status"].to_pylist())
+            found = dataclasses.replace(found, ids=table["row_id"].to_pylist(), statuses=statuses)
         if quarantine.exists():
             table = pq.read_table(quarantine, columns=["row_id", "reason"], partitioning=None)
             n_failed = table["reason"].to_pylist().count(FAILED)
-            ids += table["row_id"].to_pylist()
-            statuses[QUARANTINE] += table.num_rows
+            found = dataclasses.replace(
+                found, quarantined=table["row_id"].to_pylist(), n_failed=n_failed
+            )
     except (OSError, pa.ArrowInvalid) as error:
         raise RunError(
             f"{part}: not readable ({error}); remove it and run the same command again"
         ) from error
-    return ids, statuses, n_failed
+    return found

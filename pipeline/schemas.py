@@ -68,6 +68,10 @@ QUARANTINE_COLUMNS = pa.schema(
 )
 """What the quarantine adds after the input's own columns."""
 
+RETRACTED = pa.schema([pa.field("row_id", pa.string(), nullable=False)])
+"""Rows whose versions of earlier runs count no more: the newest version of their file has them not,
+or this run put them into quarantine."""
+
 MEMORY = pa.schema(
     [
         pa.field("segment_hash", pa.binary(16), nullable=False),

@@ -5,6 +5,7 @@
       data/run_date=2026-11-22/run=000042-1f3a/part-<unit>.parquet
                                               /_quarantine/part-<unit>.parquet
                                               /_memory/part-<unit>.parquet
+                                              /_retracted/part-<run>.parquet
                                               /_manifest.json
       _staging/000042-1f3a/...                             work in progress
 
@@ -17,6 +18,7 @@ import datetime
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,8 @@ RUN_MANIFEST = "_manifest.json"
 PLAN = "_plan.json"
 QUARANTINE = "_quarantine"
 MEMORY = "_memory"
+RETRACTED = "_retracted"
+DEFERRED = "_deferred"
 LOCK = "_lock"
 
 _RUN_NAME = re.compile(r"^(\d{6,})-[0-9a-f]{4}$")
@@ -85,9 +89,14 @@ class RowCounts(Settings):
 
 
 class RunPlan(Settings):
-    """What a run does, fixed when it starts; ``_plan.json`` in staging. ``schema_base64`` is the
-    Arrow schema of the input columns. ``memory_key`` tells models and decode settings apart;
-    ``memory_runs`` are the folders of earlier runs of the same key."""
+    """What a run does, fixed when it starts; ``_plan.json`` in staging.
+
+    ``settings_key`` tells apart the settings, the model aside, that can change a row;
+    ``memory_key`` models and decode settings; ``memory_runs`` are the folders of earlier runs of
+    the same memory key. ``files`` are those that are not as the table knows them, and those of the
+    units; ``files_gone`` those of the table that are there no more. ``schema_base64`` is the Arrow
+    schema of the input columns, those of earlier runs included.
+    """
 
     format_version: int
     run: str
@@ -98,16 +107,21 @@ class RunPlan(Settings):
     source_lang: str
     target_lang: str
     settings: dict[str, Any]
+    settings_key: str
     memory_key: str
     memory_runs: tuple[str, ...]
     schema_base64: str
     files: tuple[InputFile, ...]
+    files_gone: tuple[str, ...]
     units: tuple[Unit, ...]
     n_units_skipped: int
 
 
 class RunManifest(Settings):
-    """What a published run holds. ``n_units_planned`` = skipped + deferred + emitted."""
+    """What a published run holds. ``n_units_planned`` = skipped + deferred + emitted.
+
+    ``n_rows_retracted``: rows of earlier runs that stand in no newer version of their file.
+    """
 
     format_version: int
     run: str
@@ -119,8 +133,11 @@ class RunManifest(Settings):
     source_lang: str
     target_lang: str
     settings: dict[str, Any]
+    settings_key: str
     memory_key: str
+    schema_base64: str
     files: tuple[InputFile, ...]
+    files_gone: tuple[str, ...]
     units: tuple[Unit, ...]
     units_deferred: tuple[Unit, ...]
     n_units_planned: int
@@ -128,7 +145,17 @@ class RunManifest(Settings):
     n_units_deferred: int
     n_units_emitted: int
     rows: RowCounts
+    n_rows_retracted: int
     row_id_digest: str
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows translated a second from start to end, interruptions included."""
+        started, finished = map(
+            datetime.datetime.fromisoformat, (self.started_at, self.finished_at)
+        )
+        seconds = (finished - started).total_seconds()
+        return self.rows.n_input / seconds if seconds > 0 and self.rows.n_input else None
 
 
 def run_number(run: str) -> int:
@@ -271,6 +298,7 @@ class Table:
         """Make a staged run visible by one rename; everything is on disk before it."""
         staged = self.staged(manifest.run)
         (staged / PLAN).unlink(missing_ok=True)
+        shutil.rmtree(staged / DEFERRED, ignore_errors=True)
         write_json(staged / RUN_MANIFEST, manifest.model_dump(mode="json"))
         sync_tree(staged)
         final = self.data / run_folder(manifest)

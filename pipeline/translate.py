@@ -7,6 +7,7 @@ on where it stopped.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 from collections.abc import Callable
@@ -24,13 +25,14 @@ from lingo_model import InputError, read_bundle_manifest
 from lingo_model.engine import check_tier
 from pipeline.errors import RunError
 from pipeline.progress import progress_bar
+from pipeline.published import PublishedFile, published_files
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.reconcile import reconcile
 from pipeline.settings import Settings
 from pipeline.storage import write_json
 from pipeline.table import PLAN, RunManifest, RunPlan, Table, load_identity, load_plan, utc_now
 from pipeline.unit_work import UnitTranslator
-from pipeline.units import TranslateConfig, plan_run, table_identity
+from pipeline.units import FileDecision, TranslateConfig, plan_run, table_identity
 
 # As many actors of one whole CPU as there are CPUs would leave none to the tasks that feed them.
 _CPUS_PER_ACTOR = 0.5
@@ -81,17 +83,90 @@ def translate_table(
     identity = table_identity(bundle, config)
     table.check_identity(identity)
     with table.locked():
+        published = table.published()
         plan = table.unfinished()
         if plan is None:
-            plan = plan_run(table.new_run_name(), source, bundle, config, table.published())
-            if not plan.units:
+            plan, _ = plan_run(table.new_run_name(), source, bundle, config, published)
+            if not plan.units and not plan.files_gone:
                 return None
             table.create(identity)
             write_json(table.staged(plan.run) / PLAN, plan.model_dump(mode="json"))
         else:
             _check_same_run(table, plan, source, bundle.model_id, config)
         _translate_units(table, plan, model, resources, watch)
-        return _publish(table, plan)
+        return _publish(table, plan, published_files(published))
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """What a run would do. ``rows_per_second`` is what the newest run reached, if there is one;
+    ``unfinished`` the name of a run that would be gone on with instead."""
+
+    plan: RunPlan
+    decisions: list[FileDecision]
+    rows_per_second: float | None
+    unfinished: str | None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows to translate."""
+        return sum(unit.n_rows for unit in self.plan.units)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long that would take, at the pace of the newest run."""
+        return self.n_rows / self.rows_per_second if self.rows_per_second else None
+
+
+def forecast(
+    source: Path, model: Path, output: Path, config: TranslateConfig | None = None
+) -> Forecast:
+    """Plan a run without doing or writing anything.
+
+    Raises:
+        InputError: as :func:`translate_table`.
+    """
+    config = config if config is not None else TranslateConfig()
+    bundle = read_bundle_manifest(model)
+    table = Table(output.resolve())
+    table.check_identity(table_identity(bundle, config))
+    published = table.published()
+    unfinished = table.unfinished()
+    plan, decisions = plan_run(table.new_run_name(), source.resolve(), bundle, config, published)
+    speeds = [speed for run in published if (speed := run.rows_per_second) is not None]
+    return Forecast(
+        plan, decisions, speeds[-1] if speeds else None, unfinished.run if unfinished else None
+    )
+
+
+def forecast_text(found: Forecast, *, each_unit: bool) -> str:
+    """A forecast for people; with ``each_unit``, a line for each unit and why."""
+    lines = []
+    if found.unfinished is not None:
+        lines.append(f"run {found.unfinished} is unfinished: it would be gone on with, as planned")
+    if each_unit:
+        for decision in found.decisions:
+            for unit in decision.units:
+                rows = f"rows {unit.first_row + 1:,} to {unit.first_row + unit.n_rows:,}"
+                verb = "translate" if decision.todo else "skip"
+                lines.append(f"{verb} {unit.unit_id} {decision.path} {rows}: {decision.why}")
+    by_reason: dict[tuple[bool, str], list[int]] = {}
+    for decision in found.decisions:
+        counts = by_reason.setdefault((decision.todo, decision.why), [0, 0, 0])
+        n_rows = sum(unit.n_rows for unit in decision.units)
+        for i, n in enumerate((1, len(decision.units), n_rows)):
+            counts[i] += n
+    for (todo, why), (n_files, n_units, n_rows) in sorted(by_reason.items(), reverse=True):
+        verb = "translate" if todo else "skip"
+        lines.append(f"{verb} {n_rows:,} rows, {n_units:,} units, {n_files:,} files: {why}")
+    if found.seconds is None:
+        lines.append(f"to translate: {found.n_rows:,} rows")
+    else:
+        lines.append(
+            f"to translate: {found.n_rows:,} rows, about {found.seconds / 60:,.1f} minutes at "
+            f"{found.rows_per_second:,.0f} rows/s as in the last run"
+        )
+    return "\n".join(lines)
 
 
 def abort_unfinished(output: Path) -> str | None:
@@ -202,10 +277,12 @@ def _receipts(
         ) from error
 
 
-def _publish(table: Table, plan: RunPlan) -> RunManifest:
-    result = reconcile(table.staged(plan.run), plan)
+def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> RunManifest:
+    result = reconcile(table.staged(plan.run), plan, table.data, before)
+    deferred = {unit.path for unit in result.deferred}
     manifest = RunManifest(
-        **plan.model_dump(exclude={"schema_base64", "memory_runs", "units", "n_units_skipped"}),
+        **plan.model_dump(exclude={"files", "memory_runs", "units", "n_units_skipped"}),
+        files=tuple(file for file in plan.files if file.path not in deferred),
         finished_at=utc_now(),
         units=result.emitted,
         units_deferred=result.deferred,
@@ -214,6 +291,7 @@ def _publish(table: Table, plan: RunPlan) -> RunManifest:
         n_units_deferred=len(result.deferred),
         n_units_emitted=len(result.emitted),
         rows=result.rows,
+        n_rows_retracted=result.n_rows_retracted,
         row_id_digest=result.row_id_digest,
     )
     table.publish(manifest)

@@ -2,7 +2,7 @@
 
 Reads: a range of rows of one input file. Writes, in the run's staging folder:
 ``part-<unit>.parquet``, the rows that could not be translated in ``_quarantine/`` beside it, and
-the segments that were decoded in ``_memory/``.
+the segments that were decoded in ``_memory/``; or a mark in ``_deferred/``.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from lingo_model import load_bundle
+from lingo_model import InputError, load_bundle
 from pipeline.documents import DocumentTranslator, TranslatedText
-from pipeline.lake import RowRange, is_unchanged, read_range
+from pipeline.lake import RangeReader, RowRange, is_unchanged
 from pipeline.measures import copy_rate, length_ratio, repetition, words
 from pipeline.memory import SegmentMemory, write_memory
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import without_symbols
-from pipeline.storage import write_parquet
-from pipeline.table import MEMORY, QUARANTINE, RunPlan, Unit
-from pipeline.units import TranslateConfig, input_root, planned_schema, row_ids, source_hash
+from pipeline.storage import sha256_of_file, write_bytes, write_parquet
+from pipeline.table import DEFERRED, MEMORY, QUARANTINE, RunPlan, Unit
+from pipeline.units import (
+    TranslateConfig,
+    input_root,
+    planned_schema,
+    position_id,
+    row_id,
+    source_hash,
+)
 
 TRANSLATED, REUSED, PASSED_THROUGH = "translated", "reused", "passed_through"
 TOO_LONG, FAILED = "too_long", "failed"
@@ -43,8 +50,11 @@ class UnitTranslator:
         self._plan = plan
         self._config = TranslateConfig.model_validate(plan.settings)
         self._root = input_root(plan)
-        self._schema = planned_schema(plan)
         self._files = {file.path: file for file in plan.files}
+        self._verified: set[str] = set()
+        self._reader = RangeReader(
+            self._root, self._config.rename, planned_schema(plan), self._config.text_column
+        )
         translator = self._config.decode.translator(load_bundle(model, device=device))
         memory = None
         if self._config.reuse:
@@ -63,22 +73,14 @@ class UnitTranslator:
         """Translate a unit and write its files; a unit whose file is there already is done.
 
         Returns:
-            False where the input file is not what the plan saw: nothing is written then.
+            False where the input file is not what the plan saw: the unit is deferred then.
         """
         part = self._staged / unit.file_name
         if part.exists():
             return True
-        file = self._files[unit.path]
-        if not is_unchanged(self._root, file):
-            return False
-        rows = read_range(
-            self._root / unit.path,
-            self._config.rename,
-            self._schema,
-            unit.first_row,
-            unit.n_rows,
-        )
-        if not is_unchanged(self._root, file):
+        rows = self._rows(unit)
+        if rows is None:
+            write_bytes(self._staged / DEFERRED / unit.file_name, b"")
             return False
         texts: list[str | None] = rows.table[self._config.text_column].to_pylist()
         problems = self._problems(texts, rows)
@@ -108,10 +110,35 @@ class UnitTranslator:
         write_parquet(part, _beside(table, columns, TRANSLATION_COLUMNS))
         return True
 
+    def _rows(self, unit: Unit) -> RowRange | None:
+        """The unit's rows, or None where its file is not what the plan saw.
+
+        Size and time are looked at before and after each range, the content once by each actor.
+        """
+        file = self._files[unit.path]
+        if not is_unchanged(self._root, file):
+            return None
+        try:
+            if unit.path not in self._verified:
+                if sha256_of_file(self._root / unit.path) != file.sha256:
+                    return None
+                self._verified.add(unit.path)
+            rows = self._reader.read(unit.path, unit.first_row, unit.n_rows)
+        except (InputError, OSError, pa.ArrowException):
+            if is_unchanged(self._root, file):
+                raise
+            return None  # it went while it was read
+        finally:
+            if not is_unchanged(self._root, file):
+                self._reader.forget()
+        return rows if is_unchanged(self._root, file) else None
+
     def _row_ids(self, unit: Unit, table: pa.Table) -> list[str]:
+        numbers = range(unit.first_row, unit.first_row + unit.n_rows)
         if self._config.id_column is None:
-            return row_ids(unit)
-        return [str(value) for value in table[self._config.id_column].to_pylist()]
+            return [position_id(unit.path, row) for row in numbers]
+        values = table[self._config.id_column].to_pylist()
+        return [row_id(value, unit.path, row) for value, row in zip(values, numbers, strict=True)]
 
     def _problems(self, texts: list[str | None], rows: RowRange) -> list[str | None]:
         most = self._config.max_source_characters

@@ -1,26 +1,37 @@
 """Planning a translation run: its units, and which of them are new.
 
-Reads: the input files and the manifests of published runs. Writes: nothing.
+Reads: the input files that changed, and the manifests of published runs. Writes: nothing.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 from lingo_model import BundleManifest, InputError
 from pipeline.decode import DecodeConfig
-from pipeline.lake import input_files, inspect_file, joined_schema, read_column
+from pipeline.lake import (
+    Inspected,
+    input_files,
+    inspect_file,
+    is_unchanged,
+    joined_schema,
+    read_column,
+)
+from pipeline.published import PublishedFile, published_files
 from pipeline.readers import TEXT_COLUMN
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import SEGMENTER_VERSION
 from pipeline.settings import Settings
+from pipeline.split import hash64
 from pipeline.storage import fingerprint_of
 from pipeline.table import (
     FORMAT_VERSION,
@@ -34,7 +45,7 @@ from pipeline.table import (
 )
 
 _PARTITION_KEYS = ("run_date", "run")
-_ID_DIGITS = 24
+_KEY_DIGITS = 24
 
 
 class TranslateConfig(Settings):
@@ -42,12 +53,14 @@ class TranslateConfig(Settings):
 
     ``limit`` takes the first rows of each file only, into a table of its own. ``rename`` gives
     input columns other names. ``on_new_model`` says whether rows that another model translated
-    are translated again.
+    are translated again. ``lake``: in one that ``grows``, rows of a file that is deleted stay; of a
+    ``snapshot``, they are no more among the latest.
     """
 
     text_column: str = TEXT_COLUMN
     id_column: str | None = None
     rename: dict[str, str] = Field(default_factory=dict)
+    lake: Literal["grows", "snapshot"] = "grows"
     rows_per_unit: int = Field(default=5000, ge=1, le=50_000)
     max_source_characters: int = Field(
         default=200_000, ge=1, description="a longer text goes to the quarantine"
@@ -62,32 +75,56 @@ class TranslateConfig(Settings):
     limit: int | None = Field(default=None, ge=1)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileDecision:
+    """What a plan does with a file: its units, whether they are to be done now, and why."""
+
+    path: str
+    why: str
+    units: tuple[Unit, ...]
+    todo: bool
+
+
 def plan_run(
     run: str,
     source: Path,
     model: BundleManifest,
     config: TranslateConfig,
     published: list[RunManifest],
-) -> RunPlan:
-    """Plan a run over a file or a folder of files.
+) -> tuple[RunPlan, list[FileDecision]]:
+    """Plan a run over a file or a folder of files, and say why of each file.
+
+    A file with the size and modification time that the table knows is not opened.
 
     Raises:
         InputError: no file there, one that cannot be read, or columns that do not fit.
     """
     root, paths = input_files(source)
+    known = published_files(published)
+    settings_key = _settings_key(config, model)
     files: list[InputFile] = []
     schemas: dict[str, pa.Schema] = {}
+    decisions: list[FileDecision] = []
+    if published:
+        schemas["earlier runs"] = _schema_of(published[-1].schema_base64)
     for path in paths:
-        file, found = inspect_file(path, root)
-        schemas[file.path] = _renamed(path, found, config)
-        files.append(file)
-    schema = joined_schema(schemas)
-    done = _published_ids(published, config)
-    units = list(_units(files, model, config))
-    new = [unit for unit in units if _id_that_counts(unit, config) not in done]
-    memory_key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:_ID_DIGITS]
+        relative = path.relative_to(root).as_posix()
+        before = known.pop(relative, None)
+        decision, inspected = _decide(path, root, before, model, config, settings_key)
+        decisions.append(decision)
+        if inspected is not None:
+            schemas[relative] = _renamed(path, inspected.schema, config)
+            files.append(inspected.file)
+        elif decision.todo and before is not None:
+            files.append(before.seen)
+    gone = tuple(sorted(known)) if config.lake == "snapshot" else ()
+    decisions += [FileDecision(path, "deleted", known[path].units, todo=False) for path in gone]
+    units = tuple(unit for decision in decisions if decision.todo for unit in decision.units)
+    if config.id_column is not None:
+        _check_ids(root, units, config)
     now = utc_now()
-    return RunPlan(
+    memory_key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:_KEY_DIGITS]
+    plan = RunPlan(
         format_version=FORMAT_VERSION,
         run=run,
         run_date=now[:10],
@@ -97,13 +134,20 @@ def plan_run(
         source_lang=model.source_lang,
         target_lang=model.target_lang,
         settings=config.model_dump(mode="json"),
+        settings_key=settings_key,
         memory_key=memory_key,
         memory_runs=tuple(run_folder(run) for run in published if run.memory_key == memory_key),
-        schema_base64=base64.b64encode(schema.serialize().to_pybytes()).decode(),
+        schema_base64=base64.b64encode(joined_schema(schemas).serialize().to_pybytes()).decode(),
         files=tuple(files),
-        units=tuple(new),
-        n_units_skipped=len(units) - len(new),
+        files_gone=gone,
+        units=units,
+        n_units_skipped=sum(
+            len(decision.units)
+            for decision in decisions
+            if not decision.todo and decision.path not in gone
+        ),
     )
+    return plan, decisions
 
 
 def table_identity(model: BundleManifest, config: TranslateConfig) -> TableIdentity:
@@ -120,7 +164,7 @@ def table_identity(model: BundleManifest, config: TranslateConfig) -> TableIdent
 
 def planned_schema(plan: RunPlan) -> pa.Schema:
     """Schema of the input columns of a planned run."""
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(plan.schema_base64)))
+    return _schema_of(plan.schema_base64)
 
 
 def input_root(plan: RunPlan) -> Path:
@@ -129,23 +173,30 @@ def input_root(plan: RunPlan) -> Path:
     return source if source.is_dir() else source.parent
 
 
-def row_ids(unit: Unit) -> list[str]:
-    """Ids of a unit's rows where the input has none of its own: of path and position."""
-    rows = range(unit.first_row, unit.first_row + unit.n_rows)
-    return [_digest(f"{unit.path}\x1f{row}") for row in rows]
+def position_id(path: str, row: int) -> str:
+    """Id of a row that has none of its own: of its file and its place there."""
+    return _digest(f"{path}\x1f{row}")
 
 
-def expected_row_ids(root: Path, units: Iterable[Unit], config: TranslateConfig) -> list[str]:
-    """Ids of the rows that units of *one file* must give, computed from the input."""
+def row_id(value: object, path: str, row: int) -> str:
+    """Id of a row by the id column's value; an unreadable row may have none."""
+    return position_id(path, row) if value is None else str(value)
+
+
+def expected_row_ids(root: Path, units: Iterable[Unit], config: TranslateConfig) -> Iterator[str]:
+    """Ids of the rows that units of *one file*, in order, must give, computed from the input."""
     units = list(units)
     if config.id_column is None:
-        return [row_id for unit in units for row_id in row_ids(unit)]
-    ids = list(read_column(root / units[0].path, config.rename, config.id_column))
-    return [
-        str(row_id)
-        for unit in units
-        for row_id in ids[unit.first_row : unit.first_row + unit.n_rows]
-    ]
+        for unit in units:
+            for row in range(unit.first_row, unit.first_row + unit.n_rows):
+                yield position_id(unit.path, row)
+        return
+    path = units[0].path
+    wanted = {row for unit in units for row in range(unit.first_row, unit.first_row + unit.n_rows)}
+    column = read_column(root, path, config.rename, config.id_column)
+    for row, (value, _) in enumerate(column):
+        if row in wanted:
+            yield row_id(value, path, row)
 
 
 def source_hash(text: str) -> str:
@@ -155,6 +206,52 @@ def source_hash(text: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _schema_of(base64_text: str) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(base64_text)))
+
+
+def _decide(
+    path: Path,
+    root: Path,
+    before: PublishedFile | None,
+    model: BundleManifest,
+    config: TranslateConfig,
+    settings_key: str,
+) -> tuple[FileDecision, Inspected | None]:
+    """What to do with a file, which is opened only where it differs from what the table knows."""
+    same_settings = before is not None and before.settings_key == settings_key
+    if before is not None and same_settings and is_unchanged(root, before.seen):
+        return _decide_of_same(before, model, config), None
+    inspected = inspect_file(path, root)
+    if before is not None and same_settings and inspected.file.sha256 == before.seen.sha256:
+        return _decide_of_same(before, model, config), inspected
+    if before is None:
+        why = "new file"
+    elif inspected.file.sha256 != before.seen.sha256:
+        why = f"content changed since run {before.run}"
+    else:
+        why = f"other settings than in run {before.run}"
+    units = tuple(_units(inspected, model, config, settings_key))
+    return FileDecision(inspected.file.path, why, units, todo=True), inspected
+
+
+def _decide_of_same(
+    before: PublishedFile, model: BundleManifest, config: TranslateConfig
+) -> FileDecision:
+    path = before.seen.path
+    if before.model_id == model.model_id:
+        return FileDecision(path, f"published in run {before.run}", before.units, todo=False)
+    if config.on_new_model == "keep":
+        why = f"published in run {before.run} by model {before.model_id}, on_new_model=keep"
+        return FileDecision(path, why, before.units, todo=False)
+    units = tuple(
+        unit.model_copy(update={"unit_id": _unit_id(unit.content_id, model)})
+        for unit in before.units
+    )
+    why = f"translated in run {before.run} by model {before.model_id}, on_new_model=retranslate"
+    return FileDecision(path, why, units, todo=True)
 
 
 def _renamed(path: Path, schema: pa.Schema, config: TranslateConfig) -> pa.Schema:
@@ -172,7 +269,11 @@ def _renamed(path: Path, schema: pa.Schema, config: TranslateConfig) -> pa.Schem
                 f"{path}: has no column {column!r}: it has {', '.join(names) or 'none'}; "
                 f"set --{option}-column"
             )
-    kind = schema.field(config.text_column).type
+    at = schema.get_field_index(config.text_column)
+    kind = schema.field(at).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+        schema = schema.set(at, schema.field(at).with_type(kind))
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
         raise InputError(f"{path}: column {config.text_column!r} is {kind}: needs text; cast it")
     ours = {*TRANSLATION_COLUMNS.names, *QUARANTINE_COLUMNS.names, *_PARTITION_KEYS}
@@ -184,16 +285,16 @@ def _renamed(path: Path, schema: pa.Schema, config: TranslateConfig) -> pa.Schem
     return schema
 
 
-def _units(
-    files: list[InputFile], model: BundleManifest, config: TranslateConfig
-) -> Iterable[Unit]:
-    # Of the settings, those that can change a row; how rows are cut into units shows in the range.
+def _settings_key(config: TranslateConfig, model: BundleManifest) -> str:
+    """Of the settings that can change a row, and of how rows are cut into units; not the model."""
     settings = config.model_dump(
         mode="json",
         include={
             "text_column",
             "id_column",
             "rename",
+            "rows_per_unit",
+            "limit",
             "max_source_characters",
             "max_segment_tokens",
         },
@@ -204,23 +305,93 @@ def _units(
         "source_lang": model.source_lang,
         "target_lang": model.target_lang,
     }
-    for file in files:
-        n_rows = file.n_rows if config.limit is None else min(file.n_rows, config.limit)
-        for first_row in range(0, n_rows, config.rows_per_unit):
-            size = min(config.rows_per_unit, n_rows - first_row)
-            content_id = fingerprint_of([file.path, file.sha256, first_row, size, settings])
-            yield Unit(
-                unit_id=fingerprint_of([content_id, model.model_id])[:_ID_DIGITS],
-                content_id=content_id[:_ID_DIGITS],
-                path=file.path,
-                first_row=first_row,
-                n_rows=size,
-            )
+    return fingerprint_of(settings)[:_KEY_DIGITS]
 
 
-def _id_that_counts(unit: Unit, config: TranslateConfig) -> str:
-    return unit.content_id if config.on_new_model == "keep" else unit.unit_id
+def _unit_id(content_id: str, model: BundleManifest) -> str:
+    return fingerprint_of([content_id, model.model_id])[:_KEY_DIGITS]
 
 
-def _published_ids(published: list[RunManifest], config: TranslateConfig) -> set[str]:
-    return {_id_that_counts(unit, config) for run in published for unit in run.units}
+def _units(
+    inspected: Inspected, model: BundleManifest, config: TranslateConfig, settings_key: str
+) -> Iterator[Unit]:
+    file = inspected.file
+    n_rows = file.n_rows if config.limit is None else min(file.n_rows, config.limit)
+    for first_row, size in unit_ranges(n_rows, inspected.group_rows, config.rows_per_unit):
+        content_id = fingerprint_of([file.path, file.sha256, first_row, size, settings_key])
+        yield Unit(
+            unit_id=_unit_id(content_id, model),
+            content_id=content_id[:_KEY_DIGITS],
+            path=file.path,
+            first_row=first_row,
+            n_rows=size,
+        )
+
+
+def unit_ranges(
+    n_rows: int, group_rows: list[int] | None, rows_per_unit: int
+) -> Iterator[tuple[int, int]]:
+    """First row and number of rows of each unit of a file, ``rows_per_unit`` at most.
+
+    Row groups are packed whole into units, as many as fit; larger ones are split.
+    """
+    first = end = 0
+    for group_size in group_rows if group_rows is not None else [n_rows]:
+        size = min(group_size, n_rows - end)
+        if end + size - first > rows_per_unit and end > first:
+            yield first, end - first
+            first = end
+        end += size
+        while end - first > rows_per_unit:
+            yield first, rows_per_unit
+            first += rows_per_unit
+    if end > first:
+        yield first, end - first
+
+
+def _check_ids(root: Path, units: Iterable[Unit], config: TranslateConfig) -> None:
+    """Refuse ids that are null or stand twice among the rows of a run, before any work."""
+    by_path: dict[str, list[Unit]] = {}
+    for unit in units:
+        by_path.setdefault(unit.path, []).append(unit)
+    hashes = []
+    for path, mine in by_path.items():
+        n_rows = sum(unit.n_rows for unit in mine)
+        assert config.id_column is not None
+        column = read_column(root, path, config.rename, config.id_column)
+        found = np.empty(n_rows, np.uint64)
+        for row in range(n_rows):
+            value, is_readable = next(column)
+            if value is None and is_readable:
+                raise InputError(
+                    f"{path}: row {row + 1} has no value in the id column "
+                    f"{config.id_column!r}; fill it, or leave --id-column out"
+                )
+            found[row] = hash64(row_id(value, path, row))
+        hashes.append(found)
+    if not hashes:
+        return
+    together = np.concatenate(hashes)
+    values, counts = np.unique(together, return_counts=True)
+    if (counts > 1).any():
+        _name_the_double(root, by_path, config, set(values[counts > 1].tolist()))
+
+
+def _name_the_double(
+    root: Path, by_path: Mapping[str, list[Unit]], config: TranslateConfig, doubled: set[int]
+) -> None:
+    assert config.id_column is not None
+    seen: dict[str, str] = {}
+    for path, mine in by_path.items():
+        column = read_column(root, path, config.rename, config.id_column)
+        for row in range(sum(unit.n_rows for unit in mine)):
+            value = row_id(next(column)[0], path, row)
+            if hash64(value) not in doubled:
+                continue
+            place = f"row {row + 1} of {path}"
+            if value in seen:
+                raise InputError(
+                    f"id column {config.id_column!r}: {value!r} stands in {seen[value]} and in "
+                    f"{place}; make ids unique, or leave --id-column out"
+                )
+            seen[value] = place

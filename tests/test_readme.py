@@ -81,14 +81,19 @@ def test_the_presets_are_those_of_the_code() -> None:
 
 def test_the_query_for_the_newest_rows_works_as_printed(tmp_path: Path) -> None:
     (sql,) = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
-    for run, text in (("000009-ffff", "old"), ("000010-0000", "new")):
+    rows = {"000009-ffff": "abcd", "000010-0000": "ad"}
+    retracted = {"000009-ffff": "c", "000010-0000": "bd"}  # of its own run, nothing
+    for run, ids in rows.items():
         folder = tmp_path / "TABLE" / "data" / "run_date=2026-11-22" / f"run={run}"
-        folder.mkdir(parents=True)
-        pq.write_table(pa.table({"row_id": ["a"], "translation": [text]}), folder / "p.parquet")
+        (folder / "_retracted").mkdir(parents=True)
+        table = pa.table({"row_id": list(ids), "translation": [run[:6]] * len(ids)})
+        pq.write_table(table, folder / "p.parquet")
+        gone = pa.table({"row_id": list(retracted[run])})
+        pq.write_table(gone, folder / "_retracted" / "p.parquet")
 
     found = duckdb.sql(sql.replace("TABLE", str(tmp_path / "TABLE"))).fetchall()
 
-    assert [row[:2] for row in found] == [("a", "new")]
+    assert sorted(row[:2] for row in found) == [("a", "000010"), ("c", "000009"), ("d", "000010")]
 
 
 def test_the_targets_that_the_readme_names_are_in_the_makefile() -> None:

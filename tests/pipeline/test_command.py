@@ -292,9 +292,9 @@ def test_a_table_is_made_and_what_changed_meanwhile_is_left_for_the_next_run(
 ) -> None:
     pq.write_table(pa.table({"body": ["A new one."]}), lake / "late.parquet")
 
-    def reconcile_late(staged: Path, plan: RunPlan) -> Reconciled:
+    def reconcile_late(staged: Path, plan: RunPlan, *rest: object) -> Reconciled:
         pq.write_table(pa.table({"body": ["changed", "meanwhile"]}), lake / "late.parquet")
-        return reconcile(staged, plan)
+        return reconcile(staged, plan, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline.translate, "reconcile", reconcile_late)
     table = tmp_path / "my table"
@@ -309,7 +309,9 @@ def test_a_table_is_made_and_what_changed_meanwhile_is_left_for_the_next_run(
     assert done.err == "deferred to the next run, changed meanwhile: late.parquet\n"
     run, where, query = done.out.splitlines()
     assert re.fullmatch(
-        r"run 000001-[0-9a-f]{4}: 4 rows = 3 translated \+ 1 passed through \+ 0 quarantined", run
+        r"run 000001-[0-9a-f]{4}: 4 rows = 3 translated \+ 0 reused \+ 1 passed through "
+        r"\+ 0 quarantined",
+        run,
     )
     assert where == f"table: {table}"
 
@@ -317,6 +319,21 @@ def test_a_table_is_made_and_what_changed_meanwhile_is_left_for_the_next_run(
     assert (answer.status, answer.err) == (0, "")
     assert re.search(r"translated +│ +3 ", answer.out)
     assert re.search(r"passed_through +│ +1 ", answer.out)
+
+    forecast = lingo(*command, "--explain")
+    assert (forecast.status, forecast.err) == (0, "")
+    (first, second, third, *summary) = forecast.out.splitlines()
+    for line in (first, second):
+        assert re.fullmatch(
+            r"skip [0-9a-f]{24} [ab]\.parquet rows 1 to 2: published in run 000001-.*", line
+        )
+    assert re.fullmatch(r"translate [0-9a-f]{24} late\.parquet rows 1 to 2: new file", third)
+    assert summary[0] == "translate 2 rows, 1 units, 1 files: new file"
+    assert re.fullmatch(
+        r"to translate: 2 rows, about 0\.\d minutes at [\d,]+ rows/s.*", summary[-1]
+    )
+    assert lingo(*command, "--dry-run").out.splitlines() == summary
+    assert len(list(table.glob("data/*/*"))) == 1  # neither did anything
 
     (lake / "late.parquet").unlink()
     assert lingo(*command) == Done(0, f"nothing new: every row of {lake} is in {table}\n", "")

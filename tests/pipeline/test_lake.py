@@ -12,7 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
-from pipeline.lake import input_files, inspect_file, is_unchanged, joined_schema, read_range
+from pipeline.lake import (
+    RangeReader,
+    RowRange,
+    input_files,
+    inspect_file,
+    is_unchanged,
+    joined_schema,
+    joined_type,
+    partition_values,
+    read_column,
+)
+from pipeline.readers import iter_rows
 
 ROWS = [{"id": str(i), "text": f"sentence {i}"} for i in range(25)]
 
@@ -32,17 +43,24 @@ def write(path: Path) -> Path:
     return path
 
 
+def read_range(
+    path: Path, rename: dict[str, str], schema: pa.Schema, first_row: int, n_rows: int
+) -> RowRange:
+    return RangeReader(path.parent, rename, schema, "text").read(path.name, first_row, n_rows)
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv", "a.tsv.gz"])
 @pytest.mark.parametrize(("first", "n"), [(0, 25), (0, 7), (6, 3), (13, 12), (24, 1)])
 def test_a_range_of_any_format_holds_its_rows(
     tmp_path: Path, name: str, first: int, n: int
 ) -> None:
     path = write(tmp_path / name)
-    file, schema = inspect_file(path, tmp_path)
+    found_file = inspect_file(path, tmp_path)
 
-    found = read_range(path, {}, schema, first, n)
+    found = read_range(path, {}, found_file.schema, first, n)
 
-    assert (file.path, file.n_rows) == (name, 25)
+    assert (found_file.file.path, found_file.file.n_rows) == (name, 25)
+    assert found_file.group_rows == ([7, 7, 7, 4] if name == "a.parquet" else None)
     assert found.table.to_pylist() == ROWS[first : first + n]
     assert found.problems == [None] * n
 
@@ -70,10 +88,10 @@ def test_jsonl_columns_come_from_all_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a"}\n{"text": "b", "n": 1, "tags": ["x"]}\nnot json\n')
 
-    file, schema = inspect_file(path, tmp_path)
-    found = read_range(path, {}, schema, 0, 3)
+    found_file = inspect_file(path, tmp_path)
+    found = read_range(path, {}, found_file.schema, 0, 3)
 
-    assert file.n_rows == 3
+    assert found_file.file.n_rows == 3
     assert found.table.to_pylist()[1] == {"text": "b", "n": 1, "tags": ["x"]}
     assert found.problems == [None, None, "malformed"]
 
@@ -107,7 +125,7 @@ def test_schemas_are_joined_or_refused_by_name() -> None:
 
 def test_a_changed_file_is_seen(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
-    file, _ = inspect_file(path, tmp_path)
+    file = inspect_file(path, tmp_path).file
     assert is_unchanged(tmp_path, file)
 
     os.utime(path, ns=(0, file.modified_ns + 1))
@@ -115,3 +133,102 @@ def test_a_changed_file_is_seen(tmp_path: Path) -> None:
 
     path.unlink()
     assert not is_unchanged(tmp_path, file)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv"])
+def test_ranges_in_any_order_hold_their_rows(tmp_path: Path, name: str) -> None:
+    schema = inspect_file(write(tmp_path / name), tmp_path).schema
+    reader = RangeReader(tmp_path, {}, schema, "text")
+    ranges = [(0, 3), (3, 5), (20, 5), (8, 12), (8, 1), (7, 7), (24, 1), (0, 25), (14, 0)]
+    for first, n in ranges:
+        assert reader.read(name, first, n).table.to_pylist() == ROWS[first : first + n], (first, n)
+
+
+def test_ranges_that_follow_one_another_read_a_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = inspect_file(write(tmp_path / "a.csv"), tmp_path).schema
+    opened = []
+    monkeypatch.setattr("pipeline.lake.iter_rows", lambda p: opened.append(p) or iter_rows(p))
+    reader = RangeReader(tmp_path, {}, schema, "text")
+    for first in range(0, 25, 5):
+        reader.read("a.csv", first, 5)
+    assert len(opened) == 1
+    reader.read("a.csv", 0, 5)
+    assert len(opened) == 2
+
+
+def test_text_of_parquet_that_is_not_utf8_is_a_bad_row(tmp_path: Path) -> None:
+    bad = pa.array([b"good", b"b\xe9d", None], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": bad, "n": [1, 2, 3]}), tmp_path / "a.parquet")
+    schema = inspect_file(tmp_path / "a.parquet", tmp_path).schema
+
+    found = RangeReader(tmp_path, {}, schema, "text").read("a.parquet", 0, 3)
+
+    assert found.problems == [None, "undecodable", None]
+    assert found.table.to_pylist() == [
+        {"text": "good", "n": 1},
+        {"text": "b\ufffdd", "n": 2},
+        {"text": None, "n": 3},
+    ]
+
+
+def test_hive_partitions_are_columns(tmp_path: Path) -> None:
+    assert partition_values("day=2026-11-23/kind=a%20b/x.parquet") == {
+        "day": "2026-11-23",
+        "kind": "a b",
+    }
+    assert partition_values("n=__HIVE_DEFAULT_PARTITION__/=x/y=/a.txt") == {"n": None, "y": ""}
+    for folder, name in (("lang=en", "a.parquet"), ("lang=de", "b.jsonl")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / name)
+    paths = ["lang=de/b.jsonl", "lang=en/a.parquet"]
+    schemas = {p: inspect_file(tmp_path / p, tmp_path).schema for p in paths}
+    schema = joined_schema(schemas)
+    assert schema.names == ["id", "text", "lang"]
+    renamed = pa.schema([(name, pa.string()) for name in ("id", "text", "language")])
+    reader = RangeReader(tmp_path, {"lang": "language"}, renamed, "text")
+    for path, language in zip(paths, ("de", "en"), strict=True):
+        found = reader.read(path, 3, 2).table.to_pylist()
+        assert found == [row | {"language": language} for row in ROWS[3:5]]
+    assert next(read_column(tmp_path, paths[0], {}, "lang")) == ("de", True)
+
+
+def test_a_column_of_the_file_goes_before_the_partition(tmp_path: Path) -> None:
+    (tmp_path / "id=x").mkdir()
+    for name in ("a.parquet", "b.csv"):
+        write(tmp_path / "id=x" / name)
+        inspected = inspect_file(tmp_path / "id=x" / name, tmp_path)
+        assert inspected.schema.names == ["id", "text"]
+        reader = RangeReader(tmp_path, {}, inspected.schema, "text")
+        assert reader.read(f"id=x/{name}", 1, 1).table.to_pylist() == ROWS[1:2]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "joined"),
+    [
+        (pa.int32(), pa.int64(), pa.int64()),
+        (pa.uint8(), pa.int8(), pa.int16()),
+        (pa.uint32(), pa.int32(), pa.int64()),
+        (pa.uint64(), pa.int64(), None),
+        (pa.int32(), pa.float64(), pa.float64()),
+        (pa.int64(), pa.float64(), None),  # 2**53 + 1 would be lost
+        (pa.int16(), pa.float32(), pa.float32()),
+        (pa.int32(), pa.float32(), pa.float64()),
+        (pa.float32(), pa.float64(), pa.float64()),
+        (pa.string(), pa.large_string(), pa.large_string()),
+        (pa.dictionary(pa.int8(), pa.string()), pa.string(), pa.string()),
+        (pa.null(), pa.date32(), pa.date32()),
+        (pa.timestamp("s"), pa.timestamp("us"), pa.timestamp("us")),
+        (pa.timestamp("us"), pa.timestamp("ns"), None),
+        (pa.timestamp("s", "UTC"), pa.timestamp("s"), None),
+        (pa.list_(pa.int8()), pa.large_list(pa.int32()), pa.large_list(pa.int32())),
+        (pa.list_(pa.int8()), pa.list_(pa.string()), None),
+        (pa.string(), pa.int64(), None),
+        (pa.bool_(), pa.int8(), None),
+    ],
+)
+def test_types_are_joined_where_nothing_is_lost(
+    one: pa.DataType, other: pa.DataType, joined: pa.DataType | None
+) -> None:
+    assert joined_type(one, other) == joined_type(other, one) == joined

@@ -17,10 +17,12 @@ from lingo_model import InputError
 from pipeline.cli import main
 from pipeline.query import VIEWS, connect, run_query, sql_command
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
+from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.storage import write_json, write_parquet
 from pipeline.table import (
     FORMAT_VERSION,
     QUARANTINE,
+    RETRACTED,
     RUN_MANIFEST,
     RowCounts,
     RunManifest,
@@ -55,6 +57,7 @@ def add_run(
     *,
     run_date: str = "2026-11-22",
     quarantined: tuple[str, ...] = (),
+    retracted: tuple[str, ...] = (),
     settings: dict[str, Any] | None = None,
 ) -> None:
     """Publish a run: ``rows`` gives each row id's translation."""
@@ -70,7 +73,10 @@ def add_run(
         source_lang="en",
         target_lang="es",
         settings=settings or {},
+        settings_key="k",
         memory_key="k",
+        schema_base64="",
+        files_gone=(),
         files=(),
         units=(unit,),
         units_deferred=(),
@@ -85,6 +91,7 @@ def add_run(
             n_passed_through=0,
             n_quarantined=len(quarantined),
         ),
+        n_rows_retracted=len(retracted),
         row_id_digest="0",
     )
     staged = Table(table).staged(run)
@@ -110,6 +117,10 @@ def add_run(
         write_parquet(
             staged / QUARANTINE / unit.file_name, pa.Table.from_pylist(bad, schema=schema)
         )
+    write_parquet(
+        staged / RETRACTED / f"part-{run}.parquet",
+        pa.table({"row_id": [*retracted, *quarantined]}, schema=RETRACTED_SCHEMA),
+    )
     Table(table).publish(manifest)
 
 
@@ -233,6 +244,7 @@ def test_what_is_not_there_yet_is_empty_with_its_columns(tmp_path: Path, place: 
         "translations": {*TRANSLATION_COLUMNS.names, *partitions},
         "latest": {*TRANSLATION_COLUMNS.names, *partitions},
         "quarantine": {*QUARANTINE_COLUMNS.names, *partitions},
+        "retracted": {*RETRACTED_SCHEMA.names, *partitions},
         "scores": set(SCORES.names),
     }
     full = new_table(tmp_path / "full")

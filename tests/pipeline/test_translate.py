@@ -19,8 +19,9 @@ from lingo_model import InputError, Translator, engine, load_bundle, read_bundle
 from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
+from pipeline.query import connect, run_query
 from pipeline.schemas import TRANSLATION_COLUMNS
-from pipeline.table import FORMAT_VERSION, Table, load_plan
+from pipeline.table import FORMAT_VERSION, RunPlan, Table, load_plan
 from pipeline.translate import TranslateResources, abort_unfinished, translate_table
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig, plan_run
@@ -44,7 +45,7 @@ def lake(tmp_path: Path) -> Path:
 
 def write_lake_file(path: Path, sentences: list[str]) -> None:
     rows = {"doc": list(range(len(sentences))), "english": sentences}
-    pq.write_table(pa.table(rows), path, row_group_size=15)
+    pq.write_table(pa.table(rows), path, row_group_size=10)
 
 
 def rows_of(table: Path) -> list[dict[str, Any]]:
@@ -197,11 +198,11 @@ def test_every_decode_setting_is_in_a_units_id(
     lake: Path, bundle: Path, changed: dict[str, Any]
 ) -> None:
     model = read_bundle_manifest(bundle)
-    plain = plan_run("000001-aaaa", lake, model, CONFIG, [])
+    plain, _ = plan_run("000001-aaaa", lake, model, CONFIG, [])
     config = CONFIG.model_copy(update={"decode": DecodeConfig(**changed)})
-    other = plan_run("000001-aaaa", lake, model, config, [])
+    other, _ = plan_run("000001-aaaa", lake, model, config, [])
 
-    again = plan_run("000001-aaaa", lake, model, CONFIG, [])
+    again, _ = plan_run("000001-aaaa", lake, model, CONFIG, [])
     assert [unit.unit_id for unit in again.units] == [unit.unit_id for unit in plain.units]
     ids = {unit.unit_id for unit in plain.units}, {unit.unit_id for unit in other.units}
     assert len(ids[0]) == 5
@@ -429,6 +430,126 @@ def test_limit_takes_the_first_rows_of_each_file(
     assert {row["doc"] for row in rows_of(tmp_path / "table")} == set(range(25))
 
 
+def work_here(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
+    """Does a run's units in this process: for tests of what is before and after the work."""
+    translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
+    for unit in plan.units:
+        translator.translate(unit)
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.translate._translate_units", work_here)
+
+
+def latest(table: Path) -> dict[str, dict[str, Any]]:
+    """What `lingo sql` shows as the latest rows, by their English text."""
+    found = run_query(connect(table, None), "SELECT * FROM latest")
+    assert found is not None
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    assert len({row["row_id"] for row in rows}) == len(rows)
+    return {row["english"]: row for row in rows}
+
+
+def sentences_of(name: str, n_rows: int) -> list[str]:
+    return [f"The {name} number {i} plays." for i in range(n_rows)]
+
+
+@pytest.mark.parametrize("kind", ["grows", "snapshot"])
+def test_the_latest_rows_are_those_that_the_lake_has(
+    without_ray: None, bundle: Path, tmp_path: Path, kind: str
+) -> None:
+    lake, table = tmp_path / "lake", tmp_path / "table"
+    lake.mkdir()
+    config = TranslateConfig.model_validate(CONFIG.model_dump() | {"lake": kind})
+    a, b = sentences_of("dog", 25), sentences_of("cat", 10)
+    write_lake_file(lake / "a.parquet", a)
+    write_lake_file(lake / "b.parquet", b)
+    first = translate_table(lake, bundle, table, config, RESOURCES)
+    assert first is not None
+    assert set(latest(table)) == {*a, *b}
+
+    changed = [*a[:10], "A new row.", *a[11:20]]
+    write_lake_file(lake / "a.parquet", changed)
+    write_lake_file(lake / "c.parquet", ["The fish swims."])
+    (lake / "b.parquet").unlink()
+    second = translate_table(lake, bundle, table, config, RESOURCES)
+
+    assert second is not None
+    gone = kind == "snapshot"
+    assert second.n_rows_retracted == 5 + (10 if gone else 0)
+    rows = latest(table)
+    assert set(rows) == {*changed, "The fish swims.", *([] if gone else b)}
+    assert (second.rows.n_input, second.rows.n_reused, second.rows.n_translated) == (21, 19, 2)
+    assert rows[a[3]]["status"] == "reused"  # by the translation memory of the first run
+    assert rows["A new row."]["status"] == "translated"
+    assert translate_table(lake, bundle, table, config, RESOURCES) is None
+    if gone:  # a run that takes away and brings nothing
+        (lake / "c.parquet").unlink()
+        third = translate_table(lake, bundle, table, config, RESOURCES)
+        assert third is not None
+        assert (third.rows.n_input, third.n_rows_retracted) == (0, 1)
+        assert set(latest(table)) == set(changed)
+
+
+def test_rows_with_ids_of_their_own_are_retracted_by_id(
+    without_ray: None, bundle: Path, tmp_path: Path
+) -> None:
+    lake, table = tmp_path / "lake", tmp_path / "table"
+    lake.mkdir()
+    config = CONFIG.model_copy(update={"id_column": "doc"})
+
+    def write(**texts: str) -> None:
+        rows = {"doc": list(texts), "english": list(texts.values())}
+        pq.write_table(pa.table(rows), lake / "a.parquet")
+
+    write(x="The dog plays.", y="The cat plays.", z="The fish plays.")
+    translate_table(lake, bundle, table, config, RESOURCES)
+    write(w="The bird plays.", x="The dog plays.", z="The fish swims.")
+    manifest = translate_table(lake, bundle, table, config, RESOURCES)
+
+    assert manifest is not None
+    assert manifest.n_rows_retracted == 1
+    assert {row["row_id"]: text for text, row in latest(table).items()} == {
+        "w": "The bird plays.", "x": "The dog plays.", "z": "The fish swims."
+    }  # fmt: skip
+
+
+def test_a_row_whose_new_version_is_in_quarantine_has_no_latest_one(
+    without_ray: None, bundle: Path, tmp_path: Path
+) -> None:
+    lake, table = tmp_path / "lake", tmp_path / "table"
+    lake.mkdir()
+    config = CONFIG.model_copy(update={"max_source_characters": 100})
+    for texts in (["A dog.", "A cat."], ["A dog.", "A cat. " * 20], ["A dog.", "A cat."]):
+        write_lake_file(lake / "a.parquet", texts)
+        translate_table(lake, bundle, table, config, RESOURCES)
+        assert set(latest(table)) == {text for text in texts if len(text) <= 100}
+
+
+def test_a_file_of_other_content_and_the_same_time_is_deferred(
+    monkeypatch: pytest.MonkeyPatch, lake: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """Size and time say nothing here; its digest does."""
+    path = lake / "a.parquet"
+
+    def change_and_work(table: Table, plan: RunPlan, model: Path, *rest: object) -> None:
+        before = path.stat()
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        work_here(table, plan, model, *rest)
+
+    monkeypatch.setattr("pipeline.translate._translate_units", change_and_work)
+    manifest = translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
+
+    assert manifest is not None
+    assert {unit.path for unit in manifest.units_deferred} == {"a.parquet"}
+    assert manifest.rows.n_input == 40
+    assert not list((tmp_path / "table" / "data").rglob("_deferred"))
+
+
 @pytest.mark.parametrize(("share", "published"), [(0.02, True), (0.01, False)])
 def test_above_a_share_of_failures_nothing_is_published(
     running_ray: None,
@@ -448,10 +569,6 @@ def test_above_a_share_of_failures_nothing_is_published(
         if self.sources([bad])[0] in sources:
             raise RuntimeError("planted")
         return translate(self, sources)
-
-    def work_here(table: Table, plan: Any, model: Path, *_rest: object) -> None:
-        translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
-        assert all(translator.translate(unit) for unit in plan.units)
 
     monkeypatch.setattr(Translator, "translate_sources", break_on_one)
     monkeypatch.setattr("pipeline.translate._translate_units", work_here)
