@@ -204,6 +204,13 @@ def translate(
         ),
     ] = "grows",
     config: ConfigOption = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Try the rows again that this run put into quarantine, instead of INPUT.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what there is to do, and do nothing.")
     ] = False,
@@ -232,6 +239,7 @@ def translate(
         abort_unfinished,
         forecast,
         forecast_text,
+        replay_quarantine,
         translate_table,
     )
     from pipeline.units import TranslateConfig
@@ -244,8 +252,9 @@ def translate(
     if text is not None:
         print(translate_texts(resolve_model(model, models), [text], decode)[0].text)
         return
-    source = _needed(source, "INPUT, or --text")
-    if output is None and limit is not None:
+    if replay is None:
+        source = _needed(source, "INPUT, or --text")
+    if source is not None and output is None and limit is not None:
         texts = preview_texts(source, text_column, limit)
         found = translate_texts(resolve_model(model, models), texts, decode)
         for original, translation in zip(texts, found, strict=True):
@@ -270,18 +279,19 @@ def translate(
             where="translate",
         )
     )
-    if dry_run or explain:
-        print(forecast_text(forecast(source, bundle, output, settings), each_unit=explain))
-        return
-    manifest = translate_table(
-        source,
-        bundle,
-        output,
-        settings,
-        TranslateResources(n_actors=actors, ray_address=ray_address),
-    )
+    resources = TranslateResources(n_actors=actors, ray_address=ray_address)
+    if replay is not None:
+        manifest = replay_quarantine(replay, bundle, output, settings, resources)
+        nothing = f"nothing to try again: later runs have settled what run {replay} put aside"
+    else:
+        source = _needed(source, "INPUT, or --text")
+        if dry_run or explain:
+            print(forecast_text(forecast(source, bundle, output, settings), each_unit=explain))
+            return
+        manifest = translate_table(source, bundle, output, settings, resources)
+        nothing = f"nothing new: every row of {source} is in {output}"
     if manifest is None:
-        print(f"nothing new: every row of {source} is in {output}")
+        print(nothing)
         return
     rows = manifest.rows
     print(

@@ -36,6 +36,7 @@ QUARANTINE = "_quarantine"
 MEMORY = "_memory"
 RETRACTED = "_retracted"
 DEFERRED = "_deferred"
+REPLAY = "_replay"
 LOCK = "_lock"
 
 _RUN_NAME = re.compile(r"^(\d{6,})-[0-9a-f]{4}$")
@@ -95,7 +96,8 @@ class RunPlan(Settings):
     ``memory_key`` models and decode settings; ``memory_runs`` are the folders of earlier runs of
     the same memory key. ``files`` are those that are not as the table knows them, and those of the
     units; ``files_gone`` those of the table that are there no more. ``schema_base64`` is the Arrow
-    schema of the input columns, those of earlier runs included.
+    schema of the input columns, those of earlier runs included. ``replay_of`` names the run whose
+    quarantine is tried again, None for a run over the lake.
     """
 
     format_version: int
@@ -115,6 +117,7 @@ class RunPlan(Settings):
     files_gone: tuple[str, ...]
     units: tuple[Unit, ...]
     n_units_skipped: int
+    replay_of: str | None = None
 
 
 class RunManifest(Settings):
@@ -147,6 +150,7 @@ class RunManifest(Settings):
     rows: RowCounts
     n_rows_retracted: int
     row_id_digest: str
+    replay_of: str | None = None
 
     @property
     def rows_per_second(self) -> float | None:
@@ -294,11 +298,16 @@ class Table:
         """A run's folder while it is worked on."""
         return self.staging / run
 
+    def begin(self, plan: RunPlan) -> None:
+        """Stage a run's plan: from now on the run is unfinished, and gone on with."""
+        write_json(self.staged(plan.run) / PLAN, plan.model_dump(mode="json"))
+
     def publish(self, manifest: RunManifest) -> Path:
         """Make a staged run visible by one rename; everything is on disk before it."""
         staged = self.staged(manifest.run)
         (staged / PLAN).unlink(missing_ok=True)
-        shutil.rmtree(staged / DEFERRED, ignore_errors=True)
+        for folder in (DEFERRED, REPLAY):
+            shutil.rmtree(staged / folder, ignore_errors=True)
         write_json(staged / RUN_MANIFEST, manifest.model_dump(mode="json"))
         sync_tree(staged)
         final = self.data / run_folder(manifest)

@@ -28,9 +28,9 @@ from pipeline.progress import progress_bar
 from pipeline.published import PublishedFile, published_files
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.reconcile import reconcile
+from pipeline.replay import plan_replay, run_named
 from pipeline.settings import Settings
-from pipeline.storage import write_json
-from pipeline.table import PLAN, RunManifest, RunPlan, Table, load_identity, load_plan, utc_now
+from pipeline.table import RunManifest, RunPlan, Table, load_identity, load_plan, utc_now
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import FileDecision, TranslateConfig, plan_run, table_identity
 
@@ -83,18 +83,74 @@ def translate_table(
     identity = table_identity(bundle, config)
     table.check_identity(identity)
     with table.locked():
-        published = table.published()
         plan = table.unfinished()
         if plan is None:
-            plan, _ = plan_run(table.new_run_name(), source, bundle, config, published)
+            plan, _ = plan_run(table.new_run_name(), source, bundle, config, table.published())
             if not plan.units and not plan.files_gone:
                 return None
             table.create(identity)
-            write_json(table.staged(plan.run) / PLAN, plan.model_dump(mode="json"))
+            table.begin(plan)
         else:
-            _check_same_run(table, plan, source, bundle.model_id, config)
-        _translate_units(table, plan, model, resources, watch)
-        return _publish(table, plan, published_files(published))
+            wanted = {"input": str(source), "settings": config.model_dump(mode="json")}
+            _check_same_run(table, plan, wanted | {"model_id": bundle.model_id})
+        return _finish(table, plan, model, resources, watch)
+
+
+def replay_quarantine(
+    of_run: str,
+    model: Path,
+    output: Path,
+    config: TranslateConfig | None = None,
+    resources: TranslateResources | None = None,
+    *,
+    watch: Callable[[int, int], None] = lambda n_done, n_rows: None,
+) -> RunManifest | None:
+    """Try the rows again that run ``of_run`` put into quarantine, and publish them as a run.
+
+    Of rows that a later run has settled nothing is done, and of rows that could not be read
+    neither: their file must be mended. An unfinished replay is gone on with.
+
+    Args:
+        of_run: a run's name or number. config: columns are the table's; other settings may differ,
+            so that what was too long then is not now.
+
+    Returns:
+        the published run's manifest, or None where there is nothing to try.
+
+    Raises:
+        InputError: no such run, or as :func:`translate_table`.
+        RunError: as :func:`translate_table`.
+    """
+    config = config if config is not None else TranslateConfig()
+    resources = resources if resources is not None else TranslateResources()
+    model, table = model.resolve(), Table(output.resolve())
+    bundle = read_bundle_manifest(model)
+    identity = load_identity(table.root)
+    columns = identity.model_dump(include={"text_column", "id_column", "limit"})
+    config = config.model_copy(update=columns)
+    table.check_identity(table_identity(bundle, config))
+    with table.locked():
+        of = run_named(of_run, table.published())
+        plan = table.unfinished()
+        if plan is None:
+            plan = plan_replay(table.new_run_name(), of, table, bundle, config)
+            if not plan.units:
+                return None
+            table.begin(plan)
+        else:
+            _check_same_run(table, plan, {"replay_of": of.run, "model_id": bundle.model_id})
+        return _finish(table, plan, model, resources, watch)
+
+
+def _finish(
+    table: Table,
+    plan: RunPlan,
+    model: Path,
+    resources: TranslateResources,
+    watch: Callable[[int, int], None],
+) -> RunManifest:
+    _translate_units(table, plan, model, resources, watch)
+    return _publish(table, plan, published_files(table.published()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,14 +241,7 @@ def abort_unfinished(output: Path) -> str | None:
         return plan.run
 
 
-def _check_same_run(
-    table: Table, plan: RunPlan, source: Path, model_id: str, config: TranslateConfig
-) -> None:
-    wanted = {
-        "input": str(source),
-        "model_id": model_id,
-        "settings": config.model_dump(mode="json"),
-    }
+def _check_same_run(table: Table, plan: RunPlan, wanted: dict[str, Any]) -> None:
     for name, value in wanted.items():
         if (found := getattr(plan, name)) != value:
             raise InputError(
@@ -282,7 +331,10 @@ def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> R
     deferred = {unit.path for unit in result.deferred}
     manifest = RunManifest(
         **plan.model_dump(exclude={"files", "memory_runs", "units", "n_units_skipped"}),
-        files=tuple(file for file in plan.files if file.path not in deferred),
+        # What is tried again says nothing of which version of its file the table has.
+        files=tuple(
+            file for file in plan.files if file.path not in deferred and not plan.replay_of
+        ),
         finished_at=utc_now(),
         units=result.emitted,
         units_deferred=result.deferred,

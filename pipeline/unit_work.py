@@ -24,6 +24,7 @@ from pipeline.segments import without_symbols
 from pipeline.storage import sha256_of_file, write_bytes, write_parquet
 from pipeline.table import DEFERRED, MEMORY, QUARANTINE, RunPlan, Unit
 from pipeline.units import (
+    ROW_ID,
     TranslateConfig,
     input_root,
     planned_schema,
@@ -52,8 +53,11 @@ class UnitTranslator:
         self._root = input_root(plan)
         self._files = {file.path: file for file in plan.files}
         self._verified: set[str] = set()
+        schema = planned_schema(plan)
+        if plan.replay_of is not None:
+            schema = schema.append(pa.field(ROW_ID, pa.string()))
         self._reader = RangeReader(
-            self._root, self._config.rename, planned_schema(plan), self._config.text_column
+            self._root, self._config.rename, schema, self._config.text_column
         )
         translator = self._config.decode.translator(load_bundle(model, device=device))
         memory = None
@@ -90,6 +94,9 @@ class UnitTranslator:
         if self._config.reuse:
             write_memory(self._staged / MEMORY / unit.file_name, decoded)
         ids = self._row_ids(unit, rows.table)
+        columns_in = rows.table
+        if self._plan.replay_of is not None:
+            columns_in = columns_in.drop_columns([ROW_ID])
         bad = [i for i in range(len(texts)) if problems[i] is not None or i in failed]
         if bad:
             columns: dict[str, Any] = {
@@ -99,14 +106,14 @@ class UnitTranslator:
             }
             write_parquet(
                 self._staged / QUARANTINE / unit.file_name,
-                _beside(rows.table.take(bad), columns, QUARANTINE_COLUMNS),
+                _beside(columns_in.take(bad), columns, QUARANTINE_COLUMNS),
             )
         kept = [(i, one) for i, one in zip(good, found, strict=True) if i not in failed]
         columns = self._columns(
             [ids[i] for i, _ in kept], [texts[i] for i, _ in kept], [one for _, one in kept]
         )
         # Last: this file says that the unit is done.
-        table = rows.table if not bad else rows.table.take([i for i, _ in kept])
+        table = columns_in.take(pa.array([i for i, _ in kept], pa.int64())) if bad else columns_in
         write_parquet(part, _beside(table, columns, TRANSLATION_COLUMNS))
         return True
 

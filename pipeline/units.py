@@ -44,6 +44,8 @@ from pipeline.table import (
     utc_now,
 )
 
+ROW_ID = "row_id"
+
 _PARTITION_KEYS = ("run_date", "run")
 _KEY_DIGITS = 24
 
@@ -101,7 +103,7 @@ def plan_run(
     """
     root, paths = input_files(source)
     known = published_files(published)
-    settings_key = _settings_key(config, model)
+    settings_key = settings_key_of(config, model)
     files: list[InputFile] = []
     schemas: dict[str, pa.Schema] = {}
     decisions: list[FileDecision] = []
@@ -123,7 +125,7 @@ def plan_run(
     if config.id_column is not None:
         _check_ids(root, units, config)
     now = utc_now()
-    memory_key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:_KEY_DIGITS]
+    memory_key, memory_runs = memory_of(model, config, published)
     plan = RunPlan(
         format_version=FORMAT_VERSION,
         run=run,
@@ -136,7 +138,7 @@ def plan_run(
         settings=config.model_dump(mode="json"),
         settings_key=settings_key,
         memory_key=memory_key,
-        memory_runs=tuple(run_folder(run) for run in published if run.memory_key == memory_key),
+        memory_runs=memory_runs,
         schema_base64=base64.b64encode(joined_schema(schemas).serialize().to_pybytes()).decode(),
         files=tuple(files),
         files_gone=gone,
@@ -165,6 +167,14 @@ def table_identity(model: BundleManifest, config: TranslateConfig) -> TableIdent
 def planned_schema(plan: RunPlan) -> pa.Schema:
     """Schema of the input columns of a planned run."""
     return _schema_of(plan.schema_base64)
+
+
+def memory_of(
+    model: BundleManifest, config: TranslateConfig, published: Iterable[RunManifest]
+) -> tuple[str, tuple[str, ...]]:
+    """Key of the translation memory that a run may use, and folders of the runs that have it."""
+    key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:_KEY_DIGITS]
+    return key, tuple(run_folder(run) for run in published if run.memory_key == key)
 
 
 def input_root(plan: RunPlan) -> Path:
@@ -247,7 +257,7 @@ def _decide_of_same(
         why = f"published in run {before.run} by model {before.model_id}, on_new_model=keep"
         return FileDecision(path, why, before.units, todo=False)
     units = tuple(
-        unit.model_copy(update={"unit_id": _unit_id(unit.content_id, model)})
+        unit.model_copy(update={"unit_id": unit_id_of(unit.content_id, model)})
         for unit in before.units
     )
     why = f"translated in run {before.run} by model {before.model_id}, on_new_model=retranslate"
@@ -285,7 +295,7 @@ def _renamed(path: Path, schema: pa.Schema, config: TranslateConfig) -> pa.Schem
     return schema
 
 
-def _settings_key(config: TranslateConfig, model: BundleManifest) -> str:
+def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
     """Of the settings that can change a row, and of how rows are cut into units; not the model."""
     settings = config.model_dump(
         mode="json",
@@ -308,7 +318,8 @@ def _settings_key(config: TranslateConfig, model: BundleManifest) -> str:
     return fingerprint_of(settings)[:_KEY_DIGITS]
 
 
-def _unit_id(content_id: str, model: BundleManifest) -> str:
+def unit_id_of(content_id: str, model: BundleManifest) -> str:
+    """Id of a unit of some content, translated by a model."""
     return fingerprint_of([content_id, model.model_id])[:_KEY_DIGITS]
 
 
@@ -320,7 +331,7 @@ def _units(
     for first_row, size in unit_ranges(n_rows, inspected.group_rows, config.rows_per_unit):
         content_id = fingerprint_of([file.path, file.sha256, first_row, size, settings_key])
         yield Unit(
-            unit_id=_unit_id(content_id, model),
+            unit_id=unit_id_of(content_id, model),
             content_id=content_id[:_KEY_DIGITS],
             path=file.path,
             first_row=first_row,

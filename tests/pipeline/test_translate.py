@@ -22,7 +22,12 @@ from pipeline.errors import RunError
 from pipeline.query import connect, run_query
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.table import FORMAT_VERSION, RunPlan, Table, load_plan
-from pipeline.translate import TranslateResources, abort_unfinished, translate_table
+from pipeline.translate import (
+    TranslateResources,
+    abort_unfinished,
+    replay_quarantine,
+    translate_table,
+)
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig, plan_run
 
@@ -548,6 +553,60 @@ def test_a_file_of_other_content_and_the_same_time_is_deferred(
     assert {unit.path for unit in manifest.units_deferred} == {"a.parquet"}
     assert manifest.rows.n_input == 40
     assert not list((tmp_path / "table" / "data").rglob("_deferred"))
+
+
+def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
+    without_ray: None, bundle: Path, tmp_path: Path
+) -> None:
+    """Two rows are too long; one of them changes in the lake meanwhile, so that it is settled."""
+    lake, table = tmp_path / "lake", tmp_path / "table"
+    lake.mkdir()
+    short = CONFIG.model_copy(update={"max_source_characters": 100})
+    long, other = "A dog plays. " * 20, "A cat plays. " * 20
+    write_lake_file(lake / "a.parquet", ["Two dogs.", long])
+    write_lake_file(lake / "b.parquet", [other])
+    (lake / "c.txt.jsonl").write_text('{"english": "x"}\nbroken\n')
+    first = translate_table(lake, bundle, table, short, RESOURCES)
+    assert first is not None
+    assert first.rows.n_quarantined == 3
+    write_lake_file(lake / "b.parquet", ["A cat."])
+    translate_table(lake, bundle, table, short, RESOURCES)
+    assert translate_table(lake, bundle, table, short, RESOURCES) is None  # not retried by itself
+
+    again = replay_quarantine(first.run, bundle, table, CONFIG, RESOURCES)
+
+    assert again is not None
+    assert (again.replay_of, again.rows.n_input, again.rows.n_translated) == (first.run, 1, 1)
+    rows = latest(table)
+    assert set(rows) == {"Two dogs.", long, "A cat.", "x"}
+    assert rows[long]["doc"] == 1  # its other columns came along
+    assert rows[long]["n_segments"] == 20
+    assert replay_quarantine("1", bundle, table, CONFIG, RESOURCES) is None  # settled now
+    assert translate_table(lake, bundle, table, short, RESOURCES) is None
+    write_lake_file(lake / "a.parquet", ["Two dogs."])  # the row goes like any other
+    last = translate_table(lake, bundle, table, short, RESOURCES)
+    assert last is not None
+    assert last.n_rows_retracted == 1
+    assert set(latest(table)) == {"Two dogs.", "A cat.", "x"}
+    with pytest.raises(InputError, match=rf"replay='9': no such run.*are {first.run}$"):
+        replay_quarantine("9", bundle, table, CONFIG, RESOURCES)
+
+
+def test_what_fails_again_stays_in_quarantine(
+    without_ray: None, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "lake").mkdir()
+    table = tmp_path / "table"
+    config = CONFIG.model_copy(update={"max_source_characters": 100})
+    write_lake_file(tmp_path / "lake" / "a.parquet", ["Two dogs.", "A dog plays. " * 20])
+    first = translate_table(tmp_path / "lake", bundle, table, config, RESOURCES)
+    assert first is not None
+    for _ in range(2):
+        again = replay_quarantine(first.run, bundle, table, config, RESOURCES)
+        assert again is not None
+        assert (again.rows.n_input, again.rows.n_quarantined) == (1, 1)
+        assert set(latest(table)) == {"Two dogs."}
+        first = again
 
 
 @pytest.mark.parametrize(("share", "published"), [(0.02, True), (0.01, False)])
