@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List, show and promote models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+table_app = typer.Typer(help="Keep a translation table tidy.", no_args_is_help=True)
+app.add_typer(table_app, name="table")
 
 DatasetArgument = Annotated[Path, typer.Argument(help="A dataset: what `lingo prepare` wrote.")]
 ModelsOption = Annotated[Path, typer.Option("--models", help="Folder of models, by name.")]
@@ -410,18 +412,52 @@ def models_promote(
     print(f"champion: {found.name} ({found.model_id})")
 
 
+@table_app.command("gc")
+def table_gc(
+    table: Annotated[Path, typer.Argument(help="A translation table.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and delete nothing.")
+    ] = False,
+) -> None:
+    """Delete what no run refers to: what killed processes left, files that no manifest names."""
+    from pipeline.upkeep import collect_garbage
+
+    found = collect_garbage(table, dry_run=dry_run)
+    for path in found.paths:
+        print(path)
+    verb = "would go" if dry_run else "deleted"
+    print(f"{verb}: {len(found.paths):,} files and folders, {found.n_bytes:,} bytes")
+
+
+@table_app.command("compact")
+def table_compact(
+    table: Annotated[Path, typer.Argument(help="A translation table.")],
+) -> None:
+    """Merge the small files of each run into large ones; rows, runs and latest stay as they are."""
+    from pipeline.upkeep import compact
+
+    n_before, n_after = compact(table)
+    print(f"{n_before:,} files before, {n_after:,} now")
+
+
 @app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="SQL, in DuckDB's dialect.")],
     table: Annotated[Path | None, typer.Option(help="A translation table.")] = None,
     reports: Annotated[Path | None, typer.Option(help="Folder of reports, for scores.")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="The table as it was after this run, a name or number."),
+    ] = None,
 ) -> None:
-    """Query a table: views translations, latest, quarantine, runs, and scores of --reports."""
+    """Query a table: views translations, latest, quarantine, retracted, runs, lineage, and scores
+    of --reports; compare('A', 'B') sets what two runs or models made of each row side by side.
+    """
     import shutil
 
     from pipeline.query import connect, run_query
 
-    result = run_query(connect(table, reports), query)
+    result = run_query(connect(table, reports, as_of=as_of), query)
     if result is not None:
         width = shutil.get_terminal_size((160, 24)).columns
         result.show(max_width=width, max_rows=100)

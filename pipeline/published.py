@@ -6,7 +6,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable
 
-from pipeline.table import InputFile, RunManifest, Unit, run_folder
+from pipeline.table import InputFile, RunManifest, Unit
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,8 +20,7 @@ class PublishedFile:
     seen: InputFile
     settings_key: str
     model_id: str
-    run: str
-    folder: str
+    run: RunManifest
     units: tuple[Unit, ...]
 
 
@@ -40,8 +39,7 @@ def published_files(runs: Iterable[RunManifest]) -> dict[str, PublishedFile]:
                     file,
                     run.settings_key,
                     run.model_id,
-                    run.run,
-                    run_folder(run),
+                    run,
                     tuple(units[file.path]),
                 )
             elif file.path in found and found[file.path].seen.sha256 == file.sha256:

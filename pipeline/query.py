@@ -14,9 +14,17 @@ import pyarrow as pa
 from lingo_model import InputError
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
-from pipeline.table import QUARANTINE, RETRACTED, RUN_MANIFEST, load_identity
+from pipeline.table import (
+    QUARANTINE,
+    RETRACTED,
+    RUN_MANIFEST,
+    Table,
+    load_identity,
+    run_named,
+    run_number,
+)
 
-VIEWS = ("translations", "latest", "quarantine", "retracted", "runs", "scores")
+VIEWS = ("translations", "latest", "quarantine", "retracted", "runs", "lineage", "scores")
 
 _PARTITIONS = (pa.field("run_date", pa.date32()), pa.field("run", pa.string()))
 
@@ -32,6 +40,32 @@ _LATEST = f"""
     QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY {_RUN_NUMBER} DESC) = 1
 """
 
+# Of each row the newest version of the named run or model, and whether both say the same.
+_COMPARE = f"""
+    CREATE MACRO compare(a, b) AS TABLE
+    WITH version AS (
+        SELECT *, {_RUN_NUMBER} AS number, CAST(number AS VARCHAR) AS digits FROM translations
+    ),
+    one AS (
+        SELECT * FROM version WHERE a IN (run, model_id, digits)
+        QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY number DESC) = 1
+    ),
+    other AS (
+        SELECT * FROM version WHERE b IN (run, model_id, digits)
+        QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY number DESC) = 1
+    )
+    SELECT row_id, one.translation AS translation_a, other.translation AS translation_b,
+        one.score AS score_a, other.score AS score_b,
+        one.source_hash IS NOT DISTINCT FROM other.source_hash AS same_source,
+        one.translation IS NOT DISTINCT FROM other.translation AS same_translation
+    FROM one JOIN other USING (row_id)
+"""
+
+_LINEAGE = """
+    SELECT row_id, run, runs.model_id, model, dataset_fingerprint, corpus
+    FROM latest JOIN runs USING (run)
+"""
+
 # DuckDB shows 10,000 rows at most; from one more it knows that there are more.
 _N_ROWS_SHOWN = 10_001
 
@@ -40,16 +74,26 @@ _N_ROWS_SHOWN = 10_001
 _MIN_OBJECT_BYTES = 1 << 24
 
 
-def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnection:
+def connect(
+    table: Path | None, reports: Path | None, *, as_of: str | None = None
+) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory with the views ``translations``, ``latest`` (the newest version of each
     row that its file still has), ``quarantine``, ``retracted`` (ids of rows whose earlier versions
-    count no more), ``runs`` and ``scores``; what is not there yet is empty.
+    count no more), ``runs``, ``lineage`` (of the latest rows: run, model, dataset and corpus) and
+    ``scores``; what is not there yet is empty. ``compare(a, b)`` is a macro that joins the versions
+    of each row by two runs or models.
+
+    Args:
+        as_of: a run's name or number; later runs are left out of every view.
 
     Raises:
-        InputError: ``table`` is no translation table.
+        InputError: ``table`` is no translation table, or has no such run.
     """
+    last = None
     if table is not None:
         load_identity(table)
+        if as_of is not None:
+            last = run_number(run_named(as_of, Table(table).published()).run)
     connection = duckdb.connect()
     data = table and table / "data"
     _parquet_view(
@@ -58,6 +102,7 @@ def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnecti
         data,
         "*/*/*.parquet",
         pa.schema([*TRANSLATION_COLUMNS, *_PARTITIONS]),
+        last,
     )
     _parquet_view(
         connection,
@@ -65,6 +110,7 @@ def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnecti
         data,
         f"*/*/{RETRACTED}/*.parquet",
         pa.schema([*RETRACTED_SCHEMA, *_PARTITIONS]),
+        last,
     )
     connection.execute(f"CREATE VIEW latest AS {_LATEST}")
     _parquet_view(
@@ -73,8 +119,11 @@ def connect(table: Path | None, reports: Path | None) -> duckdb.DuckDBPyConnecti
         data,
         f"*/*/{QUARANTINE}/*.parquet",
         pa.schema([*QUARANTINE_COLUMNS, *_PARTITIONS]),
+        last,
     )
-    _runs_view(connection, data, f"*/*/{RUN_MANIFEST}")
+    _runs_view(connection, data, f"*/*/{RUN_MANIFEST}", last)
+    connection.execute(f"CREATE VIEW lineage AS {_LINEAGE}")
+    connection.execute(_COMPARE)
     _parquet_view(connection, "scores", reports and reports / "scores", "*.parquet", SCORES)
     return connection
 
@@ -135,8 +184,10 @@ def _parquet_view(
     root: Path | None,
     pattern: str,
     schema: pa.Schema,
+    last: int | None = None,
 ) -> None:
-    """A view of the files below ``root``; empty, with ``schema``, where there are none."""
+    """A view of the files below ``root``, of runs up to ``last``; empty, with ``schema``, where
+    there are none."""
     if root is None or not any(root.glob(pattern)):
         connection.register(name, schema.empty_table())
         return
@@ -148,16 +199,24 @@ def _parquet_view(
     _create_view(
         connection,
         name,
-        f"SELECT * FROM read_parquet({_quoted(root, pattern)}, union_by_name = true{options})",
+        f"SELECT * FROM read_parquet({_quoted(root, pattern)}, union_by_name = true{options})"
+        + _until(last),
         root,
     )
 
 
-def _runs_view(connection: duckdb.DuckDBPyConnection, root: Path | None, pattern: str) -> None:
+def _until(last: int | None) -> str:
+    return "" if last is None else f" WHERE {_RUN_NUMBER} <= {last}"
+
+
+def _runs_view(
+    connection: duckdb.DuckDBPyConnection, root: Path | None, pattern: str, last: int | None
+) -> None:
     columns = (
         "run, run_date, started_at, finished_at, model_id, rows.n_input, rows.n_translated, "
         "rows.n_reused, rows.n_passed_through, rows.n_quarantined, n_units_planned, "
-        "n_units_skipped, n_units_deferred, n_units_emitted"
+        "n_units_skipped, n_units_deferred, n_units_emitted, n_rows_retracted, replay_of, "
+        "lineage.model, lineage.dataset_fingerprint, lineage.corpus"
     )
     types = {
         "run": "VARCHAR",
@@ -171,6 +230,9 @@ def _runs_view(connection: duckdb.DuckDBPyConnection, root: Path | None, pattern
         "n_units_skipped": "BIGINT",
         "n_units_deferred": "BIGINT",
         "n_units_emitted": "BIGINT",
+        "n_rows_retracted": "BIGINT",
+        "replay_of": "VARCHAR",
+        "lineage": "STRUCT(model VARCHAR, dataset_fingerprint VARCHAR, corpus VARCHAR[])",
     }
     n_bytes = [file.stat().st_size for file in root.glob(pattern)] if root is not None else []
     if root is not None and n_bytes:
@@ -180,7 +242,7 @@ def _runs_view(connection: duckdb.DuckDBPyConnection, root: Path | None, pattern
             "runs",
             f"SELECT {columns} FROM read_json({_quoted(root, pattern)}, columns = {{{listed}}}, "
             f"hive_partitioning = false, maximum_object_size = {max(_MIN_OBJECT_BYTES, *n_bytes)}) "
-            f"ORDER BY {_RUN_NUMBER}",
+            f"{_until(last)} ORDER BY {_RUN_NUMBER}",
             root,
         )
     else:

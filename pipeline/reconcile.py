@@ -20,7 +20,16 @@ from pipeline.published import PublishedFile
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.split import hash64
 from pipeline.storage import write_parquet
-from pipeline.table import DEFERRED, MEMORY, QUARANTINE, RETRACTED, RowCounts, RunPlan, Unit
+from pipeline.table import (
+    DEFERRED,
+    MEMORY,
+    QUARANTINE,
+    RETRACTED,
+    RowCounts,
+    RunPlan,
+    Unit,
+    run_folder,
+)
 from pipeline.unit_work import FAILED, PASSED_THROUGH, REUSED, TRANSLATED
 from pipeline.units import TranslateConfig, expected_row_ids, input_root, position_id
 
@@ -130,11 +139,25 @@ def _ids_gone(
 
 def _published_ids(data: Path, file: PublishedFile) -> Iterator[str]:
     """Ids of the rows of the newest published version of a file, read back."""
+    folder = data / run_folder(file.run)
+    mine = {unit.unit_id for unit in file.units}
+    for part in file.run.compacted:
+        if any(unit_id in mine for unit_id, _ in part.units):
+            ids = iter(_ids_in(folder / part.file_name))
+            for unit_id, n_rows in part.units:
+                found = list(itertools.islice(ids, n_rows))
+                yield from found if unit_id in mine else ()
     for unit in file.units:
-        for folder in (data / file.folder, data / file.folder / QUARANTINE):
-            if (part := folder / unit.file_name).exists():
-                table = pq.read_table(part, columns=["row_id"], partitioning=None)
-                yield from table["row_id"].to_pylist()
+        for path in (folder / unit.file_name, folder / QUARANTINE / unit.file_name):
+            if path.exists():
+                yield from _ids_in(path)
+
+
+def _ids_in(part: Path) -> list[str]:
+    found: list[str] = pq.read_table(part, columns=["row_id"], partitioning=None)[
+        "row_id"
+    ].to_pylist()
+    return found
 
 
 def row_id_digest(ids: Iterable[str]) -> int:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lingo_model import BundleManifest, InputError
+from lingo_model import BundleManifest
 from pipeline.lake import inspect_file
 from pipeline.schemas import QUARANTINE_COLUMNS
 from pipeline.storage import fingerprint_of, write_parquet
@@ -22,6 +22,7 @@ from pipeline.table import (
     QUARANTINE,
     REPLAY,
     RETRACTED,
+    Lineage,
     RunManifest,
     RunPlan,
     Table,
@@ -38,7 +39,12 @@ REASONS = (FAILED, TOO_LONG)
 
 
 def plan_replay(
-    run: str, of: RunManifest, table: Table, model: BundleManifest, config: TranslateConfig
+    run: str,
+    of: RunManifest,
+    table: Table,
+    model: BundleManifest,
+    config: TranslateConfig,
+    lineage: Lineage,
 ) -> RunPlan:
     """Plan a run over the rows that a run put into quarantine and that nothing became of since.
 
@@ -82,6 +88,7 @@ def plan_replay(
         started_at=now,
         input=str(staged),
         model_id=model.model_id,
+        lineage=lineage,
         source_lang=model.source_lang,
         target_lang=model.target_lang,
         settings=config.model_dump(mode="json"),
@@ -94,22 +101,6 @@ def plan_replay(
         units=tuple(units),
         n_units_skipped=0,
         replay_of=of.run,
-    )
-
-
-def run_named(name: str, published: list[RunManifest]) -> RunManifest:
-    """A run by its name or its number.
-
-    Raises:
-        InputError: no such run; names those that have a quarantine.
-    """
-    for run in published:
-        if run.run == name or (name.isdigit() and run_number(run.run) == int(name)):
-            return run
-    with_quarantine = [run.run for run in published if run.rows.n_quarantined]
-    raise InputError(
-        f"replay={name!r}: no such run; runs with rows in quarantine are "
-        f"{', '.join(with_quarantine) or 'none'}"
     )
 
 

@@ -19,7 +19,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,22 @@ class RowCounts(Settings):
     n_quarantined: int
 
 
+class Lineage(Settings):
+    """Where a run's translations come from: the model's folder, the fingerprint of the dataset that
+    it learnt, and the inputs of that dataset, as far as the model says."""
+
+    model: str
+    dataset_fingerprint: str
+    corpus: tuple[str, ...]
+
+
+class CompactedPart(Settings):
+    """A file that holds the rows of several units: ids and numbers of rows, in order."""
+
+    file_name: str
+    units: tuple[tuple[str, int], ...]
+
+
 class RunPlan(Settings):
     """What a run does, fixed when it starts; ``_plan.json`` in staging.
 
@@ -106,6 +122,7 @@ class RunPlan(Settings):
     started_at: str
     input: str
     model_id: str
+    lineage: Lineage
     source_lang: str
     target_lang: str
     settings: dict[str, Any]
@@ -124,6 +141,7 @@ class RunManifest(Settings):
     """What a published run holds. ``n_units_planned`` = skipped + deferred + emitted.
 
     ``n_rows_retracted``: rows of earlier runs that stand in no newer version of their file.
+    ``compacted``: the files that took the place of one for each unit, if they did.
     """
 
     format_version: int
@@ -133,6 +151,7 @@ class RunManifest(Settings):
     finished_at: str
     input: str
     model_id: str
+    lineage: Lineage
     source_lang: str
     target_lang: str
     settings: dict[str, Any]
@@ -151,6 +170,7 @@ class RunManifest(Settings):
     n_rows_retracted: int
     row_id_digest: str
     replay_of: str | None = None
+    compacted: tuple[CompactedPart, ...] = ()
 
     @property
     def rows_per_second(self) -> float | None:
@@ -165,6 +185,20 @@ class RunManifest(Settings):
 def run_number(run: str) -> int:
     """The number in a run's name."""
     return int(run.split("-", 1)[0])
+
+
+def run_named(name: str, published: Iterable[RunManifest]) -> RunManifest:
+    """A run by its name or its number.
+
+    Raises:
+        InputError: no such run; names those that there are.
+    """
+    names = []
+    for run in published:
+        if run.run == name or (name.isdigit() and run_number(run.run) == int(name)):
+            return run
+        names.append(run.run)
+    raise InputError(f"run {name!r}: not in the table; its runs are {', '.join(names) or 'none'}")
 
 
 def run_folder(run: RunPlan | RunManifest) -> str:

@@ -290,6 +290,7 @@ def _finish(
         recipe_fingerprint=fingerprint_of(config.model_dump(mode="json")),
         training={
             "recipe": config.model_dump(mode="json"),
+            "corpus": [item.name for item in manifest.inputs],
             "n_parameters": model.n_parameters(),
             "n_steps": state.step,
             "seconds": state.seconds,

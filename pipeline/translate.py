@@ -8,6 +8,7 @@ on where it stopped.
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -28,9 +29,18 @@ from pipeline.progress import progress_bar
 from pipeline.published import PublishedFile, published_files
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.reconcile import reconcile
-from pipeline.replay import plan_replay, run_named
+from pipeline.replay import plan_replay
 from pipeline.settings import Settings
-from pipeline.table import RunManifest, RunPlan, Table, load_identity, load_plan, utc_now
+from pipeline.table import (
+    Lineage,
+    RunManifest,
+    RunPlan,
+    Table,
+    load_identity,
+    load_plan,
+    run_named,
+    utc_now,
+)
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import FileDecision, TranslateConfig, plan_run, table_identity
 
@@ -85,7 +95,9 @@ def translate_table(
     with table.locked():
         plan = table.unfinished()
         if plan is None:
-            plan, _ = plan_run(table.new_run_name(), source, bundle, config, table.published())
+            plan, _ = plan_run(
+                table.new_run_name(), source, bundle, config, table.published(), lineage_of(model)
+            )
             if not plan.units and not plan.files_gone:
                 return None
             table.create(identity)
@@ -133,7 +145,7 @@ def replay_quarantine(
         of = run_named(of_run, table.published())
         plan = table.unfinished()
         if plan is None:
-            plan = plan_replay(table.new_run_name(), of, table, bundle, config)
+            plan = plan_replay(table.new_run_name(), of, table, bundle, config, lineage_of(model))
             if not plan.units:
                 return None
             table.begin(plan)
@@ -188,7 +200,9 @@ def forecast(
     table.check_identity(table_identity(bundle, config))
     published = table.published()
     unfinished = table.unfinished()
-    plan, decisions = plan_run(table.new_run_name(), source.resolve(), bundle, config, published)
+    plan, decisions = plan_run(
+        table.new_run_name(), source.resolve(), bundle, config, published, lineage_of(model)
+    )
     speeds = [speed for run in published if (speed := run.rows_per_second) is not None]
     return Forecast(
         plan, decisions, speeds[-1] if speeds else None, unfinished.run if unfinished else None
@@ -223,6 +237,16 @@ def forecast_text(found: Forecast, *, each_unit: bool) -> str:
             f"{found.rows_per_second:,.0f} rows/s as in the last run"
         )
     return "\n".join(lines)
+
+
+def lineage_of(model: Path) -> Lineage:
+    """What a model's bundle says of where it comes from."""
+    training = json.loads((model / "training.json").read_bytes())
+    return Lineage(
+        model=str(model.resolve()),
+        dataset_fingerprint=read_bundle_manifest(model).dataset_fingerprint,
+        corpus=tuple(training.get("corpus", ())),
+    )
 
 
 def abort_unfinished(output: Path) -> str | None:

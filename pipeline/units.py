@@ -36,6 +36,7 @@ from pipeline.storage import fingerprint_of
 from pipeline.table import (
     FORMAT_VERSION,
     InputFile,
+    Lineage,
     RunManifest,
     RunPlan,
     TableIdentity,
@@ -93,6 +94,7 @@ def plan_run(
     model: BundleManifest,
     config: TranslateConfig,
     published: list[RunManifest],
+    lineage: Lineage,
 ) -> tuple[RunPlan, list[FileDecision]]:
     """Plan a run over a file or a folder of files, and say why of each file.
 
@@ -133,6 +135,7 @@ def plan_run(
         started_at=now,
         input=str(source.resolve()),
         model_id=model.model_id,
+        lineage=lineage,
         source_lang=model.source_lang,
         target_lang=model.target_lang,
         settings=config.model_dump(mode="json"),
@@ -240,9 +243,9 @@ def _decide(
     if before is None:
         why = "new file"
     elif inspected.file.sha256 != before.seen.sha256:
-        why = f"content changed since run {before.run}"
+        why = f"content changed since run {before.run.run}"
     else:
-        why = f"other settings than in run {before.run}"
+        why = f"other settings than in run {before.run.run}"
     units = tuple(_units(inspected, model, config, settings_key))
     return FileDecision(inspected.file.path, why, units, todo=True), inspected
 
@@ -252,15 +255,15 @@ def _decide_of_same(
 ) -> FileDecision:
     path = before.seen.path
     if before.model_id == model.model_id:
-        return FileDecision(path, f"published in run {before.run}", before.units, todo=False)
+        return FileDecision(path, f"published in run {before.run.run}", before.units, todo=False)
     if config.on_new_model == "keep":
-        why = f"published in run {before.run} by model {before.model_id}, on_new_model=keep"
+        why = f"published in run {before.run.run} by model {before.model_id}, on_new_model=keep"
         return FileDecision(path, why, before.units, todo=False)
     units = tuple(
         unit.model_copy(update={"unit_id": unit_id_of(unit.content_id, model)})
         for unit in before.units
     )
-    why = f"translated in run {before.run} by model {before.model_id}, on_new_model=retranslate"
+    why = f"translated in run {before.run.run} by model {before.model_id}, on_new_model=retranslate"
     return FileDecision(path, why, units, todo=True)
 
 

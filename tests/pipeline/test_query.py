@@ -24,6 +24,7 @@ from pipeline.table import (
     QUARANTINE,
     RETRACTED,
     RUN_MANIFEST,
+    Lineage,
     RowCounts,
     RunManifest,
     Table,
@@ -59,6 +60,7 @@ def add_run(
     quarantined: tuple[str, ...] = (),
     retracted: tuple[str, ...] = (),
     settings: dict[str, Any] | None = None,
+    model_id: str = "0123456789abcdef",
 ) -> None:
     """Publish a run: ``rows`` gives each row id's translation."""
     unit = Unit(unit_id="u1", content_id="c1", path="a.txt", first_row=0, n_rows=len(rows))
@@ -69,7 +71,8 @@ def add_run(
         started_at=TIME,
         finished_at=TIME,
         input="lake",
-        model_id="0123456789abcdef",
+        model_id=model_id,
+        lineage=Lineage(model="models/m", dataset_fingerprint="d1", corpus=("a.tsv", "b.tsv")),
         source_lang="en",
         target_lang="es",
         settings=settings or {},
@@ -100,7 +103,7 @@ def add_run(
         "source_hash": "ab",
         "source_lang": "en",
         "target_lang": "es",
-        "model_id": "0123456789abcdef",
+        "model_id": model_id,
         "score": -0.5,
         "n_segments": 1,
         "truncated": False,
@@ -255,7 +258,9 @@ def test_what_is_not_there_yet_is_empty_with_its_columns(tmp_path: Path, place: 
         result = run_query(connection, f"SELECT * FROM {view}")
         assert result is not None
         assert result.fetchall() == []
-        if view == "runs":
+        if view == "lineage":
+            assert result.columns[:2] == ["row_id", "run"]
+        elif view == "runs":
             assert (result.columns, result.types) == (full_runs.columns, full_runs.types)
         else:
             assert set(result.columns) == expected[view]
@@ -386,3 +391,57 @@ def test_the_command_is_the_lingo_that_the_shell_finds(
     monkeypatch.setenv("PATH", str(folder))
     assert shutil.which("lingo") is not None
     assert word() == "lingo"
+
+
+def rows_of(table: Path, sql: str, as_of: str | None = None) -> list[Any]:
+    result = run_query(connect(table, None, as_of=as_of), sql)
+    assert result is not None
+    return sorted(result.fetchall())
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Path:
+    """Three runs: two rows; one of them again and one more; the first retracted, a new model."""
+    table = new_table(tmp_path / "table")
+    add_run(table, "000001-aaaa", {"a": "1", "b": "1"})
+    add_run(table, "000002-bbbb", {"b": "2", "c": "2"})
+    add_run(table, "000003-cccc", {"c": "3"}, retracted=("a",), model_id="ffff")
+    return table
+
+
+@pytest.mark.parametrize(
+    ("as_of", "expected"),
+    [
+        (None, [("b", "2"), ("c", "3")]),
+        ("3", [("b", "2"), ("c", "3")]),
+        ("000002-bbbb", [("a", "1"), ("b", "2"), ("c", "2")]),
+        ("1", [("a", "1"), ("b", "1")]),
+    ],
+)
+def test_the_table_as_it_was_after_a_run(
+    story: Path, as_of: str | None, expected: list[tuple[str, str]]
+) -> None:
+    assert rows_of(story, "SELECT row_id, translation FROM latest", as_of) == expected
+    n_runs = rows_of(story, "SELECT count(*) FROM runs", as_of)[0][0]
+    assert n_runs == {"1": 1, "000002-bbbb": 2}.get(str(as_of), 3)
+
+
+def test_a_run_that_is_not_there_is_refused(story: Path) -> None:
+    with pytest.raises(InputError, match="run '7': not in the table; its runs are 000001-aaaa, "):
+        connect(story, None, as_of="7")
+
+
+def test_two_runs_or_models_over_the_same_rows(story: Path) -> None:
+    columns = "row_id, translation_a, translation_b, same_source, same_translation"
+    by_run = f"SELECT {columns} FROM compare('1', '000002-bbbb')"
+    assert rows_of(story, by_run) == [("b", "1", "2", True, False)]
+    by_model = f"SELECT {columns} FROM compare('0123456789abcdef', 'ffff')"
+    assert rows_of(story, by_model) == [("c", "2", "3", True, False)]
+    assert rows_of(story, "SELECT same_translation FROM compare('1', '1')") == [(True,), (True,)]
+
+
+def test_lineage_leads_from_a_row_to_its_corpus(story: Path) -> None:
+    assert rows_of(story, "SELECT * FROM lineage") == [
+        ("b", "000002-bbbb", "0123456789abcdef", "models/m", "d1", ["a.tsv", "b.tsv"]),
+        ("c", "000003-cccc", "ffff", "models/m", "d1", ["a.tsv", "b.tsv"]),
+    ]

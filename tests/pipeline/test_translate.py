@@ -25,6 +25,7 @@ from pipeline.table import FORMAT_VERSION, RunPlan, Table, load_plan
 from pipeline.translate import (
     TranslateResources,
     abort_unfinished,
+    lineage_of,
     replay_quarantine,
     translate_table,
 )
@@ -203,11 +204,11 @@ def test_every_decode_setting_is_in_a_units_id(
     lake: Path, bundle: Path, changed: dict[str, Any]
 ) -> None:
     model = read_bundle_manifest(bundle)
-    plain, _ = plan_run("000001-aaaa", lake, model, CONFIG, [])
+    plain, _ = plan_run("000001-aaaa", lake, model, CONFIG, [], lineage_of(bundle))
     config = CONFIG.model_copy(update={"decode": DecodeConfig(**changed)})
-    other, _ = plan_run("000001-aaaa", lake, model, config, [])
+    other, _ = plan_run("000001-aaaa", lake, model, config, [], lineage_of(bundle))
 
-    again, _ = plan_run("000001-aaaa", lake, model, CONFIG, [])
+    again, _ = plan_run("000001-aaaa", lake, model, CONFIG, [], lineage_of(bundle))
     assert [unit.unit_id for unit in again.units] == [unit.unit_id for unit in plain.units]
     ids = {unit.unit_id for unit in plain.units}, {unit.unit_id for unit in other.units}
     assert len(ids[0]) == 5
@@ -588,7 +589,7 @@ def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
     assert last is not None
     assert last.n_rows_retracted == 1
     assert set(latest(table)) == {"Two dogs.", "A cat.", "x"}
-    with pytest.raises(InputError, match=rf"replay='9': no such run.*are {first.run}$"):
+    with pytest.raises(InputError, match=rf"run '9': not in the table; its runs are {first.run}"):
         replay_quarantine("9", bundle, table, CONFIG, RESOURCES)
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
 from pipeline.decode import DecodeConfig
-from pipeline.table import FORMAT_VERSION, RowCounts, RunManifest, RunPlan
+from pipeline.table import FORMAT_VERSION, Lineage, RowCounts, RunManifest, RunPlan
 from pipeline.units import TranslateConfig, expected_row_ids, plan_run, unit_ranges
 
 CONFIG = TranslateConfig(rows_per_unit=10)
+LINEAGE = Lineage(model="models/m", dataset_fingerprint="d", corpus=())
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def plan(
     config: TranslateConfig = CONFIG,
 ) -> tuple[RunPlan, dict[str, tuple[str, bool]]]:
     """A plan, and of each file why and whether."""
-    found, decisions = plan_run(f"{len(runs) + 1:06d}-aaaa", lake, model, config, runs)
+    found, decisions = plan_run(f"{len(runs) + 1:06d}-aaaa", lake, model, config, runs, LINEAGE)
     return found, {decision.path: (decision.why, decision.todo) for decision in decisions}
 
 

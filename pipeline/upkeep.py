@@ -1,0 +1,211 @@
+"""Keeping a translation table tidy: small files into large ones, and what no run refers to away.
+
+Neither changes a row, nor what ``latest`` shows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from lingo_model import InputError
+from pipeline.errors import RunError
+from pipeline.schemas import MEMORY as MEMORY_SCHEMA
+from pipeline.storage import fingerprint_of, sync_folder, sync_tree, write_json
+from pipeline.table import (
+    DEFERRED,
+    MEMORY,
+    PLAN,
+    QUARANTINE,
+    REPLAY,
+    RETRACTED,
+    RUN_MANIFEST,
+    CompactedPart,
+    RunManifest,
+    Table,
+    load_identity,
+    run_folder,
+)
+
+_ROWS_PER_FILE = 1_000_000
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Garbage:
+    """What no run refers to: files and folders, and the bytes that they take."""
+
+    paths: tuple[Path, ...]
+    n_bytes: int
+
+
+def collect_garbage(root: Path, *, dry_run: bool = False) -> Garbage:
+    """Find what no run refers to, and delete it unless ``dry_run``: what killed processes left, and
+    files in a run's folder that its manifest does not name. An unfinished run keeps its own.
+
+    Raises:
+        InputError: no table there, or another process writes to it.
+    """
+    load_identity(root)
+    table = Table(root)
+    with table.locked():
+        paths = tuple(sorted(_unreferenced(table)))
+        found = Garbage(paths, sum(map(_n_bytes, paths)))
+        for path in () if dry_run else paths:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        return found
+
+
+def _unreferenced(table: Table) -> Iterator[Path]:
+    for folder in table.staging.glob("*"):
+        if not (folder / PLAN).exists():
+            yield folder
+        else:
+            yield from folder.rglob(".*.tmp")
+    yield from table.root.glob(".*.tmp")
+    manifests = {table.data / run_folder(run): run for run in table.published()}
+    for folder in table.data.glob("run_date=*/run=*"):
+        if folder not in manifests:
+            yield folder
+            continue
+        named = _files_of(manifests[folder])
+        for path in folder.rglob("*"):
+            if path.is_file() and path.relative_to(folder).as_posix() not in named:
+                yield path
+        for left_over in (DEFERRED, REPLAY):
+            if (folder / left_over).is_dir() and not any((folder / left_over).iterdir()):
+                yield folder / left_over
+
+
+def _files_of(run: RunManifest) -> set[str]:
+    parts = {unit.file_name for unit in run.units}
+    merged = {part.file_name for part in run.compacted}
+    return (
+        {RUN_MANIFEST, f"{RETRACTED}/part-{run.run}.parquet", f"{MEMORY}/part-{run.run}.parquet"}
+        | (merged or parts)
+        | {f"{folder}/{part}" for folder in (QUARANTINE, MEMORY) for part in parts}
+    )
+
+
+def _n_bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def compact(root: Path, *, rows_per_file: int = _ROWS_PER_FILE) -> tuple[int, int]:
+    """Merge the files of each run into few; returns how many there were and are.
+
+    A run's folder is exchanged for the new one in a single step, so a reader finds all of the one
+    or all of the other; one that has listed the old files and not yet opened them must list again.
+
+    Raises:
+        InputError: no table there, another process writes to it, or this system cannot exchange
+            two folders.
+    """
+    load_identity(root)
+    table = Table(root)
+    n_before = n_after = 0
+    with table.locked():
+        for run in table.published():
+            folder = table.data / run_folder(run)
+            n_files = len(run.compacted) or len(run.units)
+            wanted = _batches(run, folder, rows_per_file)
+            n_before += n_files
+            n_after += min(len(wanted), n_files)
+            if len(wanted) < n_files:
+                _compact_run(table, run, folder, wanted)
+    return n_before, n_after
+
+
+_Rows = list[tuple[str, int]]
+"""Ids of units, and how many rows of each are in the table."""
+
+
+def _batches(run: RunManifest, folder: Path, rows_per_file: int) -> list[_Rows]:
+    """The units of each new file."""
+    units = [unit for part in run.compacted for unit in part.units] or [
+        (unit.unit_id, pq.read_metadata(folder / unit.file_name).num_rows) for unit in run.units
+    ]
+    batches: list[_Rows] = []
+    n_rows = 0
+    for unit_id, size in units:
+        if not batches or n_rows + size > rows_per_file:
+            batches.append([])
+            n_rows = 0
+        batches[-1].append((unit_id, size))
+        n_rows += size
+    return batches
+
+
+def _compact_run(table: Table, run: RunManifest, folder: Path, batches: list[_Rows]) -> None:
+    new = table.staging / f"compact-{run.run}"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    sources = [folder / part.file_name for part in run.compacted] or [
+        folder / unit.file_name for unit in run.units
+    ]
+    schema = pq.read_schema(sources[0])
+    batches_of_rows = (
+        batch for source in sources for batch in pq.ParquetFile(source).iter_batches()
+    )
+    rest = next(batches_of_rows, None)
+    parts = []
+    for units in batches:
+        name = f"part-{fingerprint_of([unit_id for unit_id, _ in units])[:24]}.parquet"
+        missing = sum(n_rows for _, n_rows in units)
+        with pq.ParquetWriter(new / name, schema, compression="zstd") as writer:
+            while missing and rest is not None:
+                writer.write_batch(rest.slice(0, missing))
+                n_written = min(missing, rest.num_rows)
+                missing -= n_written
+                rest = rest.slice(n_written)
+                if not rest.num_rows:
+                    rest = next(batches_of_rows, None)
+        if missing:
+            raise RunError(f"{folder}: {missing} rows fewer than its manifest says; not compacted")
+        parts.append(CompactedPart(file_name=name, units=tuple(units)))
+    for below in (QUARANTINE, RETRACTED):
+        if (folder / below).is_dir():
+            shutil.copytree(folder / below, new / below, copy_function=os.link)
+    memory = sorted((folder / MEMORY).glob("part-*.parquet"))
+    if memory:
+        (new / MEMORY).mkdir()
+        name = f"part-{run.run}.parquet"
+        with pq.ParquetWriter(new / MEMORY / name, MEMORY_SCHEMA, compression="zstd") as writer:
+            for file in memory:
+                writer.write_table(pq.read_table(file, partitioning=None))
+    manifest = run.model_copy(update={"compacted": tuple(parts)})
+    write_json(new / RUN_MANIFEST, manifest.model_dump(mode="json"))
+    sync_tree(new)
+    exchange(new, folder)
+    sync_folder(folder.parent)
+    shutil.rmtree(new)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Exchange two folders in one step.
+
+    Raises:
+        InputError: this system or disk cannot.
+    """
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    names = os.fsencode(one), os.fsencode(other)
+    if (
+        renameat2 is None
+        or renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) != 0
+    ):
+        reason = os.strerror(ctypes.get_errno()) if renameat2 is not None else "no renameat2"
+        raise InputError(
+            f"{other}: cannot be exchanged for another folder here ({reason}); compact the table "
+            "on Linux, on a disk of its own"
+        )

@@ -1,0 +1,202 @@
+"""Upkeep: what no run refers to goes, small files become large ones, and no row changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lingo_model import InputError
+from pipeline.memory import SegmentMemory
+from pipeline.query import connect, run_query
+from pipeline.table import RunPlan, Table, run_folder
+from pipeline.translate import TranslateResources, translate_table
+from pipeline.unit_work import UnitTranslator
+from pipeline.units import TranslateConfig
+from pipeline.upkeep import collect_garbage, compact, exchange
+
+CONFIG = TranslateConfig(
+    text_column="english", id_column="key", rows_per_unit=4, max_source_characters=60
+)
+
+
+def work_here(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
+    translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
+    assert all(translator.translate(unit) for unit in plan.units)
+
+
+@pytest.fixture(autouse=True)
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.translate._translate_units", work_here)
+
+
+def write(lake: Path, name: str, keys: str, *, text: str = "plays") -> None:
+    lake.mkdir(exist_ok=True)
+    texts = [f"The dog {key} {text}." for key in keys]
+    pq.write_table(pa.table({"key": list(keys), "english": texts}), lake / f"{name}.parquet")
+
+
+@pytest.fixture
+def table(bundle: Path, tmp_path: Path) -> Path:
+    """Two runs: five units with a row in quarantine, then a newer version of a file."""
+    lake, table = tmp_path / "lake", tmp_path / "table"
+    write(lake, "a", "abcdefghi")
+    write(lake, "b", "jklmno")
+    write(lake, "c", "p", text="plays " * 20)
+    translate_table(lake, bundle, table, CONFIG, TranslateResources())
+    write(lake, "a", "abcdefgh", text="sleeps")
+    translate_table(lake, bundle, table, CONFIG, TranslateResources())
+    return table
+
+
+def everything(table: Path) -> dict[str, Any]:
+    """What each view shows, but for the names of files."""
+    found = {}
+    for view in ("translations", "latest", "quarantine", "retracted", "runs"):
+        result = run_query(connect(table, None), f"SELECT * FROM {view} ORDER BY ALL")
+        assert result is not None
+        found[view] = result.fetchall()
+    return found
+
+
+def parts(table: Path) -> list[Path]:
+    return sorted(table.glob("data/*/*/part-*.parquet"))
+
+
+def test_compaction_changes_files_and_nothing_else(
+    table: Path, bundle: Path, tmp_path: Path
+) -> None:
+    before = everything(table)
+    assert len(before["latest"]) == 14
+    assert len(parts(table)) == 8
+
+    assert compact(table) == (8, 2)
+
+    assert len(parts(table)) == 2
+    assert everything(table) == before
+    assert compact(table) == (2, 2)
+    assert collect_garbage(table).paths == ()
+    assert list((table / "_staging").iterdir()) == []
+    lake = tmp_path / "lake"
+    assert translate_table(lake, bundle, table, CONFIG, TranslateResources()) is None
+    write(lake, "b", "klmn")  # ids of the old version are read from the merged file
+    write(lake, "a", "bcdefgh", text="sleeps")
+    run = translate_table(lake, bundle, table, CONFIG, TranslateResources())
+    assert run is not None
+    assert run.n_rows_retracted == 3
+    assert (run.rows.n_reused, run.rows.n_translated) == (11, 0)  # the memory is merged, too
+    latest = {row[0] for row in everything(table)["latest"]}
+    assert latest == set("bcdefghklmn")
+
+
+def test_files_have_at_most_so_many_rows(table: Path) -> None:
+    before = everything(table)
+    compact(table, rows_per_file=9)
+    sizes = [pq.read_metadata(part).num_rows for part in parts(table)]
+    assert sorted(sizes) == [6, 8, 9]
+    assert everything(table) == before
+
+
+def test_a_reader_finds_all_of_a_run_while_it_is_compacted(table: Path) -> None:
+    """The folder is there at every moment, with all rows of the one form or the other."""
+    first = next(path for path in parts(table)).parent
+    expected = sum(pq.read_metadata(part).num_rows for part in first.glob("part-*"))
+    seen, done = [], threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                query = f"SELECT count(*) FROM '{first}/part-*.parquet'"
+                seen.append(duckdb.connect().sql(query).fetchall()[0][0])
+            except duckdb.IOException as error:
+                # Listed before the exchange, opened after it: an error, never half of the rows.
+                assert "No files found" not in str(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    while not seen:
+        time.sleep(0.01)
+    other = table / "other"
+    for _ in range(30):  # back and forth
+        if not other.exists():
+            other.mkdir()
+            for part in first.glob("part-*"):
+                (other / part.name).write_bytes(part.read_bytes())
+        exchange(other, first)
+    done.set()
+    reader.join()
+    assert set(seen) == {expected}
+
+
+def test_garbage_is_what_no_run_refers_to(table: Path) -> None:
+    before = everything(table)
+    runs = sorted((table / "data").glob("*/*"))
+    kept = {path for path in table.rglob("*") if path.name != "_lock"}
+    garbage = [
+        table / "_staging" / "000009-beef" / "part-x.parquet",  # killed before its plan
+        runs[0] / "part-unknown.parquet",
+        runs[0] / "_memory" / ".part-a.parquet.12.tmp",
+        runs[1] / "_deferred" / "part-y.parquet",
+        runs[1].parent / "run=000007-dead" / "part-z.parquet",
+    ]
+    for path in garbage:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"12345")
+
+    found = collect_garbage(table, dry_run=True)
+
+    assert found.n_bytes == 25
+    assert all(path.exists() for path in garbage)
+    assert collect_garbage(table) == found
+    assert not any(path.exists() for path in garbage)
+    collect_garbage(table)  # the empty folders that are left
+    left = {path for path in table.rglob("*") if path.name != "_lock"}
+    assert left == kept
+    assert everything(table) == before
+
+
+def test_an_unfinished_run_keeps_its_own(
+    table: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def stop_after_one(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
+        translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
+        translator.translate(plan.units[0])
+        raise Interrupted
+
+    write(tmp_path / "lake", "d", "tuvwxy")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.translate._translate_units", stop_after_one)
+        with pytest.raises(Interrupted):
+            translate_table(tmp_path / "lake", bundle, table, CONFIG, TranslateResources())
+    assert collect_garbage(table).paths == ()
+    compact(table)
+    run = translate_table(tmp_path / "lake", bundle, table, CONFIG, TranslateResources())
+    assert run is not None
+    assert run.rows.n_input == 6
+
+
+def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+    for work in (collect_garbage, compact):
+        with pytest.raises(InputError, match="not a translation table"):
+            work(tmp_path)
+
+
+def test_the_merged_memory_answers(table: Path) -> None:
+    compact(table)
+    runs = Table(table).published()
+    memory = SegmentMemory(
+        [table / "data" / run_folder(run) / "_memory" for run in runs], table / "none"
+    )
+    assert set(memory.find(["The dog a plays.", "The dog a sleeps.", "no"])) == {
+        "The dog a plays.",
+        "The dog a sleeps.",
+    }
