@@ -156,7 +156,7 @@ PRESETS: dict[str, TrainConfig] = {
         learning_rate=1e-3,
     ),
     "production": _PRODUCTION,
-    "quick": _but(_PRODUCTION, hidden_dim=768, num_layers=1, word_dropout=0.0, max_epochs=7),
+    "quick": _but(_PRODUCTION, hidden_dim=768, num_layers=1, word_dropout=0.0, max_epochs=6),
 }
 
 

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import RunError
 from pipeline.lake import is_unchanged
+from pipeline.measures import RANGES, Distribution, Tally
 from pipeline.published import PublishedFile
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.split import hash64
@@ -36,13 +38,17 @@ from pipeline.units import TranslateConfig, expected_row_ids, input_root, positi
 
 @dataclasses.dataclass(frozen=True)
 class Reconciled:
-    """What a staged run really holds."""
+    """What a staged run really holds; ``quarantined`` counts rows by reason."""
 
     emitted: tuple[Unit, ...]
     deferred: tuple[Unit, ...]
     rows: RowCounts
     row_id_digest: str
     n_rows_retracted: int
+    quarantined: Counter[str]
+    measures: dict[str, Distribution]
+    n_placeholders_lost: int
+    n_truncated: int
 
 
 def reconcile(
@@ -66,7 +72,9 @@ def reconcile(
     gone: list[str] = []
     quarantined: list[str] = []
     statuses: Counter[str] = Counter()
-    total = n_failed = 0
+    reasons: Counter[str] = Counter()
+    tally = Tally()
+    total = n_lost = n_truncated = 0
     for path, group in itertools.groupby(plan.units, key=lambda unit: unit.path):
         units = list(group)
         marked = any((staged / DEFERRED / unit.file_name).exists() for unit in units)
@@ -79,7 +87,7 @@ def reconcile(
             deferred += units
             continue
         for unit in units:
-            rows = _staged_rows(staged, unit)
+            rows = _staged_rows(staged, unit, tally)
             digest = row_id_digest([*rows.ids, *rows.quarantined])
             n_found = len(rows.ids) + len(rows.quarantined)
             if n_found != unit.n_rows or digest != row_id_digest(
@@ -93,7 +101,9 @@ def reconcile(
             total = (total + digest) % 2**64
             statuses += rows.statuses
             statuses[QUARANTINE] += len(rows.quarantined)
-            n_failed += rows.n_failed
+            reasons += rows.reasons
+            n_lost += rows.n_placeholders_lost
+            n_truncated += rows.n_truncated
             if path in before:
                 quarantined += rows.quarantined
         emitted += units
@@ -111,9 +121,9 @@ def reconcile(
     )
     if statuses.total() != n_input:
         raise RunError(f"{staged}: {dict(statuses)} rows do not add up to {n_input}")
-    if n_failed > config.max_failed_share * n_input:
+    if reasons[FAILED] > config.max_failed_share * n_input:
         raise RunError(
-            f"{staged}: {n_failed:,} of {n_input:,} rows failed, more than max_failed_share="
+            f"{staged}: {reasons[FAILED]:,} of {n_input:,} rows failed, more than max_failed_share="
             f"{config.max_failed_share}; nothing was published: {QUARANTINE}/ there says why. "
             "Discard the run with --abort, mend the cause and run again, or allow a larger share"
         )
@@ -122,7 +132,17 @@ def reconcile(
         staged / RETRACTED / f"part-{plan.run}.parquet",
         pa.table({"row_id": [*gone, *quarantined]}, schema=RETRACTED_SCHEMA),
     )
-    return Reconciled(tuple(emitted), tuple(deferred), counts, f"{total:016x}", len(gone))
+    return Reconciled(
+        tuple(emitted),
+        tuple(deferred),
+        counts,
+        f"{total:016x}",
+        len(gone),
+        reasons,
+        tally.distributions(),
+        n_lost,
+        n_truncated,
+    )
 
 
 def _ids_gone(
@@ -165,30 +185,35 @@ def row_id_digest(ids: Iterable[str]) -> int:
     return sum(map(hash64, ids)) % 2**64
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class _StagedRows:
-    """What a unit's files hold: row ids and statuses, ids of the quarantine, how many failed."""
+    """What a unit's files hold: row ids and statuses, ids of the quarantine and why."""
 
-    ids: list[str]
-    statuses: Counter[str]
-    quarantined: list[str]
-    n_failed: int
+    ids: list[str] = dataclasses.field(default_factory=list)
+    statuses: Counter[str] = dataclasses.field(default_factory=Counter)
+    n_placeholders_lost: int = 0
+    n_truncated: int = 0
+    quarantined: list[str] = dataclasses.field(default_factory=list)
+    reasons: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
-def _staged_rows(staged: Path, unit: Unit) -> _StagedRows:
+def _staged_rows(staged: Path, unit: Unit, tally: Tally) -> _StagedRows:
+    """Read a unit's files back, and tally its measures."""
     part, quarantine = staged / unit.file_name, staged / QUARANTINE / unit.file_name
-    found = _StagedRows([], Counter(), [], 0)
+    found = _StagedRows()
+    columns = ["row_id", "status", "placeholders_ok", "truncated", *RANGES]
     try:
         if part.exists():
-            table = pq.read_table(part, columns=["row_id", "status"], partitioning=None)
-            statuses = Counter(table["status"].to_pylist())
-            found = dataclasses.replace(found, ids=table["row_id"].to_pylist(), statuses=statuses)
+            table = pq.read_table(part, columns=columns, partitioning=None)
+            found.ids = table["row_id"].to_pylist()
+            found.statuses = Counter(table["status"].to_pylist())
+            found.n_placeholders_lost = table["placeholders_ok"].to_pylist().count(False)
+            found.n_truncated = pc.sum(table["truncated"]).as_py() or 0
+            tally.add(table)
         if quarantine.exists():
             table = pq.read_table(quarantine, columns=["row_id", "reason"], partitioning=None)
-            n_failed = table["reason"].to_pylist().count(FAILED)
-            found = dataclasses.replace(
-                found, quarantined=table["row_id"].to_pylist(), n_failed=n_failed
-            )
+            found.quarantined = table["row_id"].to_pylist()
+            found.reasons = Counter(table["reason"].to_pylist())
     except (OSError, pa.ArrowInvalid) as error:
         raise RunError(
             f"{part}: not readable ({error}); remove it and run the same command again"

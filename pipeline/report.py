@@ -67,8 +67,7 @@ def html(report: dict[str, Any], segments: pa.Table, training: dict[str, Any]) -
         ("Sentences spread over the split", examples(segments)),
         ("The worst sentences", ordered.slice(0, N_EXAMPLES).to_pylist()),
     ]
-    template = _environment(autoescape=True).get_template("report.html")
-    return template.render(
+    return html_template("report.html").render(
         report=report,
         training=training,
         trust=_trust(report),
@@ -76,6 +75,11 @@ def html(report: dict[str, Any], segments: pa.Table, training: dict[str, Any]) -
         histogram=_histogram(segments["chrf"].to_pylist()),
         curves=_learning_curves(training.get("history", [])),
     )
+
+
+def html_template(name: str) -> jinja2.Template:
+    """A page's template, in which every text is escaped."""
+    return _environment(autoescape=True).get_template(name)
 
 
 def _environment(*, autoescape: bool) -> jinja2.Environment:
@@ -130,7 +134,7 @@ def _histogram(values: list[float]) -> Markup:
     axes = figure.add_subplot()
     axes.hist(values, bins=25, range=(0, 100), color="#3b76af")
     axes.set(xlabel="chrF of a sentence", ylabel="sentences", xlim=(0, 100))
-    return _svg(figure)
+    return figure_svg(figure)
 
 
 def _learning_curves(history: list[dict[str, Any]]) -> Markup | None:
@@ -148,10 +152,10 @@ def _learning_curves(history: list[dict[str, Any]]) -> Markup | None:
     rate.plot(steps, [entry["learning_rate"] for entry in history], color="#7a4fa3")
     rate.set(title="learning rate", xlabel="step")
     rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    return _svg(figure)
+    return figure_svg(figure)
 
 
-def _svg(figure: Figure) -> Markup:
+def figure_svg(figure: Figure) -> Markup:
     """A figure as inline SVG, the same bytes for the same figure."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)

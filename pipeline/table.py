@@ -7,6 +7,7 @@
                                               /_memory/part-<unit>.parquet
                                               /_retracted/part-<run>.parquet
                                               /_manifest.json
+                                              /_report.html
       _staging/000042-1f3a/...                             work in progress
 
 Readers never see half a run: it appears under ``data/`` by one rename of its staging folder.
@@ -25,12 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from lingo_model import InputError
+from pipeline.measures import Distribution
 from pipeline.settings import Settings, load_manifest
 from pipeline.storage import sync_folder, sync_tree, write_json
 
 FORMAT_VERSION = 2
 IDENTITY = "_table.json"
 RUN_MANIFEST = "_manifest.json"
+RUN_REPORT = "_report.html"
 PLAN = "_plan.json"
 QUARANTINE = "_quarantine"
 MEMORY = "_memory"
@@ -141,7 +144,9 @@ class RunManifest(Settings):
     """What a published run holds. ``n_units_planned`` = skipped + deferred + emitted.
 
     ``n_rows_retracted``: rows of earlier runs that stand in no newer version of their file.
-    ``compacted``: the files that took the place of one for each unit, if they did.
+    ``compacted``: the files that took the place of one for each unit, if they did. ``quarantined``
+    counts rows by reason. ``measures``: how what rows say of themselves is spread;
+    ``n_placeholders_lost`` and ``n_truncated`` count rows.
     """
 
     format_version: int
@@ -171,6 +176,10 @@ class RunManifest(Settings):
     row_id_digest: str
     replay_of: str | None = None
     compacted: tuple[CompactedPart, ...] = ()
+    quarantined: dict[str, int]
+    measures: dict[str, Distribution]
+    n_placeholders_lost: int
+    n_truncated: int
 
     @property
     def rows_per_second(self) -> float | None:

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,16 @@ from pipeline.published import PublishedFile, published_files
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.reconcile import reconcile
 from pipeline.replay import plan_replay
+from pipeline.run_report import write_run_report
 from pipeline.settings import Settings
 from pipeline.table import (
+    QUARANTINE,
+    RUN_REPORT,
     Lineage,
     RunManifest,
     RunPlan,
     Table,
+    Unit,
     load_identity,
     load_plan,
     run_named,
@@ -46,6 +50,8 @@ from pipeline.units import FileDecision, TranslateConfig, plan_run, table_identi
 
 # As many actors of one whole CPU as there are CPUs would leave none to the tasks that feed them.
 _CPUS_PER_ACTOR = 0.5
+# So that actors end at about the same time.
+_MIN_TASKS_PER_ACTOR = 8
 
 
 class TranslateResources(Settings):
@@ -287,9 +293,21 @@ def _translate_units(
     n_rows = sum(unit.n_rows for unit in plan.units)
     done = [n_rows - sum(plan.units[i].n_rows for i in todo)]
 
+    n_may_fail = plan.settings["max_failed_share"] * n_rows
+    n_failed = 0
+
     def on_ray() -> None:
-        for unit_number in _receipts(table, plan, model, resources, todo):
+        nonlocal n_failed
+        for unit_number, failed in _receipts(table, plan, model, resources, todo):
             done[0] += plan.units[unit_number].n_rows
+            n_failed += failed
+            if n_failed > n_may_fail:  # whatever follows, reconciling would refuse it
+                raise RunError(
+                    f"{staged}: stopped after {n_failed:,} rows failed, more than "
+                    f"max_failed_share={plan.settings['max_failed_share']} of {n_rows:,}; nothing "
+                    f"was published: {QUARANTINE}/ there says why. Discard the run with --abort, "
+                    "mend the cause and run again, or allow a larger share"
+                )
 
     if not todo:
         return
@@ -307,8 +325,24 @@ def _translate_units(
         on_poll()
 
 
+def task_groups(units: Sequence[Unit], todo: Sequence[int], n_actors: int) -> list[list[int]]:
+    """The units of each task, by number: small ones of the same or neighbouring files together,
+    as many rows as the largest unit has, but so that every actor gets several tasks."""
+    n_rows = sum(units[i].n_rows for i in todo)
+    most = min(max(units[i].n_rows for i in todo), n_rows / (n_actors * _MIN_TASKS_PER_ACTOR))
+    groups: list[list[int]] = []
+    size = 0
+    for i in todo:
+        if not groups or size + units[i].n_rows > most:
+            groups.append([])
+            size = 0
+        groups[-1].append(i)
+        size += units[i].n_rows
+    return groups
+
+
 class _Actor:
-    """What Ray Data runs: a UnitTranslator that takes and gives batches of one unit number."""
+    """What Ray Data runs: a UnitTranslator that takes tasks, each some units by number."""
 
     def __init__(self, staged: str, data: str, model: str) -> None:
         # Paths, not the plan: an actor that died is started again from its small arguments alone.
@@ -316,32 +350,33 @@ class _Actor:
         self._translator = UnitTranslator(Path(staged), Path(data), self._plan, Path(model))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        for number in batch["item"]:
-            self._translator.translate(self._plan.units[int(number)])
-        return batch
+        numbers = [int(number) for task in batch["task"] for number in task.split(",")]
+        n_failed = [self._translator.translate(self._plan.units[i]) or 0 for i in numbers]
+        return {"unit": np.array(numbers), "n_failed": np.array(n_failed)}
 
 
 def _receipts(
     table: Table, plan: RunPlan, model: Path, resources: TranslateResources, todo: list[int]
 ) -> Any:
-    """Numbers of units as they are done; called with Ray running."""
+    """Numbers of units as they are done, and of their rows that failed; called with Ray running."""
     staged = table.staged(plan.run)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # we raise it ourselves
     context = DataContext.get_current()
     context.enable_progress_bars = False
     n_gpus = int(ray.cluster_resources().get("GPU", 0))
     n_actors = resources.n_actors or n_gpus or int(ray.cluster_resources().get("CPU", 1))
-    units = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
+    tasks = [{"task": ",".join(map(str, g))} for g in task_groups(plan.units, todo, n_actors)]
+    units = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
         _Actor,
         fn_constructor_args=(str(staged), str(table.data), str(model)),
         batch_size=1,
-        compute=ActorPoolStrategy(size=min(n_actors, len(todo))),
+        compute=ActorPoolStrategy(size=min(n_actors, len(tasks))),
         num_cpus=_CPUS_PER_ACTOR,
         num_gpus=1 if n_gpus else 0,
     )
     try:
         for batch in units.iter_batches(batch_size=1, prefetch_batches=0):
-            yield from np.asarray(batch["item"]).tolist()
+            yield from zip(batch["unit"].tolist(), batch["n_failed"].tolist(), strict=True)
     except ray.exceptions.RayError as error:
         reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
         raise RunError(
@@ -368,7 +403,12 @@ def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> R
         n_units_emitted=len(result.emitted),
         rows=result.rows,
         n_rows_retracted=result.n_rows_retracted,
+        quarantined=dict(result.quarantined),
+        measures=result.measures,
+        n_placeholders_lost=result.n_placeholders_lost,
+        n_truncated=result.n_truncated,
         row_id_digest=result.row_id_digest,
     )
+    write_run_report(table.staged(plan.run) / RUN_REPORT, manifest)
     table.publish(manifest)
     return manifest

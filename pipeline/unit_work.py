@@ -73,19 +73,20 @@ class UnitTranslator:
             memory=memory,
         )
 
-    def translate(self, unit: Unit) -> bool:
+    def translate(self, unit: Unit) -> int | None:
         """Translate a unit and write its files; a unit whose file is there already is done.
 
         Returns:
-            False where the input file is not what the plan saw: the unit is deferred then.
+            how many of its rows failed now; None where the input file is not what the plan saw,
+            so that the unit is deferred.
         """
         part = self._staged / unit.file_name
         if part.exists():
-            return True
+            return 0
         rows = self._rows(unit)
         if rows is None:
             write_bytes(self._staged / DEFERRED / unit.file_name, b"")
-            return False
+            return None
         texts: list[str | None] = rows.table[self._config.text_column].to_pylist()
         problems = self._problems(texts, rows)
         good = [i for i, problem in enumerate(problems) if problem is None]
@@ -115,7 +116,7 @@ class UnitTranslator:
         # Last: this file says that the unit is done.
         table = columns_in.take(pa.array([i for i, _ in kept], pa.int64())) if bad else columns_in
         write_parquet(part, _beside(table, columns, TRANSLATION_COLUMNS))
-        return True
+        return len(failed)
 
     def _rows(self, unit: Unit) -> RowRange | None:
         """The unit's rows, or None where its file is not what the plan saw.

@@ -26,6 +26,7 @@ from pipeline.table import (
     REPLAY,
     RETRACTED,
     RUN_MANIFEST,
+    RUN_REPORT,
     CompactedPart,
     RunManifest,
     Table,
@@ -91,7 +92,8 @@ def _files_of(run: RunManifest) -> set[str]:
     parts = {unit.file_name for unit in run.units}
     merged = {part.file_name for part in run.compacted}
     return (
-        {RUN_MANIFEST, f"{RETRACTED}/part-{run.run}.parquet", f"{MEMORY}/part-{run.run}.parquet"}
+        {RUN_MANIFEST, RUN_REPORT}
+        | {f"{folder}/part-{run.run}.parquet" for folder in (RETRACTED, MEMORY)}
         | (merged or parts)
         | {f"{folder}/{part}" for folder in (QUARANTINE, MEMORY) for part in parts}
     )
@@ -184,6 +186,8 @@ def _compact_run(table: Table, run: RunManifest, folder: Path, batches: list[_Ro
         with pq.ParquetWriter(new / MEMORY / name, MEMORY_SCHEMA, compression="zstd") as writer:
             for file in memory:
                 writer.write_table(pq.read_table(file, partitioning=None))
+    if (folder / RUN_REPORT).exists():
+        os.link(folder / RUN_REPORT, new / RUN_REPORT)
     manifest = run.model_copy(update={"compacted": tuple(parts)})
     write_json(new / RUN_MANIFEST, manifest.model_dump(mode="json"))
     sync_tree(new)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
-from pipeline.measures import copy_rate, length_ratio, repetition, words
+from pipeline.measures import RANGES, Tally, copy_rate, length_ratio, repetition, words
 
 
 def test_words_are_runs_of_letters_case_aside() -> None:
@@ -34,3 +35,24 @@ def test_copy_rate() -> None:
     assert copy_rate(["the", "cat"], ["die", "cat", "cat", "da"]) == 0.5
     assert copy_rate([], ["da"]) == 0.0
     assert copy_rate(["the"], []) is None
+
+
+def measured(**values: list[float | None]) -> pa.Table:
+    n_rows = len(next(iter(values.values())))
+    columns = {name: values.get(name, [None] * n_rows) for name in RANGES}
+    return pa.table({name: pa.array(column, pa.float64()) for name, column in columns.items()})
+
+
+def test_distributions_over_tables() -> None:
+    tally = Tally()
+    tally.add(measured(repetition=[0.0, 0.01, None, 1.0], length_ratio=[1.0, 2.0, 50.0, None]))
+    tally.add(measured(repetition=[0.5]))
+    found = tally.distributions()
+    assert set(found) == {"repetition", "length_ratio"}  # the others have no values
+    repetition = found["repetition"]
+    assert (repetition.n_rows, repetition.least, repetition.most) == (4, 0.0, 1.0)
+    assert repetition.mean == pytest.approx(1.51 / 4)
+    # Fifty bins of 0.02: two in the first, one in the middle, one in the last.
+    assert {i: n for i, n in enumerate(repetition.counts) if n} == {0: 2, 25: 1, 49: 1}
+    ratio = found["length_ratio"]
+    assert (ratio.most, ratio.counts[49], sum(ratio.counts)) == (50.0, 1, 3)  # beyond, in the last

@@ -95,6 +95,10 @@ def add_run(
             n_quarantined=len(quarantined),
         ),
         n_rows_retracted=len(retracted),
+        quarantined={},
+        measures={},
+        n_placeholders_lost=0,
+        n_truncated=0,
         row_id_digest="0",
     )
     staged = Table(table).staged(run)

@@ -21,12 +21,13 @@ from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.query import connect, run_query
 from pipeline.schemas import TRANSLATION_COLUMNS
-from pipeline.table import FORMAT_VERSION, RunPlan, Table, load_plan
+from pipeline.table import FORMAT_VERSION, RunPlan, Table, Unit, load_plan
 from pipeline.translate import (
     TranslateResources,
     abort_unfinished,
     lineage_of,
     replay_quarantine,
+    task_groups,
     translate_table,
 )
 from pipeline.unit_work import UnitTranslator
@@ -248,7 +249,7 @@ def staged_run(
     def stop_after(table: Table, plan: Any, model: Path, *_rest: object) -> None:
         translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
         for unit in plan.units[:n_units]:
-            assert translator.translate(unit)
+            assert translator.translate(unit) is not None
         raise Interrupted
 
     with monkeypatch.context() as patch:
@@ -554,6 +555,73 @@ def test_a_file_of_other_content_and_the_same_time_is_deferred(
     assert {unit.path for unit in manifest.units_deferred} == {"a.parquet"}
     assert manifest.rows.n_input == 40
     assert not list((tmp_path / "table" / "data").rglob("_deferred"))
+
+
+def test_a_run_has_a_page_and_its_measures(without_ray: None, bundle: Path, tmp_path: Path) -> None:
+    lake, table = tmp_path / "la<b>ke", tmp_path / "table"
+    lake.mkdir()
+    texts = ["Two dogs play.", "See {name}, twice: {name}.", "3 - 4", "A cat. " * 20]
+    write_lake_file(lake / "a.parquet", texts)
+    config = CONFIG.model_copy(update={"max_source_characters": 100})
+
+    run = translate_table(lake, bundle, table, config, RESOURCES)
+
+    assert run is not None
+    rows = [row for row in rows_of(table) if row["status"] == "translated"]
+    for name, found in run.measures.items():
+        values = [row[name] for row in rows]
+        assert found.n_rows == len(values) == 2
+        assert found.mean == pytest.approx(sum(values) / 2)
+        assert (found.least, found.most) == (min(values), max(values))
+    assert run.n_truncated == sum(row["truncated"] for row in rows)
+    assert run.n_placeholders_lost == sum(row["placeholders_ok"] is False for row in rows)
+    assert run.quarantined == {"too_long": 1}
+    page = next(table.glob("data/*/*/_report.html")).read_text()
+    assert "4 rows = 2 translated" in " ".join(page.split())
+    assert "la&lt;b&gt;ke" in page
+    assert "la<b>ke" not in page
+    assert "too_long" in page
+    assert "<svg" in page
+
+
+def unit(n_rows: int, number: int = 0) -> Unit:
+    return Unit(unit_id=f"u{number}", content_id="c", path="a", first_row=0, n_rows=n_rows)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "todo", "n_actors", "expected"),
+    [
+        ([5, 5, 5, 5], [0, 1, 2, 3], 1, [[0], [1], [2], [3]]),
+        ([1] * 20, list(range(20)), 1, [[i] for i in range(20)]),  # several tasks for each actor
+        ([1] * 40 + [10], list(range(41)), 1, [[*range(i, i + 6)] for i in range(0, 36, 6)]
+         + [[36, 37, 38, 39], [40]]),
+        ([10, 1, 1, 90], [1, 3], 1, [[1], [3]]),
+    ],
+)  # fmt: skip
+def test_small_units_share_a_task(
+    sizes: list[int], todo: list[int], n_actors: int, expected: list[list[int]]
+) -> None:
+    units = [unit(n_rows, number) for number, n_rows in enumerate(sizes)]
+    groups = task_groups(units, todo, n_actors)
+    assert groups == expected
+    assert [i for group in groups for i in group] == todo
+
+
+def test_a_run_that_can_only_fail_is_stopped(
+    running_ray: None, lake: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Receipts of two tasks say so, and no third is waited for."""
+    seen = []
+
+    def receipts(*_rest: object) -> Any:
+        for number in range(5):
+            seen.append(number)
+            yield number, 3
+
+    monkeypatch.setattr("pipeline.translate._receipts", receipts)
+    with pytest.raises(RunError, match=r"stopped after 6 rows.*_share=0\.05 of 90"):
+        translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
+    assert seen == [0, 1]
 
 
 def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(

@@ -53,6 +53,10 @@ def published(plan: RunPlan) -> RunManifest:
             n_input=n_rows, n_translated=n_rows, n_reused=0, n_passed_through=0, n_quarantined=0
         ),
         n_rows_retracted=0,
+        quarantined={},
+        measures={},
+        n_placeholders_lost=0,
+        n_truncated=0,
         row_id_digest="0",
     )
 

@@ -1,0 +1,47 @@
+"""A translation run on one page, for people. Reads a run's manifest; writes ``_report.html``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from pipeline.measures import Distribution
+from pipeline.report import figure_svg, html_template
+from pipeline.storage import write_bytes
+from pipeline.table import RunManifest
+
+_LABELS = {
+    "score": "score (nats per token)",
+    "length_ratio": "length ratio (characters)",
+    "repetition": "repetition",
+    "copy_rate": "copy rate",
+    "unknown_rate": "unknown rate",
+}
+
+
+def write_run_report(path: Path, manifest: RunManifest) -> None:
+    """Write the page of a run; every text in it is escaped."""
+    template = html_template("run.html")
+    deferred = sorted({unit.path for unit in manifest.units_deferred})
+    page = template.render(
+        run=manifest,
+        deferred=deferred,
+        curves=_histograms(manifest.measures) if manifest.measures else None,
+        rate=manifest.rows_per_second,
+    )
+    write_bytes(path, page.encode())
+
+
+def _histograms(measures: dict[str, Distribution]) -> Markup:
+    figure = Figure(figsize=(11, 2.4), layout="constrained")
+    for axes, (name, found) in zip(
+        figure.subplots(1, len(measures), squeeze=False)[0], measures.items(), strict=True
+    ):
+        width = (found.high - found.low) / len(found.counts)
+        lefts = [found.low + width * i for i in range(len(found.counts))]
+        axes.bar(lefts, found.counts, width=width, align="edge", color="#3b76af")
+        axes.set(xlabel=_LABELS[name], xlim=(found.low, found.high), yscale="log")
+        axes.set_title(f"mean {found.mean:.3g}", fontsize=9)
+    return figure_svg(figure)
