@@ -43,5 +43,6 @@ def _histograms(measures: dict[str, Distribution]) -> Markup:
         lefts = [found.low + width * i for i in range(len(found.counts))]
         axes.bar(lefts, found.counts, width=width, align="edge", color="#3b76af")
         axes.set(xlabel=_LABELS[name], xlim=(found.low, found.high), yscale="log")
+        axes.set_ylim(bottom=0.8)
         axes.set_title(f"mean {found.mean:.3g}", fontsize=9)
     return figure_svg(figure)

@@ -1,0 +1,243 @@
+"""The nightly job beside the bare engine: rows a second, memory, repeated text, nothing new.
+
+    python benchmarks/translate.py --model models/en-de --output /tmp/translate [--rows 1000000]
+
+Generated sentences in 1,000 Parquet files. The bare engine: text in, text and scores out, in as
+many processes as actors, without Ray and Parquet. What a command takes for two rows is its
+start-up, which is told apart; rates are of the rest. Memory is the largest resident set of each
+kind of process (Linux).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.demo_pairs import generate_pairs
+
+LINGO = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+N_FILES = 1000
+_BARE_BATCH = 5000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--model", type=Path, help="a bundle")
+    parser.add_argument("--output", type=Path, help="folder for all it makes")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--tier", default="exact")
+    parser.add_argument("--rounds", type=int, default=1, help="alternations (default 1)")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=["bare 2", "lingo 2", "bare 1", "lingo 1", "repeated", "nothing new"],
+        metavar="NAME",
+    )
+    parser.add_argument("--bare", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.bare:
+        bare_worker(options.bare)
+        return
+    if options.model is None or options.output is None:
+        parser.error("needs --model and --output")
+    folder = options.output.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    sentences = generated(options.rows)
+    write_lake(folder / "lake", sentences)
+    write_lake(folder / "tiny", sentences[:2])
+    if "repeated" in options.only:
+        write_lake(folder / "repeated", with_repeats(sentences, share=0.3))
+    model = options.model.resolve()
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in options.only}
+    for _ in range(options.rounds):
+        for name in options.only:
+            found[name].append(measure(name, folder, model, options.tier, sentences))
+            print(name, {k: round(v, 1) for k, v in found[name][-1].items()}, flush=True)
+    show(found)
+
+
+def generated(n_rows: int) -> list[str]:
+    """So many different sentences of the demo's language."""
+    seen: dict[str, None] = {}
+    seed = 0
+    while len(seen) < n_rows:
+        seed += 1
+        pairs = list(generate_pairs(min(n_rows, 200_000), seed=seed, split="train"))
+        before = len(seen)
+        for pair in pairs:
+            seen.setdefault(pair.source)
+        if len(seen) - before < len(pairs) // 20:  # the grammar is nearly exhausted: number them
+            seen |= {f"{text} Number {seed} is {i}.": None for i, text in enumerate(list(seen))}
+    return list(seen)[:n_rows]
+
+
+def with_repeats(sentences: list[str], *, share: float) -> list[str]:
+    """``share`` of the rows say again what some other row, anywhere, says."""
+    draw = random.Random(0)
+    n_repeated = int(share * len(sentences))
+    kept = sentences[: len(sentences) - n_repeated]
+    rows = kept + draw.choices(kept, k=n_repeated)
+    draw.shuffle(rows)
+    return rows
+
+
+def write_lake(folder: Path, sentences: list[str]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    n_files = min(N_FILES, len(sentences))
+    for number in range(n_files):
+        rows = sentences[number::n_files]
+        pq.write_table(pa.table({"text": rows}), folder / f"part-{number:04d}.parquet")
+
+
+def measure(
+    name: str, folder: Path, model: Path, tier: str, sentences: list[str]
+) -> dict[str, float]:
+    if name.startswith("bare"):
+        return bare(int(name.split()[1]), folder, model, tier, sentences)
+    table = folder / "table"
+    if name == "nothing new":
+        run_lingo(folder / "lake", model, table, tier, n_actors=2)
+        return run_lingo(folder / "lake", model, table, tier, n_actors=2) | {"rows": 0.0}
+    n_actors = int(name.split()[1]) if name.startswith("lingo") else 2
+    lake = folder / ("repeated" if name == "repeated" else "lake")
+    shutil.rmtree(table, ignore_errors=True)
+    start_up = run_lingo(folder / "tiny", model, folder / "tiny-table", tier, n_actors=n_actors)
+    shutil.rmtree(folder / "tiny-table")
+    found = run_lingo(lake, model, table, tier, n_actors=n_actors)
+    if name == "lingo 1":
+        shutil.rmtree(table)
+    seconds = found["seconds"] - start_up["seconds"]
+    return found | {"start_up": start_up["seconds"], "rate": len(sentences) / seconds}
+
+
+def run_lingo(
+    lake: Path, model: Path, table: Path, tier: str, *, n_actors: int
+) -> dict[str, float]:
+    command = [*LINGO, "translate", lake, "--model", model, "--output", table, "--tier", tier]
+    command += ["--actors", n_actors, "--ray-address", "local"]
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    peaks = {"driver_mb": 0.0, "actor_mb": 0.0}
+    watcher = threading.Thread(target=watch, args=(process, peaks))
+    watcher.start()
+    _, errors = process.communicate()
+    seconds = time.monotonic() - started
+    watcher.join()
+    if process.returncode:
+        raise SystemExit(errors.decode()[-2000:])
+    return {"seconds": seconds} | peaks
+
+
+def watch(process: subprocess.Popen[bytes], peaks: dict[str, float]) -> None:
+    """Follow the resident memory of the driver and of the largest actor."""
+    while process.poll() is None:
+        peaks["driver_mb"] = max(peaks["driver_mb"], resident_mb(process.pid))
+        for pid in descendants(process.pid):
+            if b"MapWorker" in contents(pid, "cmdline"):
+                peaks["actor_mb"] = max(peaks["actor_mb"], resident_mb(pid))
+        time.sleep(1)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they did."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (status := contents(int(entry.name), "stat")):
+            parents[int(entry.name)] = int(status.rpartition(b")")[2].split()[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+def resident_mb(pid: int) -> float:
+    pages = contents(pid, "statm").split()
+    return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if pages else 0.0
+
+
+def contents(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+def bare(
+    n_processes: int, folder: Path, model: Path, tier: str, sentences: list[str]
+) -> dict[str, float]:
+    processes = []
+    for rank in range(n_processes):
+        text = folder / f"bare-{rank}.txt"
+        text.write_text("\n".join(sentences[rank::n_processes]))
+        job = {"model": str(model), "tier": tier, "text": str(text)}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, __file__, "--bare", json.dumps(job)],
+                stdout=subprocess.PIPE,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+        )
+    results = [json.loads(process.communicate()[0]) for process in processes]
+    seconds = max(result["seconds"] for result in results)
+    return {
+        "seconds": seconds,
+        "rate": len(sentences) / seconds,
+        "actor_mb": max(result["peak_mb"] for result in results),
+    }
+
+
+def bare_worker(job: dict[str, Any]) -> None:
+    """One process of the bare engine; its clock starts when the model is there."""
+    import torch
+
+    from lingo_model import Translator, load_bundle
+
+    torch.set_num_threads(1)
+    translator = Translator(load_bundle(Path(job["model"])), tier=job["tier"])
+    lines = Path(job["text"]).read_text().splitlines()
+    started = time.perf_counter()
+    n_tokens = 0
+    for first in range(0, len(lines), _BARE_BATCH):
+        found = translator.translate(lines[first : first + _BARE_BATCH])
+        n_tokens += sum(one.n_target_tokens for one in found)
+    seconds = time.perf_counter() - started
+    peak_mb = resident_mb(os.getpid())
+    print(json.dumps({"seconds": seconds, "n_tokens": n_tokens, "peak_mb": peak_mb}))
+
+
+def show(found: dict[str, list[dict[str, float]]]) -> None:
+    best = {
+        name: max(runs, key=lambda run: run.get("rate", -run["seconds"]))
+        for name, runs in found.items()
+    }
+    base = best.get("bare 2", {}).get("rate")
+    print(f"\n{'':14}{'rows/s':>9}{'of bare 2':>11}{'seconds':>9}{'start-up':>10}{'actor MB':>10}"
+          f"{'driver MB':>11}")  # fmt: skip
+    for name, run in best.items():
+        rate = run.get("rate")
+        print(
+            f"{name:14}"
+            + (f"{rate:9,.0f}" if rate else f"{'':9}")
+            + (f"{rate / base:11.1%}" if rate and base else f"{'':11}")
+            + f"{run['seconds']:9.1f}{run.get('start_up', 0):10.1f}"
+            + f"{run.get('actor_mb', 0):10,.0f}{run.get('driver_mb', 0):11,.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
