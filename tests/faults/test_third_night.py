@@ -1,0 +1,410 @@
+"""A table with two published nights, and a third that is disturbed in every way and run again.
+
+Whatever happens, the table ends as the undisturbed one: every row once, with the same translation.
+A reader asks the table all the while, by glob and by the view ``latest``, and sees two nights or
+three, never a part of one. ``make faults`` runs all; ``make test`` one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.demo_pairs import generate_pairs
+from pipeline.query import connect, run_query
+from pipeline.table import Table
+
+pytestmark = pytest.mark.ray
+
+N_UNITS, ROWS_PER_UNIT = 20, 2000
+N_OLD_ROWS = 3000
+
+# Dies by itself where its last argument says: so far from the outside nobody could hit the moment.
+NIGHT = """
+import os, signal, sys
+from pathlib import Path
+import pipeline.reconcile, pipeline.table, pipeline.translate, pipeline.units
+from pipeline.cli import main
+
+def die(*_arguments, **_options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def dies_after(function, n_calls=1):
+    calls = []
+    def called(*arguments, **options):
+        result = function(*arguments, **options)
+        calls.append(1)
+        if len(calls) == n_calls:
+            die()
+        return result
+    return called
+
+def dies_around_the_rename(when):
+    rename = Path.rename
+    def called(self, target):
+        if "_staging" in str(self.parent) and "/data/" in str(target):
+            if when == "before":
+                die()
+            rename(self, target)
+            die()
+        return rename(self, target)
+    Path.rename = called
+
+def clock_is_back_a_day():
+    now = pipeline.table.utc_now
+    import datetime
+    def earlier():
+        return (datetime.datetime.fromisoformat(now()) - datetime.timedelta(days=1)).isoformat()
+    pipeline.units.utc_now = pipeline.translate.utc_now = earlier
+
+lake, bundle, table, where = sys.argv[1:]
+match where:
+    case "before planning":
+        pipeline.translate.plan_run = die
+    case "while planning":
+        pipeline.units.inspect_file = dies_after(pipeline.units.inspect_file)
+    case "planned":
+        pipeline.table.Table.begin = dies_after(pipeline.table.Table.begin)
+    case "before reconciling":
+        pipeline.translate.reconcile = die
+    case "while reconciling":
+        pipeline.reconcile.row_id_digest = dies_after(pipeline.reconcile.row_id_digest, 7)
+    case "reconciled":
+        pipeline.translate.reconcile = dies_after(pipeline.translate.reconcile)
+    case "before the rename" | "after the rename":
+        dies_around_the_rename(where.split()[0])
+    case "clock":
+        clock_is_back_a_day()
+sys.argv[1:] = ["translate", lake, "--model", bundle, "--output", table,
+                "--config", lake + ".yaml", "--actors", "2", "--ray-address", "local"]
+main()
+"""
+NAMED = [
+    "before planning",
+    "while planning",
+    "planned",
+    "before reconciling",
+    "while reconciling",
+    "reconciled",
+    "before the rename",
+    "after the rename",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """A lake of three nights and a table of the first two."""
+
+    lake: Path
+    bundle: Path
+    table: Path
+
+    def night(self, where: str = "", **options: Any) -> subprocess.Popen[bytes]:
+        arguments = [str(self.lake), str(self.bundle), str(self.table), where]
+        return subprocess.Popen(
+            [sys.executable, "-c", NIGHT, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            **options,
+        )
+
+    def finish(self) -> None:
+        """Run the same command until it has nothing to do, as an operator would."""
+        for _ in range(3):
+            process = self.night()
+            _, errors = process.communicate(timeout=250)
+            assert process.returncode in (0, 3), errors.decode()[-2000:]
+            if process.returncode == 0:
+                return
+        raise AssertionError("the input did not change, and was deferred again and again")
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Every version of every row, but for the random part of run names."""
+        sql = f"""
+            SELECT split_part(run, '-', 1), * EXCLUDE (run, run_date)
+            FROM read_parquet('{self.table}/data/*/*/*.parquet', hive_types = {{'run': VARCHAR}})
+            ORDER BY ALL
+        """
+        return duckdb.connect().sql(sql).fetchall()
+
+
+class Reader:
+    """Asks a table all the while; ``seen`` are the numbers of rows that it found."""
+
+    def __init__(self, table: Path) -> None:
+        self._table = table
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+        self.seen: set[tuple[str, int]] = set()
+        self.n_probes = 0
+        self.problems: list[str] = []
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        glob = f"SELECT count(*) FROM '{self._table}/data/*/*/*.parquet'"
+        while not self._done.is_set():
+            try:
+                self.seen.add(("glob", duckdb.connect().sql(glob).fetchall()[0][0]))
+                result = run_query(connect(self._table, None), "SELECT count(*) FROM latest")
+                assert result is not None
+                self.seen.add(("latest", result.fetchall()[0][0]))
+                self.n_probes += 2
+            except Exception as error:  # noqa: BLE001 - whatever a reader would have met
+                self.problems.append(repr(error))
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Two nights, or three: nothing in between, and no error."""
+        two = {("glob", N_OLD_ROWS), ("latest", N_OLD_ROWS)}
+        n_all = N_OLD_ROWS + N_UNITS * ROWS_PER_UNIT
+        assert self.problems == []
+        assert self.seen <= two | {("glob", n_all), ("latest", n_all)}
+        assert self.n_probes > 0
+
+
+@pytest.fixture(scope="module")
+def two_nights(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("nights")
+    world = World(root / "lake", bundle, root / "table")
+    world.lake.mkdir()
+    (root / "lake.yaml").write_text(f"text_column: english\nrows_per_unit: {ROWS_PER_UNIT}\n")
+    sentences = [
+        pair.source for pair in generate_pairs(N_OLD_ROWS + N_UNITS * ROWS_PER_UNIT, seed=5)
+    ]
+    write(world.lake / "a.parquet", sentences[:2000])
+    world.finish()
+    write(world.lake / "b.parquet", sentences[2000:N_OLD_ROWS])
+    world.finish()
+    for number in range(4):
+        first = N_OLD_ROWS + number * 5 * ROWS_PER_UNIT
+        write(world.lake / f"c{number}.parquet", sentences[first : first + 5 * ROWS_PER_UNIT])
+    return world
+
+
+def write(path: Path, sentences: list[str]) -> None:
+    pq.write_table(pa.table({"english": sentences}), path, row_group_size=500)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    two_nights: World, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Any, ...]]:
+    world = copied(two_nights, tmp_path_factory.mktemp("undisturbed"))
+    world.finish()
+    rows = world.rows()
+    assert len(rows) == N_OLD_ROWS + N_UNITS * ROWS_PER_UNIT
+    return rows
+
+
+def copied(world: World, root: Path) -> World:
+    """The table as it was before the third night, on its own; the lake stays where it is."""
+    shutil.copytree(world.table, root / "table")
+    return dataclasses.replace(world, table=root / "table")
+
+
+@pytest.fixture
+def world(two_nights: World, tmp_path: Path) -> World:
+    return copied(two_nights, tmp_path)
+
+
+@pytest.fixture
+def reader(world: World) -> Iterator[Reader]:
+    with Reader(world.table) as found:
+        yield found
+    found.check()
+
+
+def wait_for_units(process: subprocess.Popen[bytes], table: Path, n_units: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(table.glob("_staging/*/part-*.parquet"))) < n_units:
+        assert process.poll() is None, "the run ended before it was disturbed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("where", NAMED)
+def test_the_driver_dies_at_a_named_moment(
+    world: World, undisturbed: list[tuple[Any, ...]], reader: Reader, where: str
+) -> None:
+    process = world.night(where)
+    assert process.wait(timeout=200) == -signal.SIGKILL
+    published = len(list(world.table.glob("data/*/*")))
+    assert published == (3 if where == "after the rename" else 2)
+    world.finish()
+    assert world.rows() == undisturbed
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("n_units", [0, 1, 2, 5, 8, 11, 14, 17, 18, 19])
+def test_the_driver_dies_in_a_unit_or_between_two(
+    world: World, undisturbed: list[tuple[Any, ...]], reader: Reader, n_units: int
+) -> None:
+    process = world.night()
+    wait_for_units(process, world.table, n_units)
+    time.sleep(random.random() * 0.2)  # in a unit, or between two
+    process.kill()
+    process.wait()
+    world.finish()
+    assert world.rows() == undisturbed
+
+
+@pytest.mark.parametrize(
+    "victims",
+    [
+        pytest.param("an actor", marks=pytest.mark.faults),
+        pytest.param("all actors", marks=pytest.mark.faults),
+        pytest.param("the Ray node", marks=pytest.mark.faults),
+        "the whole process group",
+    ],
+)
+def test_processes_are_killed(
+    world: World,
+    undisturbed: list[tuple[Any, ...]],
+    reader: Reader,
+    descendants: Callable[[int], dict[int, str]],
+    victims: str,
+) -> None:
+    process = world.night()
+    wait_for_units(process, world.table, 3)
+    below = descendants(process.pid)
+    if victims == "the whole process group":
+        for pid in [process.pid, *below]:
+            kill(pid)
+    elif victims == "the Ray node":
+        for pid in [pid for pid, command in below.items() if "raylet/raylet" in command]:
+            kill(pid)
+    else:
+        actors = [pid for pid, command in below.items() if "MapWorker" in command]
+        assert len(actors) == 2
+        for pid in actors[:1] if victims == "an actor" else actors:
+            kill(pid)
+    process.wait(timeout=250)
+    if victims == "an actor":
+        assert process.returncode == 0
+    world.finish()
+    assert world.rows() == undisturbed
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("change", ["deleted", "truncated", "replaced"])
+def test_an_input_file_changes_during_the_run(
+    world: World, undisturbed: list[tuple[Any, ...]], tmp_path: Path, change: str
+) -> None:
+    """Deferred, listed, exit status 3; the next night is right."""
+    lake = tmp_path / "lake"
+    shutil.copytree(world.lake, lake, copy_function=shutil.copy2)
+    shutil.copy(f"{world.lake}.yaml", tmp_path / "lake.yaml")
+    world = dataclasses.replace(world, lake=lake)
+    path = lake / "c3.parquet"
+    content = path.read_bytes()
+    process = world.night()
+    wait_for_units(process, world.table, 2)
+    match change:
+        case "deleted":
+            path.unlink()
+        case "truncated":
+            path.write_bytes(content[: len(content) // 2])
+        case "replaced":
+            write(path, ["A cat."])
+    _, errors = process.communicate(timeout=250)
+    assert process.returncode == 3, errors.decode()[-2000:]
+    assert b"deferred to the next run, changed meanwhile: c3.parquet" in errors
+    manifest = Table(world.table).published()[-1]
+    assert {unit.path for unit in manifest.units_deferred} == {"c3.parquet"}
+    assert manifest.rows.n_input == 15 * ROWS_PER_UNIT
+    path.write_bytes(content)
+    world.finish()
+    expected = [row[1:] for row in undisturbed]  # but for the run: these came a night later
+    assert sorted(row[1:] for row in world.rows()) == sorted(expected)
+
+
+@pytest.mark.faults
+def test_two_runs_at_once(world: World, undisturbed: list[tuple[Any, ...]], reader: Reader) -> None:
+    first = world.night()
+    wait_for_units(first, world.table, 1)
+    second = world.night()
+    _, errors = second.communicate(timeout=100)
+    assert second.returncode == 2
+    assert f"another run writes to this table (process {first.pid})".encode() in errors
+    assert first.wait(timeout=250) == 0
+    assert world.rows() == undisturbed
+
+
+@pytest.mark.faults
+def test_the_clock_is_set_back_a_day(
+    world: World, undisturbed: list[tuple[Any, ...]], reader: Reader
+) -> None:
+    process = world.night("clock")
+    assert process.wait(timeout=250) == 0
+    assert world.rows() == undisturbed
+    runs = Table(world.table).published()
+    assert runs[-1].run_date < runs[0].run_date  # and yet it is the last
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for the two nights, and for half of the third."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("when", ["in a unit", "while publishing"])
+def test_the_disk_is_full(
+    two_nights: World,
+    undisturbed: list[tuple[Any, ...]],
+    small_disk: Path,
+    when: str,
+) -> None:
+    """The run ends with the reason; with room again, the same command goes on."""
+    world = copied(two_nights, small_disk)
+    process = world.night()
+    wait_for_units(process, world.table, 5 if when == "in a unit" else 20)
+    ballast = small_disk / "ballast"
+    free = shutil.disk_usage(small_disk).free
+    with ballast.open("wb") as file:
+        file.write(b"\0" * (free - 4096))
+        file.flush()
+    _, errors = process.communicate(timeout=250)
+    assert process.returncode == 1, errors.decode()[-2000:]
+    assert "No space left on device" in errors.decode()
+    with Reader(world.table) as reader:
+        ballast.unlink()
+        world.finish()
+    reader.check()
+    assert world.rows() == undisturbed
