@@ -26,7 +26,7 @@ from pipeline.recipe import Resources, TrainConfig
 from pipeline.registry import resolve_model
 from pipeline.table import RunManifest
 from pipeline.train import train_model as train_model_stage
-from pipeline.translate import TranslateResources, translate_table
+from pipeline.translate import TranslateResources, replay_quarantine, translate_table
 from pipeline.units import TranslateConfig
 
 _RETRIES = 2
@@ -73,6 +73,18 @@ def translate_new_rows(
 ) -> RunManifest | None:
     """``pipeline.translate`` as a task."""
     return translate_table(source, model, table, config, resources)
+
+
+@_stage
+def replay_rows(
+    run: str,
+    model: Path,
+    table: Path,
+    config: TranslateConfig,
+    resources: TranslateResources,
+) -> RunManifest | None:
+    """``pipeline.replay`` as a task."""
+    return replay_quarantine(run, model, table, config, resources)
 
 
 @_stage

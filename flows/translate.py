@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import show_run
-from flows.stages import find_model, translate_new_rows
+from flows.stages import find_model, replay_rows, translate_new_rows
 from pipeline.translate import TranslateResources
 from pipeline.units import TranslateConfig
 
@@ -20,6 +20,7 @@ def translate_corpus(
     model: str = "champion",
     config: TranslateConfig = TranslateConfig(),
     resources: TranslateResources = TranslateResources(),
+    replay: str | None = None,
 ) -> str | None:
     """Translate the rows that the table does not have yet, and publish them as one run.
 
@@ -30,11 +31,15 @@ def translate_corpus(
         model: a name in ``models``, or ``champion``.
         config: columns and policies.
         resources: what it runs on.
+        replay: a run, by name or number: try its quarantine again, and leave ``source`` alone.
 
     Returns:
         the run's name, or None where nothing was new.
     """
     bundle = find_model(model, models)
-    manifest = translate_new_rows(source, bundle, table, config, resources)
+    if replay is None:
+        manifest = translate_new_rows(source, bundle, table, config, resources)
+    else:
+        manifest = replay_rows(replay, bundle, table, config, resources)
     show_run(table, manifest)
     return manifest.run if manifest is not None else None

@@ -188,6 +188,18 @@ def test_translate_publishes_a_run_by_the_champion(
     assert translated.artifacts["table"] == [link_to(place / "table")]
 
 
+def test_translate_tries_a_quarantine_again(place: Path, translated: Ran) -> None:
+    """There is none here; the flow says so, and publishes nothing."""
+    again = run(
+        *(translate_corpus, place / "lake", place / "table", place / "models"),
+        config=COLUMNS,
+        replay=translated.value,
+    )
+
+    assert again.value is None
+    assert again.artifacts["translation-run"] == [[{"run": "nothing new"}]]
+
+
 def run_nightly(place: Path, **settings: Any) -> Ran:
     return run(
         nightly,
