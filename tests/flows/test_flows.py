@@ -227,7 +227,7 @@ def test_nightly_takes_only_what_is_new_and_always_evaluates(
     third = run_nightly(place)
 
     (rows,) = third.artifacts["translation-run"][0]
-    assert (rows["n_input"], rows["n_translated"]) == (7, 7)
+    assert (rows["n_input"], rows["n_reused"]) == (7, 7)  # the sentences of the first night
     assert [m.rows.n_input for m in Table(place / "table").published()] == [30, 7]
     assert third.value == evaluated.value
 

@@ -97,8 +97,9 @@ def models(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Path:
     return folder
 
 
-COMMANDS = ("demo", "prepare", "train", "translate", "evaluate", "sql", "run", "models")
+COMMANDS = ("demo", "prepare", "train", "translate", "evaluate", "sql", "run", "models", "table")
 MODELS_COMMANDS = ("list", "show", "import", "promote")
+TABLE_COMMANDS = ("gc", "compact")
 
 
 def test_help_is_quick_it_needs_neither_torch_nor_ray(tmp_path: Path) -> None:
@@ -135,7 +136,12 @@ def command_of(words: tuple[str, ...]) -> click.Command:
 
 
 @pytest.mark.parametrize(
-    "words", [*((name,) for name in COMMANDS), *(("models", name) for name in MODELS_COMMANDS)]
+    "words",
+    [
+        *((name,) for name in COMMANDS),
+        *(("models", name) for name in MODELS_COMMANDS),
+        *(("table", name) for name in TABLE_COMMANDS),
+    ],
 )
 def test_the_help_of_a_command_explains_it_and_its_options(
     lingo: Lingo, words: tuple[str, ...]
@@ -157,6 +163,7 @@ def test_the_help_of_a_command_explains_it_and_its_options(
 def test_the_tree_of_commands_is_the_documented_one() -> None:
     assert set(command_of(()).commands) == set(COMMANDS)
     assert set(command_of(("models",)).commands) == set(MODELS_COMMANDS)
+    assert set(command_of(("table",)).commands) == set(TABLE_COMMANDS)
 
 
 def test_from_evaluation_to_the_champion_that_translates(
@@ -399,7 +406,9 @@ def test_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     done = lingo_process(tmp_path, "sql", "SELECT * FROM latests")
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("lingo: error: 'SELECT * FROM latests': Catalog Error: ")
-    assert done.err.endswith("views are translations, latest, quarantine, runs, scores\n")
+    assert done.err.endswith(
+        "views are translations, latest, quarantine, retracted, runs, lineage, scores\n"
+    )
     assert done.err.count("\n") == 1
 
 
