@@ -346,17 +346,20 @@ class Table:
         write_json(self.staged(plan.run) / PLAN, plan.model_dump(mode="json"))
 
     def publish(self, manifest: RunManifest) -> Path:
-        """Make a staged run visible by one rename; everything is on disk before it."""
+        """Make a staged run visible by one rename; everything is on disk before it.
+
+        What only an unfinished run needs goes after it: killed in between, the run is still whole.
+        """
         staged = self.staged(manifest.run)
-        (staged / PLAN).unlink(missing_ok=True)
-        for folder in (DEFERRED, REPLAY):
-            shutil.rmtree(staged / folder, ignore_errors=True)
         write_json(staged / RUN_MANIFEST, manifest.model_dump(mode="json"))
         sync_tree(staged)
         final = self.data / run_folder(manifest)
         final.parent.mkdir(parents=True, exist_ok=True)
         staged.rename(final)
         sync_folder(final.parent)
+        for folder in (DEFERRED, REPLAY):
+            shutil.rmtree(final / folder, ignore_errors=True)
+        (final / PLAN).unlink(missing_ok=True)
         return final
 
 
