@@ -44,15 +44,15 @@ _LATEST = f"""
 _COMPARE = f"""
     CREATE MACRO compare(a, b) AS TABLE
     WITH version AS (
-        SELECT *, {_RUN_NUMBER} AS number, CAST(number AS VARCHAR) AS digits FROM translations
+        SELECT *, {_RUN_NUMBER} AS _number, CAST(_number AS VARCHAR) AS _digits FROM translations
     ),
     one AS (
-        SELECT * FROM version WHERE a IN (run, model_id, digits)
-        QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY number DESC) = 1
+        SELECT * FROM version WHERE a IN (run, model_id, _digits)
+        QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY _number DESC) = 1
     ),
     other AS (
-        SELECT * FROM version WHERE b IN (run, model_id, digits)
-        QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY number DESC) = 1
+        SELECT * FROM version WHERE b IN (run, model_id, _digits)
+        QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY _number DESC) = 1
     )
     SELECT row_id, one.translation AS translation_a, other.translation AS translation_b,
         one.score AS score_a, other.score AS score_b,
