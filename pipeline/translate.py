@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +51,8 @@ from pipeline.units import FileDecision, TranslateConfig, plan_run, table_identi
 
 # As many actors of one whole CPU as there are CPUs would leave none to the tasks that feed them.
 _CPUS_PER_ACTOR = 0.5
+_RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit|Interrupt)(?:\(\w+\))?: .+")
+_RAISED_BY_RAY = re.compile(r"ray\.|RayTaskError|UserCodeException")
 # So that actors end at about the same time.
 _MIN_TASKS_PER_ACTOR = 8
 
@@ -378,11 +381,17 @@ def _receipts(
         for batch in units.iter_batches(batch_size=1, prefetch_batches=0):
             yield from zip(batch["unit"].tolist(), batch["n_failed"].tolist(), strict=True)
     except ray.exceptions.RayError as error:
-        reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
         raise RunError(
-            f"{staged}: translating failed ({reason}); nothing was published: run the same "
-            "command again to go on"
+            f"{staged}: translating failed ({reason_of(str(error))}); nothing was published: run "
+            "the same command again to go on"
         ) from error
+
+
+def reason_of(text: str) -> str:
+    """The line of a worker's traceback that says what happened, without Ray's own around it."""
+    found = [match[0] for line in text.splitlines() if (match := _RAISED.match(line.strip()))]
+    own = [line for line in found if not _RAISED_BY_RAY.match(line)]
+    return (own or found or text.strip().splitlines() or ["no reason given"])[-1]
 
 
 def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> RunManifest:

@@ -26,6 +26,7 @@ from pipeline.translate import (
     TranslateResources,
     abort_unfinished,
     lineage_of,
+    reason_of,
     replay_quarantine,
     task_groups,
     translate_table,
@@ -622,6 +623,26 @@ def test_a_run_that_can_only_fail_is_stopped(
     with pytest.raises(RunError, match=r"stopped after 6 rows.*_share=0\.05 of 90"):
         translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
     assert seen == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "ray.exceptions.RayTaskError(UserCodeException): \x1b[36mray::MapWorker.submit()\n"
+            "  File 'x', line 1\nOSError: [Errno 28] No space left on device\n\n"
+            "The above exception was the direct cause of the following exception:\n"
+            "ray.exceptions.UserCodeException: UDF failed to process a data block.\n"
+            "To change retry attempts, backoff, or which errors are retried, configure ...",
+            "OSError: [Errno 28] No space left on device",
+        ),
+        ("ray.exceptions.ActorDiedError: it died", "ray.exceptions.ActorDiedError: it died"),
+        ("something else\n", "something else"),
+        ("", "no reason given"),
+    ],
+)
+def test_the_reason_of_a_failure_is_its_own_not_rays(text: str, reason: str) -> None:
+    assert reason_of(text) == reason
 
 
 def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
