@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,12 +17,12 @@ import pyarrow.parquet as pq
 from lingo_model import BundleManifest
 from pipeline.lake import inspect_file
 from pipeline.schemas import QUARANTINE_COLUMNS
-from pipeline.storage import fingerprint_of, write_parquet
+from pipeline.storage import write_parquet
 from pipeline.table import (
-    FORMAT_VERSION,
     QUARANTINE,
     REPLAY,
     RETRACTED,
+    InputFile,
     Lineage,
     RunManifest,
     RunPlan,
@@ -29,10 +30,9 @@ from pipeline.table import (
     Unit,
     run_folder,
     run_number,
-    utc_now,
 )
 from pipeline.unit_work import FAILED, TOO_LONG
-from pipeline.units import ROW_ID, TranslateConfig, memory_of, settings_key_of, unit_id_of
+from pipeline.units import ROW_ID, TranslateConfig, new_plan, units_of
 
 # Of rows that could not be read the quarantine has no text; their file must be mended.
 REASONS = (FAILED, TOO_LONG)
@@ -53,10 +53,16 @@ def plan_replay(
     """
     published = table.published()
     staged = table.staged(run)
-    config = config.model_copy(update={"id_column": ROW_ID, "rename": {}, "max_failed_share": 1.0})
-    settings_key = settings_key_of(config, model)
+    changes: dict[str, Any] = {
+        "id_column": ROW_ID,
+        "rename": {},
+        "limit": None,
+        "max_failed_share": 1.0,
+    }
+    config = config.model_copy(update=changes)
     settled = _settled_ids(table, [r for r in published if run_number(r.run) > run_number(of.run)])
-    units, files = [], []
+    units: list[Unit] = []
+    files: list[InputFile] = []
     for part in sorted((table.data / run_folder(of) / QUARANTINE).glob("part-*.parquet")):
         rows = pq.read_table(part, partitioning=None)
         rows = rows.filter(pc.is_in(rows["reason"], pa.array(REASONS)))
@@ -66,35 +72,16 @@ def plan_replay(
         ours = [name for name in QUARANTINE_COLUMNS.names if name != ROW_ID]
         target = staged / REPLAY / part.name
         write_parquet(target, rows.drop_columns(ours))
-        file = inspect_file(target, staged).file
-        content_id = fingerprint_of([run, file.path, file.sha256, settings_key])
-        files.append(file)
-        units += [
-            Unit(
-                unit_id=unit_id_of(content_id, model),
-                content_id=content_id[:24],
-                path=file.path,
-                first_row=first_row,
-                n_rows=min(config.rows_per_unit, file.n_rows - first_row),
-            )
-            for first_row in range(0, file.n_rows, config.rows_per_unit)
-        ]
-    now = utc_now()
-    key, runs = memory_of(model, config, published)
-    return RunPlan(
-        format_version=FORMAT_VERSION,
-        run=run,
-        run_date=now[:10],
-        started_at=now,
-        input=str(staged),
-        model_id=model.model_id,
+        inspected = inspect_file(target, staged)
+        files.append(inspected.file)
+        units += units_of(inspected, model, config)
+    return new_plan(
+        run,
+        staged,
+        model,
+        config,
+        published,
         lineage=lineage,
-        source_lang=model.source_lang,
-        target_lang=model.target_lang,
-        settings=config.model_dump(mode="json"),
-        settings_key=settings_key,
-        memory_key=key,
-        memory_runs=runs,
         schema_base64=published[-1].schema_base64,
         files=tuple(files),
         files_gone=(),

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -122,26 +122,19 @@ def plan_run(
         elif decision.todo and before is not None:
             files.append(before.seen)
     gone = tuple(sorted(known)) if config.lake == "snapshot" else ()
+    if gone:
+        _check_same_lake(source, published)
     decisions += [FileDecision(path, "deleted", known[path].units, todo=False) for path in gone]
     units = tuple(unit for decision in decisions if decision.todo for unit in decision.units)
     if config.id_column is not None:
         _check_ids(root, units, config)
-    now = utc_now()
-    memory_key, memory_runs = memory_of(model, config, published)
-    plan = RunPlan(
-        format_version=FORMAT_VERSION,
-        run=run,
-        run_date=now[:10],
-        started_at=now,
-        input=str(source.resolve()),
-        model_id=model.model_id,
+    plan = new_plan(
+        run,
+        source,
+        model,
+        config,
+        published,
         lineage=lineage,
-        source_lang=model.source_lang,
-        target_lang=model.target_lang,
-        settings=config.model_dump(mode="json"),
-        settings_key=settings_key,
-        memory_key=memory_key,
-        memory_runs=memory_runs,
         schema_base64=base64.b64encode(joined_schema(schemas).serialize().to_pybytes()).decode(),
         files=tuple(files),
         files_gone=gone,
@@ -153,6 +146,39 @@ def plan_run(
         ),
     )
     return plan, decisions
+
+
+def new_plan(
+    run: str,
+    source: Path,
+    model: BundleManifest,
+    config: TranslateConfig,
+    published: Iterable[RunManifest],
+    **what: Any,
+) -> RunPlan:
+    """A plan as of now.
+
+    Args:
+        source: the input. published: the table's runs, whose memory the run may use.
+        what: the fields of the plan that say what is done.
+    """
+    now = utc_now()
+    memory_key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:_KEY_DIGITS]
+    return RunPlan(
+        format_version=FORMAT_VERSION,
+        run=run,
+        run_date=now[:10],
+        started_at=now,
+        input=str(source.resolve()),
+        model_id=model.model_id,
+        source_lang=model.source_lang,
+        target_lang=model.target_lang,
+        settings=config.model_dump(mode="json"),
+        settings_key=settings_key_of(config, model),
+        memory_key=memory_key,
+        memory_runs=tuple(run_folder(run) for run in published if run.memory_key == memory_key),
+        **what,
+    )
 
 
 def table_identity(model: BundleManifest, config: TranslateConfig) -> TableIdentity:
@@ -170,14 +196,6 @@ def table_identity(model: BundleManifest, config: TranslateConfig) -> TableIdent
 def planned_schema(plan: RunPlan) -> pa.Schema:
     """Schema of the input columns of a planned run."""
     return _schema_of(plan.schema_base64)
-
-
-def memory_of(
-    model: BundleManifest, config: TranslateConfig, published: Iterable[RunManifest]
-) -> tuple[str, tuple[str, ...]]:
-    """Key of the translation memory that a run may use, and folders of the runs that have it."""
-    key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:_KEY_DIGITS]
-    return key, tuple(run_folder(run) for run in published if run.memory_key == key)
 
 
 def input_root(plan: RunPlan) -> Path:
@@ -246,7 +264,7 @@ def _decide(
         why = f"content changed since run {before.run.run}"
     else:
         why = f"other settings than in run {before.run.run}"
-    units = tuple(_units(inspected, model, config, settings_key))
+    units = tuple(units_of(inspected, model, config))
     return FileDecision(inspected.file.path, why, units, todo=True), inspected
 
 
@@ -260,11 +278,22 @@ def _decide_of_same(
         why = f"published in run {before.run.run} by model {before.model_id}, on_new_model=keep"
         return FileDecision(path, why, before.units, todo=False)
     units = tuple(
-        unit.model_copy(update={"unit_id": unit_id_of(unit.content_id, model)})
+        unit.model_copy(update={"unit_id": _unit_id(unit.content_id, model)})
         for unit in before.units
     )
     why = f"translated in run {before.run.run} by model {before.model_id}, on_new_model=retranslate"
     return FileDecision(path, why, units, todo=True)
+
+
+def _check_same_lake(source: Path, published: list[RunManifest]) -> None:
+    """Refuse to take the files of one lake for deleted because another is given."""
+    before = next((run for run in reversed(published) if run.replay_of is None), None)
+    if before is not None and before.input != str(source.resolve()):
+        raise InputError(
+            f"{source}: as a snapshot it would retract rows of {before.input}, which run "
+            f"{before.run} read; give that input, or, if the lake has moved, run once with "
+            "--lake grows"
+        )
 
 
 def _renamed(path: Path, schema: pa.Schema, config: TranslateConfig) -> pa.Schema:
@@ -321,20 +350,21 @@ def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
     return fingerprint_of(settings)[:_KEY_DIGITS]
 
 
-def unit_id_of(content_id: str, model: BundleManifest) -> str:
-    """Id of a unit of some content, translated by a model."""
+def _unit_id(content_id: str, model: BundleManifest) -> str:
     return fingerprint_of([content_id, model.model_id])[:_KEY_DIGITS]
 
 
-def _units(
-    inspected: Inspected, model: BundleManifest, config: TranslateConfig, settings_key: str
+def units_of(
+    inspected: Inspected, model: BundleManifest, config: TranslateConfig
 ) -> Iterator[Unit]:
+    """The units of a file, in order."""
+    settings_key = settings_key_of(config, model)
     file = inspected.file
     n_rows = file.n_rows if config.limit is None else min(file.n_rows, config.limit)
     for first_row, size in unit_ranges(n_rows, inspected.group_rows, config.rows_per_unit):
         content_id = fingerprint_of([file.path, file.sha256, first_row, size, settings_key])
         yield Unit(
-            unit_id=unit_id_of(content_id, model),
+            unit_id=_unit_id(content_id, model),
             content_id=content_id[:_KEY_DIGITS],
             path=file.path,
             first_row=first_row,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus
 from pipeline.ray_session import start_local
+from pipeline.table import RunPlan, Table
+from pipeline.unit_work import UnitTranslator
 
 _SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}
 
@@ -86,3 +88,21 @@ def running_ray() -> Iterator[None]:
     start_local(n_cpus=2)
     yield
     ray.shutdown()
+
+
+def _work_here(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
+    translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
+    for unit in plan.units:
+        translator.translate(unit)
+
+
+@pytest.fixture(scope="session")
+def work_here() -> Callable[..., None]:
+    """Does a run's units in this process, in place of ``_translate_units``."""
+    return _work_here
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch, work_here: Callable[..., None]) -> None:
+    """Translation runs in this process: for tests of what is before and after the work."""
+    monkeypatch.setattr("pipeline.translate._translate_units", work_here)

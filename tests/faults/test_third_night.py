@@ -29,9 +29,8 @@ import pytest
 from pipeline.demo_pairs import generate_pairs
 from pipeline.query import connect, run_query
 from pipeline.settings import load_yaml
-from pipeline.table import RunPlan, Table
+from pipeline.table import Table
 from pipeline.translate import translate_table
-from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig
 
 pytestmark = pytest.mark.ray
@@ -129,14 +128,8 @@ class World:
             **options,
         )
 
-    def here(self) -> None:
+    def here(self, work: Callable[..., None]) -> None:
         """A night in this process, without Ray: undisturbed, and sooner."""
-
-        def work(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
-            translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
-            for unit in plan.units:
-                translator.translate(unit)
-
         config = load_yaml(TranslateConfig, Path(f"{self.lake}.yaml"))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pipeline.translate._translate_units", work)
@@ -204,7 +197,9 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def two_nights(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+def two_nights(
+    bundle: Path, work_here: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> World:
     root = tmp_path_factory.mktemp("nights")
     world = World(root / "lake", bundle, root / "table")
     world.lake.mkdir()
@@ -213,9 +208,9 @@ def two_nights(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
         pair.source for pair in generate_pairs(N_OLD_ROWS + N_UNITS * ROWS_PER_UNIT, seed=5)
     ]
     write(world.lake / "a.parquet", sentences[:2000])
-    world.here()
+    world.here(work_here)
     write(world.lake / "b.parquet", sentences[2000:N_OLD_ROWS])
-    world.here()
+    world.here(work_here)
     for number in range(4):
         first = N_OLD_ROWS + number * 5 * ROWS_PER_UNIT
         write(world.lake / f"c{number}.parquet", sentences[first : first + 5 * ROWS_PER_UNIT])
@@ -228,10 +223,12 @@ def write(path: Path, sentences: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    two_nights: World, tmp_path_factory: pytest.TempPathFactory
+    two_nights: World,
+    work_here: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> list[tuple[Any, ...]]:
     world = copied(two_nights, tmp_path_factory.mktemp("undisturbed"))
-    world.here()
+    world.here(work_here)
     rows = world.rows()
     assert len(rows) == N_OLD_ROWS + N_UNITS * ROWS_PER_UNIT
     return rows
@@ -397,15 +394,9 @@ def test_the_clock_is_set_back_a_day(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(mounted: Callable[[str], Path]) -> Path:
     """A file system with room for the two nights, and for half of the third."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("needs the right to mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    return mounted("100m")
 
 
 @pytest.mark.faults

@@ -438,18 +438,6 @@ def test_limit_takes_the_first_rows_of_each_file(
     assert {row["doc"] for row in rows_of(tmp_path / "table")} == set(range(25))
 
 
-def work_here(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
-    """Does a run's units in this process: for tests of what is before and after the work."""
-    translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
-    for unit in plan.units:
-        translator.translate(unit)
-
-
-@pytest.fixture
-def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.translate._translate_units", work_here)
-
-
 def latest(table: Path) -> dict[str, dict[str, Any]]:
     """What `lingo sql` shows as the latest rows, by their English text."""
     found = run_query(connect(table, None), "SELECT * FROM latest")
@@ -536,7 +524,11 @@ def test_a_row_whose_new_version_is_in_quarantine_has_no_latest_one(
 
 
 def test_a_file_of_other_content_and_the_same_time_is_deferred(
-    monkeypatch: pytest.MonkeyPatch, lake: Path, bundle: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    work_here: Callable[..., None],
+    lake: Path,
+    bundle: Path,
+    tmp_path: Path,
 ) -> None:
     """Size and time say nothing here; its digest does."""
     path = lake / "a.parquet"
@@ -682,6 +674,24 @@ def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
         replay_quarantine("9", bundle, table, CONFIG, RESOURCES)
 
 
+def test_a_quarantine_of_more_rows_than_a_unit(
+    without_ray: None, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "lake").mkdir()
+    table = tmp_path / "table"
+    texts = [f"The dog {i} plays. " * 10 for i in range(30)]
+    write_lake_file(tmp_path / "lake" / "a.parquet", texts)
+    units = CONFIG.model_copy(update={"max_source_characters": 100, "rows_per_unit": 30})
+    first = translate_table(tmp_path / "lake", bundle, table, units, RESOURCES)
+    assert first is not None
+    again = replay_quarantine(
+        first.run, bundle, table, CONFIG.model_copy(update={"rows_per_unit": 7}), RESOURCES
+    )
+    assert again is not None
+    assert (again.n_units_emitted, again.rows.n_translated) == (5, 30)
+    assert set(latest(table)) == set(texts)
+
+
 def test_what_fails_again_stays_in_quarantine(
     without_ray: None, bundle: Path, tmp_path: Path
 ) -> None:
@@ -701,7 +711,7 @@ def test_what_fails_again_stays_in_quarantine(
 
 @pytest.mark.parametrize(("share", "published"), [(0.02, True), (0.01, False)])
 def test_above_a_share_of_failures_nothing_is_published(
-    running_ray: None,
+    without_ray: None,
     lake: Path,
     bundle: Path,
     tmp_path: Path,
@@ -720,7 +730,6 @@ def test_above_a_share_of_failures_nothing_is_published(
         return translate(self, sources)
 
     monkeypatch.setattr(Translator, "translate_sources", break_on_one)
-    monkeypatch.setattr("pipeline.translate._translate_units", work_here)
     config = CONFIG.model_copy(update={"max_failed_share": share})
     if not published:
         with pytest.raises(RunError, match=r"1 of 90 rows failed.*max_failed_share=0\.01"):

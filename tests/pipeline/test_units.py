@@ -271,3 +271,16 @@ def test_a_row_that_cannot_be_read_needs_no_id(tmp_path: Path, model: BundleMani
     assert ids[0] == "7"
     assert len(ids[1]) == 32
     assert found.format_version == FORMAT_VERSION
+
+
+def test_a_snapshot_of_another_lake_retracts_nothing(
+    lake: Path, model: BundleManifest, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"lake": "snapshot"})
+    first, _ = plan(lake, model, [], config)
+    other = tmp_path / "other"
+    other.mkdir()
+    write_lines(other / "z.txt", 3)
+    with pytest.raises(InputError, match=r"other: .*retract rows of .*lake, which run 000001-aaaa"):
+        plan(other, model, [published(first)], config)
+    assert len(plan(other, model, [published(first)])[0].units) == 1  # in one that grows

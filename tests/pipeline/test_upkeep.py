@@ -26,14 +26,7 @@ CONFIG = TranslateConfig(
 )
 
 
-def work_here(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
-    translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
-    assert all(translator.translate(unit) is not None for unit in plan.units)
-
-
-@pytest.fixture(autouse=True)
-def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.translate._translate_units", work_here)
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 def write(lake: Path, name: str, keys: str, *, text: str = "plays") -> None:
