@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.decode import DecodeConfig
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DEFERRED = 1, 2, 3
+_EXIT_INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     help="Parallel text in; an LSTM translation model, tables of translations and score reports "
@@ -61,6 +62,10 @@ def main() -> None:
     """Run the command line; see the exit statuses above. 0 is success."""
     try:
         app(prog_name="lingo")
+    except SystemExit as exit_status:
+        if exit_status.code == _EXIT_INTERRUPTED:
+            print("lingo: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise
     except Exception as error:
         from lingo_model import InputError  # it brings torch, which --help can do without
 

@@ -238,7 +238,7 @@ def forecast_text(found: Forecast, *, each_unit: bool) -> str:
     for (todo, why), (n_files, n_units, n_rows) in sorted(by_reason.items(), reverse=True):
         verb = "translate" if todo else "skip"
         lines.append(f"{verb} {n_rows:,} rows, {n_units:,} units, {n_files:,} files: {why}")
-    if found.seconds is None:
+    if not found.seconds:
         lines.append(f"to translate: {found.n_rows:,} rows")
     else:
         lines.append(

@@ -446,3 +446,15 @@ def test_usage_errors_are_status_2_and_name_the_option(lingo: Lingo, line: str, 
     assert (done.status, done.out) == (2, "")
     assert says in done.err
     assert done.err.startswith("Usage: lingo")
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(
+    lingo: Lingo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.query.connect", interrupted)
+    done = lingo("sql", "SELECT 1")
+    assert done.status == 130
+    assert done.err.endswith("lingo: interrupted; the same command goes on where it stopped\n")
