@@ -17,7 +17,8 @@ from prefect.artifacts import (
 
 from pipeline.dataset import DatasetManifest
 from pipeline.evaluate import ScoreReport
-from pipeline.table import RunManifest
+from pipeline.storage import Location
+from pipeline.table import RUN_REPORT, RunManifest, run_folder
 
 
 def show_dataset(path: Path, manifest: DatasetManifest) -> None:
@@ -73,7 +74,7 @@ def show_training(bundle: Path) -> None:
     create_link_artifact(key="model", link=bundle.resolve().as_uri(), link_text=str(bundle))
 
 
-def show_run(table: Path, manifest: RunManifest | None) -> None:
+def show_run(table: Location, manifest: RunManifest | None) -> None:
     """What became of the rows of a translation run."""
     shown: dict[str, Any] = {"run": "nothing new"}
     if manifest is not None:
@@ -88,6 +89,9 @@ def show_run(table: Path, manifest: RunManifest | None) -> None:
         description=f"Rows of the last run of table {table}",
     )
     create_link_artifact(key="table", link=table.resolve().as_uri(), link_text=str(table))
+    if manifest is not None:
+        page = table / f"data/{run_folder(manifest)}/{RUN_REPORT}"
+        create_link_artifact(key="run-page", link=page.resolve().as_uri(), link_text=str(page))
 
 
 def show_report(report: ScoreReport) -> None:

@@ -10,14 +10,15 @@ from flows.evaluate import evaluate_model
 from flows.train import train_lstm
 from flows.translate import translate_corpus
 from pipeline.recipe import TrainConfig
+from pipeline.storage import LocationField
 from pipeline.translate import TranslateResources
 from pipeline.units import TranslateConfig
 
 
 @flow(log_prints=True)
 def nightly(
-    source: Path,
-    table: Path,
+    source: LocationField,
+    table: LocationField,
     dataset: Path,
     models: Path,
     reports: Path,
@@ -30,8 +31,8 @@ def nightly(
     """Translate the new rows of ``source`` with a named model, then evaluate that model.
 
     Args:
-        source: a file or folder.
-        table: the translation table.
+        source: a file or folder, here or on S3.
+        table: the translation table, here or on S3.
         dataset: whose test split the model is scored on.
         models: folder of models.
         reports: folder of reports.

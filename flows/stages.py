@@ -24,6 +24,7 @@ from pipeline.prepare import PrepareConfig
 from pipeline.prepare import prepare_corpus as prepare_corpus_stage
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.registry import resolve_model
+from pipeline.storage import Location
 from pipeline.table import RunManifest
 from pipeline.train import train_model as train_model_stage
 from pipeline.translate import TranslateResources, replay_quarantine, translate_table
@@ -65,9 +66,9 @@ def train_bundle(
 
 @_stage
 def translate_new_rows(
-    source: Path,
+    source: Location,
     model: Path,
-    table: Path,
+    table: Location,
     config: TranslateConfig,
     resources: TranslateResources,
 ) -> RunManifest | None:
@@ -79,7 +80,7 @@ def translate_new_rows(
 def replay_rows(
     run: str,
     model: Path,
-    table: Path,
+    table: Location,
     config: TranslateConfig,
     resources: TranslateResources,
 ) -> RunManifest | None:

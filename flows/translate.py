@@ -8,14 +8,15 @@ from prefect import flow
 
 from flows.artifacts import show_run
 from flows.stages import find_model, replay_rows, translate_new_rows
+from pipeline.storage import LocationField
 from pipeline.translate import TranslateResources
 from pipeline.units import TranslateConfig
 
 
 @flow(log_prints=True)
 def translate_corpus(
-    source: Path,
-    table: Path,
+    source: LocationField,
+    table: LocationField,
     models: Path,
     model: str = "champion",
     config: TranslateConfig = TranslateConfig(),
@@ -25,8 +26,8 @@ def translate_corpus(
     """Translate the rows that the table does not have yet, and publish them as one run.
 
     Args:
-        source: a file or folder.
-        table: the translation table.
+        source: a file or folder, here or on S3.
+        table: the translation table, here or on S3.
         models: folder of models.
         model: a name in ``models``, or ``champion``.
         config: columns and policies.

@@ -13,6 +13,7 @@ from pipeline.errors import RunError
 
 if TYPE_CHECKING:
     from pipeline.decode import DecodeConfig
+    from pipeline.storage import Location
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DEFERRED = 1, 2, 3
 _EXIT_INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -163,17 +164,19 @@ def train(
 @app.command()
 def translate(
     source: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="INPUT",
-            help="A file or a folder: Parquet, JSONL, CSV, TSV or plain text, also .gz and .zst.",
+            help="A file or a folder, here or on S3 (s3://BUCKET/FOLDER): Parquet, JSONL, CSV, TSV "
+            "or plain text, also .gz and .zst.",
         ),
     ] = None,
     model: Annotated[
         str, typer.Option("--model", "-m", help="A model's folder or name, or 'champion'.")
     ] = "champion",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The translation table to add to.")
+        str | None,
+        typer.Option("--output", "-o", help="The translation table to add to, here or on S3."),
     ] = None,
     text: Annotated[
         str | None, typer.Option(help="Translate this text and print it; needs no table.")
@@ -252,7 +255,7 @@ def translate(
     from pipeline.units import TranslateConfig
 
     if abort:
-        run_name = abort_unfinished(_needed(output, "--output"))
+        run_name = abort_unfinished(_place(output, "--output"))
         print(f"discarded run {run_name}" if run_name else "no unfinished run")
         return
     decode = _decode_config(tier, beam_size)
@@ -260,14 +263,14 @@ def translate(
         print(translate_texts(resolve_model(model, models), [text], decode)[0].text)
         return
     if replay is None:
-        source = _needed(source, "INPUT, or --text")
+        _place(source, "INPUT, or --text")
     if source is not None and output is None and limit is not None:
-        texts = preview_texts(source, text_column, limit)
+        texts = preview_texts(_place(source, "INPUT"), text_column, limit)
         found = translate_texts(resolve_model(model, models), texts, decode)
         for original, translation in zip(texts, found, strict=True):
             print(f"{original}\n    {translation.text}    ({translation.score:.2f})")
         return
-    output = _needed(output, "--output, or --limit for a quick look")
+    table = _place(output, "--output, or --limit for a quick look")
     bundle = resolve_model(model, models)
     settings = (
         load_yaml(TranslateConfig, config)
@@ -288,14 +291,14 @@ def translate(
     )
     resources = TranslateResources(n_actors=actors, ray_address=ray_address)
     if replay is not None:
-        manifest = replay_quarantine(replay, bundle, output, settings, resources)
+        manifest = replay_quarantine(replay, bundle, table, settings, resources)
         nothing = f"nothing to try again: later runs have settled what run {replay} put aside"
     else:
-        source = _needed(source, "INPUT, or --text")
+        lake_root = _place(source, "INPUT, or --text")
         if dry_run or explain:
-            print(forecast_text(forecast(source, bundle, output, settings), each_unit=explain))
+            print(forecast_text(forecast(lake_root, bundle, table, settings), each_unit=explain))
             return
-        manifest = translate_table(source, bundle, output, settings, resources)
+        manifest = translate_table(lake_root, bundle, table, settings, resources)
         nothing = f"nothing new: every row of {source} is in {output}"
     if manifest is None:
         print(nothing)
@@ -311,7 +314,7 @@ def translate(
     if manifest.n_units_skipped:
         print(f"{manifest.n_units_skipped:,} units were published before and skipped")
     print(f"table: {output}")
-    print(f"query: {sql_command(output)}")
+    print(f"query: {sql_command(table)}")
     if manifest.units_deferred:
         changed = sorted({unit.path for unit in manifest.units_deferred})
         print(f"deferred to the next run, changed meanwhile: {', '.join(changed)}", file=sys.stderr)
@@ -419,7 +422,7 @@ def models_promote(
 
 @table_app.command("gc")
 def table_gc(
-    table: Annotated[Path, typer.Argument(help="A translation table.")],
+    table: Annotated[str, typer.Argument(help="A translation table, here or on S3.")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would go, and delete nothing.")
     ] = False,
@@ -427,7 +430,7 @@ def table_gc(
     """Delete what no run refers to: what killed processes left, files that no manifest names."""
     from pipeline.upkeep import collect_garbage
 
-    found = collect_garbage(table, dry_run=dry_run)
+    found = collect_garbage(_place(table, "TABLE"), dry_run=dry_run)
     for path in found.paths:
         print(path)
     verb = "would go" if dry_run else "deleted"
@@ -436,19 +439,19 @@ def table_gc(
 
 @table_app.command("compact")
 def table_compact(
-    table: Annotated[Path, typer.Argument(help="A translation table.")],
+    table: Annotated[str, typer.Argument(help="A translation table, here or on S3.")],
 ) -> None:
     """Merge the small files of each run into large ones; rows, runs and latest stay as they are."""
     from pipeline.upkeep import compact
 
-    n_before, n_after = compact(table)
+    n_before, n_after = compact(_place(table, "TABLE"))
     print(f"{n_before:,} files before, {n_after:,} now")
 
 
 @app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="SQL, in DuckDB's dialect.")],
-    table: Annotated[Path | None, typer.Option(help="A translation table.")] = None,
+    table: Annotated[str | None, typer.Option(help="A translation table, here or on S3.")] = None,
     reports: Annotated[Path | None, typer.Option(help="Folder of reports, for scores.")] = None,
     as_of: Annotated[
         str | None,
@@ -462,7 +465,8 @@ def sql(
 
     from pipeline.query import connect, run_query
 
-    result = run_query(connect(table, reports, as_of=as_of), query)
+    place = _place(table, "--table") if table is not None else None
+    result = run_query(connect(place, reports, as_of=as_of), query)
     if result is not None:
         width = shutil.get_terminal_size((160, 24)).columns
         result.show(max_width=width, max_rows=100)
@@ -484,12 +488,13 @@ def run(
     sys.exit(subprocess.run(command, check=False).returncode)
 
 
-def _needed(value: Path | None, what: str) -> Path:
+def _place(value: str | None, what: str) -> Location:
     from lingo_model import InputError
+    from pipeline.storage import location
 
     if value is None:
         raise InputError(f"{what} is missing; see `lingo translate --help`")
-    return value
+    return location(value)
 
 
 def _decode_config(tier: str, beam_size: int) -> DecodeConfig:

@@ -1,14 +1,19 @@
 """The files to translate: which there are, what columns they have, and ranges of their rows.
 
-Reads: a file, or a folder of files in any format of ``pipeline/readers.py``. Writes: nothing.
+Reads: a file, or a folder of files in any format of ``pipeline/readers.py``, here or on S3. Writes:
+nothing but copies of what is on S3, which go with the process.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
+import shutil
+import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -26,7 +31,8 @@ from pipeline.readers import (
     open_parquet,
     repaired_text,
 )
-from pipeline.storage import sha256_of_file
+from pipeline.s3 import FileStamp, S3Path
+from pipeline.storage import Location, sha256_of_file, stamp_of
 from pipeline.table import InputFile
 
 _ROWS_PER_INFERENCE = 10_000
@@ -52,48 +58,125 @@ class Inspected:
     group_rows: list[int] | None
 
 
-def input_files(source: Path) -> tuple[Path, list[Path]]:
-    """The folder that paths are relative to, and the files, sorted; hidden and ``_`` names are
-    not input.
+def input_files(source: Location) -> tuple[Location, dict[str, FileStamp]]:
+    """The folder that paths are relative to, and the files below it, sorted, each with its stamp;
+    hidden and ``_`` names are not input.
 
     Raises:
         InputError: nothing there, or a file that cannot be read.
     """
+    if isinstance(source, S3Path):
+        return _input_on_s3(source)
     if not source.is_dir():
         check_readable(source)
-        return source.parent, [source]
-    files = sorted(
-        path
-        for path in source.rglob("*")
-        if path.is_file()
-        and not any(part.startswith((".", "_")) for part in path.relative_to(source).parts)
-    )
+        return source.parent, {source.name: _stamp(source)}
+    paths = sorted(path for path in source.rglob("*") if path.is_file())
+    named = {path.relative_to(source).as_posix(): path for path in paths}
+    files = {name: _stamp(path) for name, path in named.items() if _is_input(name)}
     if not files:
         raise InputError(f"{source}: holds no file to translate; check the path")
-    for path in files:
-        check_readable(path)
+    for name in files:
+        check_readable(source / name)
     return source, files
 
 
-def inspect_file(path: Path, root: Path) -> Inspected:
+def _input_on_s3(source: S3Path) -> tuple[S3Path, dict[str, FileStamp]]:
+    files = {name: stamp for name, stamp in source.files().items() if _is_input(name)}
+    if files:
+        return source, files
+    stamp = source.stamp() if source.key else None
+    if stamp is None:
+        raise InputError(f"{source}: no such file, nor a folder with one to translate; check it")
+    return source.parent, {source.name: stamp}
+
+
+def _is_input(relative: str) -> bool:
+    return not any(part.startswith((".", "_")) for part in relative.split("/"))
+
+
+def _stamp(path: Path) -> FileStamp:
+    check_readable(path)
+    stamp = stamp_of(path)
+    assert stamp is not None
+    return stamp
+
+
+class LocalCopies:
+    """Input files as files of this machine: those that are here as they are, of those on S3 a copy
+    of the one that was asked for last."""
+
+    def __init__(self, root: Location) -> None:
+        self._root = root
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._copied = ""
+
+    def path(self, relative: str) -> Path:
+        """Where a file can be read.
+
+        Raises:
+            OSError: it is not there, or S3 does not answer.
+        """
+        if isinstance(self._root, Path):
+            return self._root / relative
+        if self._folder is None or self._copied != relative:
+            self.forget()
+            _remove_copies_of_the_dead()
+            self._folder = tempfile.TemporaryDirectory(prefix=f"{_COPIES}{os.getpid()}-")
+            copy = self._in(self._folder, relative)
+            (self._root / relative).download(copy)
+            self._copied = relative
+        return self._in(self._folder, relative)
+
+    def forget(self) -> None:
+        """Let go of the copy: the file is no more what it was."""
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._folder = None
+
+    @contextmanager
+    def reading(self, relative: str) -> Iterator[Path]:
+        """Where a file can be read; an InputError in the block names the file, not its copy."""
+        path = self.path(relative)
+        try:
+            yield path
+        except InputError as error:
+            name = str(self._root / relative)
+            raise InputError(str(error).replace(str(path), name)) from error
+
+    @staticmethod
+    def _in(folder: tempfile.TemporaryDirectory[str], relative: str) -> Path:
+        return Path(folder.name) / relative.rpartition("/")[2]  # its name tells the format
+
+
+_COPIES = "lingo-copy-"
+
+
+def _remove_copies_of_the_dead() -> None:
+    """Processes that were killed have left theirs."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_COPIES}*"):
+        pid = folder.name.removeprefix(_COPIES).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def inspect_file(root: Location, relative: str) -> Inspected:
     """Size, digest, number of rows, and columns of one file, those of its hive partition last.
 
     Raises:
         InputError: the file is damaged, not UTF-8, or its rows do not fit together.
     """
-    status = path.stat()
-    n_rows, schema, group_rows = _rows_and_schema(path)
-    relative = path.relative_to(root).as_posix()
+    stamp = stamp_of(root / relative)
+    if stamp is None:
+        raise InputError(f"{root / relative}: went while it was looked at; run the command again")
+    copies = LocalCopies(root)
+    with copies.reading(relative) as path:
+        n_rows, schema, group_rows = _rows_and_schema(path)
+        sha256 = sha256_of_file(path)
+    copies.forget()
     for name in partition_values(relative):
         if name not in schema.names:
             schema = schema.append(pa.field(name, pa.string()))
-    file = InputFile(
-        path=relative,
-        n_bytes=status.st_size,
-        modified_ns=status.st_mtime_ns,
-        sha256=sha256_of_file(path),
-        n_rows=n_rows,
-    )
+    file = InputFile(path=relative, **stamp._asdict(), sha256=sha256, n_rows=n_rows)
     return Inspected(file, schema, group_rows)
 
 
@@ -107,13 +190,9 @@ def partition_values(relative: str) -> dict[str, str | None]:
     return found
 
 
-def is_unchanged(root: Path, file: InputFile) -> bool:
-    """Whether a file still has the size and modification time that were seen."""
-    try:
-        found = (root / file.path).stat()
-    except OSError:
-        return False
-    return (found.st_size, found.st_mtime_ns) == (file.n_bytes, file.modified_ns)
+def is_unchanged(root: Location, file: InputFile) -> bool:
+    """Whether a file still has the size, modification time and ETag that were seen."""
+    return stamp_of(root / file.path) == file.stamp
 
 
 def joined_schema(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
@@ -193,14 +272,18 @@ class RangeReader:
     """Reads ranges of rows, each file mostly once: ranges that follow one another go on in it.
 
     Args:
-        root: the folder that paths are relative to. rename: other names for columns. schema: the
+        copies: where the files are. rename: other names for columns. schema: the
             columns to give. text_column: the one whose bytes are checked to be UTF-8.
     """
 
     def __init__(
-        self, root: Path, rename: Mapping[str, str], schema: pa.Schema, text_column: str
+        self,
+        copies: LocalCopies,
+        rename: Mapping[str, str],
+        schema: pa.Schema,
+        text_column: str,
     ) -> None:
-        self._root = root
+        self._copies = copies
         self._rename = rename
         self._schema = schema
         self._text_column = text_column
@@ -213,7 +296,10 @@ class RangeReader:
         Raises:
             InputError: the file is damaged.
         """
-        path = self._root / relative
+        with self._copies.reading(relative) as path:
+            return self._read(path, relative, first_row, n_rows)
+
+    def _read(self, path: Path, relative: str, first_row: int, n_rows: int) -> RowRange:
         if relative != self._path or self._stream is None or not self._stream.reaches(first_row):
             parquet = format_of(path) == "parquet"
             self._stream = _ParquetStream(path) if parquet else _TextStream(path)
@@ -248,6 +334,7 @@ class RangeReader:
     def forget(self) -> None:
         """Let go of the file, which is no more what it was."""
         self._stream = None
+        self._copies.forget()
 
 
 class _TextStream:
@@ -322,10 +409,16 @@ def _checked_text(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[str | 
 
 
 def read_column(
-    root: Path, relative: str, rename: Mapping[str, str], column: str
+    root: Location, relative: str, rename: Mapping[str, str], column: str
 ) -> Iterator[tuple[Any, bool]]:
     """Every value of one (renamed) column of a file, in order, and whether the row is readable."""
-    path = root / relative
+    with LocalCopies(root).reading(relative) as path:
+        yield from _column_of(path, relative, rename, column)
+
+
+def _column_of(
+    path: Path, relative: str, rename: Mapping[str, str], column: str
+) -> Iterator[tuple[Any, bool]]:
     if format_of(path) == "parquet":
         parquet = open_parquet(path)
         names = parquet.schema_arrow.names

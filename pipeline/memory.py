@@ -11,17 +11,15 @@ import dataclasses
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lingo_model.subwords import UNK_ID
 from lingo_model.translator import Translation
 from pipeline.schemas import MEMORY
-from pipeline.storage import write_parquet
+from pipeline.storage import Location, files_in, read_parquet, write_parquet
 
 HASH_BYTES = 16
 
@@ -63,7 +61,7 @@ def segment_hash(masked: str) -> bytes:
     return hashlib.blake2b(masked.encode(), digest_size=HASH_BYTES).digest()
 
 
-def write_memory(path: Path, found: Mapping[str, Decoded]) -> None:
+def write_memory(path: Location, found: Mapping[str, Decoded]) -> None:
     """Write what a unit decoded, by segment; nothing where it decoded nothing."""
     if not found:
         return
@@ -82,15 +80,16 @@ class SegmentMemory:
             grows while it goes on.
     """
 
-    def __init__(self, published: Iterable[Path], own: Path) -> None:
+    def __init__(self, published: Iterable[Location], own: Location) -> None:
         self._own = own
-        self._files: list[Path] = []
+        self._files: list[Location] = []
         self._keys = np.empty(0, np.uint64)
         self._places = np.empty(0, np.uint64)  # number of the file, then of the row, 32 bits each
         self._tables: OrderedDict[int, pa.Table] = OrderedDict()
         self._n_cached_bytes = 0
         self._seen: set[str] = set()
-        self._index([f for folder in published for f in sorted(folder.glob("part-*.parquet"))])
+        for folder in published:
+            self._index(files_in(folder, "part-*.parquet"))
         self._n_published = len(self._files)
 
     def find(self, segments: Iterable[str]) -> dict[str, Decoded]:
@@ -128,10 +127,10 @@ class SegmentMemory:
             self._seen.update(file.name for file in new)
             self._index(new)
 
-    def _index(self, files: Sequence[Path]) -> None:
+    def _index(self, files: Sequence[Location]) -> None:
         keys, places = [self._keys], [self._places]
         for file in files:
-            column = pq.read_table(file, columns=["segment_hash"], partitioning=None)
+            column = read_parquet(file, ["segment_hash"])
             found = _keys_of(b"".join(column["segment_hash"].to_pylist()))
             keys.append(found)
             place = np.uint64(len(self._files) << 32)
@@ -146,9 +145,7 @@ class SegmentMemory:
         if number in self._tables:
             self._tables.move_to_end(number)
             return self._tables[number]
-        table = pq.read_table(
-            self._files[number], columns=["segment_hash", *_VALUES], partitioning=None
-        )
+        table = read_parquet(self._files[number], ["segment_hash", *_VALUES])
         self._tables[number] = table
         self._n_cached_bytes += table.nbytes
         while self._n_cached_bytes > _MAX_CACHE_BYTES and len(self._tables) > 1:

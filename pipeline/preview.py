@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lingo_model import InputError, Translation, load_bundle
 from pipeline.decode import DecodeConfig
-from pipeline.lake import input_files
+from pipeline.lake import LocalCopies, input_files
 from pipeline.readers import column_names, iter_rows
+from pipeline.storage import Location
 
 
 def translate_texts(
@@ -18,21 +19,24 @@ def translate_texts(
     return decode.translator(load_bundle(model)).translate(texts)
 
 
-def preview_texts(source: Path, text_column: str, limit: int) -> list[str]:
+def preview_texts(source: Location, text_column: str, limit: int) -> list[str]:
     """The first ``limit`` texts of each file of ``source``; rows that hold none are left out.
 
     Raises:
         InputError: a file cannot be read or has no such column.
     """
     texts: list[str] = []
-    for path in input_files(source)[1]:
-        names = column_names(path)
-        rows = list(itertools.islice(iter_rows(path), limit))
+    root, files = input_files(source)
+    copies = LocalCopies(root)
+    for relative in files:
+        with copies.reading(relative) as path:
+            names = column_names(path)
+            rows = list(itertools.islice(iter_rows(path), limit))
         if names is None:  # JSONL: what the rows have, if there are any
             names = list(dict.fromkeys(key for row in rows for key in row.values)) or [text_column]
         if text_column not in names:
             raise InputError(
-                f"{path}: has no column {text_column!r}: it has {', '.join(names)}; "
+                f"{root / relative}: has no column {text_column!r}: it has {', '.join(names)}; "
                 "set --text-column"
             )
         texts += [t for row in rows if isinstance(t := row.values.get(text_column), str) and t]

@@ -12,17 +12,20 @@ import duckdb
 import pyarrow as pa
 
 from lingo_model import InputError
+from pipeline.s3 import S3Path
+from pipeline.s3_views import register_table
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
+from pipeline.storage import Location
 from pipeline.table import (
     QUARANTINE,
     RETRACTED,
     RUN_MANIFEST,
-    Table,
     load_identity,
     run_named,
     run_number,
 )
+from pipeline.table_store import open_table
 
 VIEWS = ("translations", "latest", "quarantine", "retracted", "runs", "lineage", "scores")
 
@@ -75,7 +78,7 @@ _MIN_OBJECT_BYTES = 1 << 24
 
 
 def connect(
-    table: Path | None, reports: Path | None, *, as_of: str | None = None
+    table: Location | None, reports: Path | None, *, as_of: str | None = None
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory with the views ``translations``, ``latest`` (the newest version of each
     row that its file still has), ``quarantine``, ``retracted`` (ids of rows whose earlier versions
@@ -93,9 +96,23 @@ def connect(
     if table is not None:
         load_identity(table)
         if as_of is not None:
-            last = run_number(run_named(as_of, Table(table).published()).run)
+            last = run_number(run_named(as_of, open_table(table).published()).run)
     connection = duckdb.connect()
-    data = table and table / "data"
+    if isinstance(table, S3Path):
+        register_table(connection, table, last)
+    else:
+        _local_views(connection, table and table / "data", last)
+    connection.execute(f"CREATE VIEW latest AS {_LATEST}")
+    connection.execute(f"CREATE VIEW lineage AS {_LINEAGE}")
+    connection.execute(_COMPARE)
+    _parquet_view(connection, "scores", reports and reports / "scores", "*.parquet", SCORES)
+    return connection
+
+
+def _local_views(
+    connection: duckdb.DuckDBPyConnection, data: Path | None, last: int | None
+) -> None:
+    """Views of what a table on a disk has, by globs: there every file is of a published run."""
     _parquet_view(
         connection,
         "translations",
@@ -112,7 +129,6 @@ def connect(
         pa.schema([*RETRACTED_SCHEMA, *_PARTITIONS]),
         last,
     )
-    connection.execute(f"CREATE VIEW latest AS {_LATEST}")
     _parquet_view(
         connection,
         "quarantine",
@@ -122,10 +138,6 @@ def connect(
         last,
     )
     _runs_view(connection, data, f"*/*/{RUN_MANIFEST}", last)
-    connection.execute(f"CREATE VIEW lineage AS {_LINEAGE}")
-    connection.execute(_COMPARE)
-    _parquet_view(connection, "scores", reports and reports / "scores", "*.parquet", SCORES)
-    return connection
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
@@ -143,7 +155,7 @@ def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBP
         raise InputError(f"{sql!r}: {_reason(error)}; views are {', '.join(VIEWS)}") from error
 
 
-def sql_command(table: Path) -> str:
+def sql_command(table: Location) -> str:
     """A query to paste into a shell, for a table."""
     query = (
         "SELECT status, count(*) AS n_rows, round(avg(score), 3) AS mean_score "

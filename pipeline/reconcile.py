@@ -1,6 +1,6 @@
 """Whether a staged run holds every row of its input exactly once: read back, not remembered.
 
-Reads: the input, and the staged files. Writes: nothing; removes staged units of files that changed.
+Reads: the input, and the staged files. Writes: the retractions, beside the staged files.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.errors import RunError
 from pipeline.lake import is_unchanged
@@ -21,10 +19,9 @@ from pipeline.measures import RANGES, Distribution, Tally
 from pipeline.published import PublishedFile
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.split import hash64
-from pipeline.storage import write_parquet
+from pipeline.storage import Location, names_below, read_parquet, write_parquet
 from pipeline.table import (
     DEFERRED,
-    MEMORY,
     QUARANTINE,
     RETRACTED,
     RowCounts,
@@ -52,11 +49,12 @@ class Reconciled:
 
 
 def reconcile(
-    staged: Path, plan: RunPlan, data: Path, before: dict[str, PublishedFile]
+    staged: Location, plan: RunPlan, data: Location, before: dict[str, PublishedFile]
 ) -> Reconciled:
     """Compare the staged files with the input, row ids and counts, and stage the retractions.
 
-    Units of a file that changed or vanished since the plan are withdrawn and returned as deferred.
+    Units of a file that changed or vanished since the plan are returned as deferred, whether they
+    are staged or not.
 
     Args:
         data: where the published runs are. before: what they hold of each file.
@@ -67,6 +65,7 @@ def reconcile(
     config = TranslateConfig.model_validate(plan.settings)
     root = input_root(plan)
     files = {file.path: file for file in plan.files}
+    there = names_below(staged)
     emitted: list[Unit] = []
     deferred: list[Unit] = []
     gone: list[str] = []
@@ -77,17 +76,14 @@ def reconcile(
     total = n_lost = n_truncated = 0
     for path, group in itertools.groupby(plan.units, key=lambda unit: unit.path):
         units = list(group)
-        marked = any((staged / DEFERRED / unit.file_name).exists() for unit in units)
+        marked = any(f"{DEFERRED}/{unit.file_name}" in there for unit in units)
         unchanged = not marked and is_unchanged(root, files[path])
         expected = iter(expected_row_ids(root, units, config) if unchanged else ())
         if not (unchanged and is_unchanged(root, files[path])):
-            for unit in units:
-                for folder in (staged, staged / QUARANTINE, staged / MEMORY):
-                    (folder / unit.file_name).unlink(missing_ok=True)
             deferred += units
             continue
         for unit in units:
-            rows = _staged_rows(staged, unit, tally)
+            rows = _staged_rows(staged, there, unit, tally)
             digest = row_id_digest([*rows.ids, *rows.quarantined])
             n_found = len(rows.ids) + len(rows.quarantined)
             if n_found != unit.n_rows or digest != row_id_digest(
@@ -146,7 +142,11 @@ def reconcile(
 
 
 def _ids_gone(
-    data: Path, before: PublishedFile, root: Path, units: list[Unit], config: TranslateConfig
+    data: Location,
+    before: PublishedFile,
+    root: Location,
+    units: list[Unit],
+    config: TranslateConfig,
 ) -> list[str]:
     """Ids of rows that the table has of a file whose newest version, ``units``, has them not."""
     if config.id_column is None:
@@ -157,7 +157,7 @@ def _ids_gone(
     return [row_id for row_id in _published_ids(data, before) if row_id not in kept]
 
 
-def _published_ids(data: Path, file: PublishedFile) -> Iterator[str]:
+def _published_ids(data: Location, file: PublishedFile) -> Iterator[str]:
     """Ids of the rows of the newest published version of a file, read back."""
     folder = data / run_folder(file.run)
     mine = {unit.unit_id for unit in file.units}
@@ -167,16 +167,15 @@ def _published_ids(data: Path, file: PublishedFile) -> Iterator[str]:
             for unit_id, n_rows in part.units:
                 found = list(itertools.islice(ids, n_rows))
                 yield from found if unit_id in mine else ()
+    there = names_below(folder)
     for unit in file.units:
-        for path in (folder / unit.file_name, folder / QUARANTINE / unit.file_name):
-            if path.exists():
-                yield from _ids_in(path)
+        for name in (unit.file_name, f"{QUARANTINE}/{unit.file_name}"):
+            if name in there:
+                yield from _ids_in(folder / name)
 
 
-def _ids_in(part: Path) -> list[str]:
-    found: list[str] = pq.read_table(part, columns=["row_id"], partitioning=None)[
-        "row_id"
-    ].to_pylist()
+def _ids_in(part: Location) -> list[str]:
+    found: list[str] = read_parquet(part, ["row_id"])["row_id"].to_pylist()
     return found
 
 
@@ -197,25 +196,25 @@ class _StagedRows:
     reasons: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
-def _staged_rows(staged: Path, unit: Unit, tally: Tally) -> _StagedRows:
-    """Read a unit's files back, and tally its measures."""
-    part, quarantine = staged / unit.file_name, staged / QUARANTINE / unit.file_name
+def _staged_rows(staged: Location, there: set[str], unit: Unit, tally: Tally) -> _StagedRows:
+    """Read a unit's files back, of those that are ``there``, and tally its measures."""
+    part, quarantine = unit.file_name, f"{QUARANTINE}/{unit.file_name}"
     found = _StagedRows()
     columns = ["row_id", "status", "placeholders_ok", "truncated", *RANGES]
     try:
-        if part.exists():
-            table = pq.read_table(part, columns=columns, partitioning=None)
+        if part in there:
+            table = read_parquet(staged / part, columns)
             found.ids = table["row_id"].to_pylist()
             found.statuses = Counter(table["status"].to_pylist())
             found.n_placeholders_lost = table["placeholders_ok"].to_pylist().count(False)
             found.n_truncated = pc.sum(table["truncated"]).as_py() or 0
             tally.add(table)
-        if quarantine.exists():
-            table = pq.read_table(quarantine, columns=["row_id", "reason"], partitioning=None)
+        if quarantine in there:
+            table = read_parquet(staged / quarantine, ["row_id", "reason"])
             found.quarantined = table["row_id"].to_pylist()
             found.reasons = Counter(table["reason"].to_pylist())
     except (OSError, pa.ArrowInvalid) as error:
         raise RunError(
-            f"{part}: not readable ({error}); remove it and run the same command again"
+            f"{staged / part}: not readable ({error}); remove it and run the same command again"
         ) from error
     return found

@@ -1,23 +1,21 @@
 """Rows of a run's quarantine, to be tried again.
 
-Reads: the quarantine of a published run. Writes: the rows that are worth another try, below the
-staging folder of the run that tries them.
+Reads: the quarantine of a published run. Writes: the rows that are worth another try, to the
+scratch folder of the run that tries them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lingo_model import BundleManifest
 from pipeline.lake import inspect_file
 from pipeline.schemas import QUARANTINE_COLUMNS
-from pipeline.storage import write_parquet
+from pipeline.storage import Location, files_in, read_parquet, write_parquet
 from pipeline.table import (
     QUARANTINE,
     REPLAY,
@@ -26,11 +24,11 @@ from pipeline.table import (
     Lineage,
     RunManifest,
     RunPlan,
-    Table,
     Unit,
     run_folder,
     run_number,
 )
+from pipeline.table_store import Table
 from pipeline.unit_work import FAILED, TOO_LONG
 from pipeline.units import ROW_ID, TranslateConfig, new_plan, units_of
 
@@ -42,17 +40,17 @@ def plan_replay(
     run: str,
     of: RunManifest,
     table: Table,
+    published: list[RunManifest],
     model: BundleManifest,
     config: TranslateConfig,
     lineage: Lineage,
 ) -> RunPlan:
     """Plan a run over the rows that a run put into quarantine and that nothing became of since.
 
-    The rows are written below the new run's staging folder, with the ids that they have. However
+    The rows are written to the new run's scratch folder, with the ids that they have. However
     many fail again, the run is published: a second failure is news, too.
     """
-    published = table.published()
-    staged = table.staged(run)
+    scratch = table.scratch(run)
     changes: dict[str, Any] = {
         "id_column": ROW_ID,
         "rename": {},
@@ -63,21 +61,21 @@ def plan_replay(
     settled = _settled_ids(table, [r for r in published if run_number(r.run) > run_number(of.run)])
     units: list[Unit] = []
     files: list[InputFile] = []
-    for part in sorted((table.data / run_folder(of) / QUARANTINE).glob("part-*.parquet")):
-        rows = pq.read_table(part, partitioning=None)
+    for part in files_in(table.data / run_folder(of) / QUARANTINE, "part-*.parquet"):
+        rows = read_parquet(part)
         rows = rows.filter(pc.is_in(rows["reason"], pa.array(REASONS)))
         rows = rows.filter(pc.invert(pc.is_in(rows[ROW_ID], settled)))
         if not rows.num_rows:
             continue
         ours = [name for name in QUARANTINE_COLUMNS.names if name != ROW_ID]
-        target = staged / REPLAY / part.name
+        target = scratch / REPLAY / part.name
         write_parquet(target, rows.drop_columns(ours))
-        inspected = inspect_file(target, staged)
+        inspected = inspect_file(scratch, f"{REPLAY}/{part.name}")
         files.append(inspected.file)
         units += units_of(inspected, model, config)
     return new_plan(
         run,
-        staged,
+        scratch,
         model,
         config,
         published,
@@ -100,11 +98,11 @@ def _settled_ids(table: Table, later: list[RunManifest]) -> pa.Array:
     return pa.concat_arrays(found)
 
 
-def _parts(folder: Path) -> Iterator[Path]:
+def _parts(folder: Location) -> Iterator[Location]:
     for below in (folder, folder / QUARANTINE, folder / RETRACTED):
-        yield from sorted(below.glob("part-*.parquet"))
+        yield from files_in(below, "part-*.parquet")
 
 
-def _row_ids(part: Path) -> list[pa.Array]:
-    chunks: list[pa.Array] = pq.read_table(part, columns=[ROW_ID], partitioning=None)[ROW_ID].chunks
+def _row_ids(part: Location) -> list[pa.Array]:
+    chunks: list[pa.Array] = read_parquet(part, [ROW_ID])[ROW_ID].chunks
     return chunks

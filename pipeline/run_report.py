@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline.measures import Distribution
 from pipeline.report import figure_svg, html_template
-from pipeline.storage import write_bytes
+from pipeline.storage import Location, write_bytes
 from pipeline.table import RunManifest
 
 _LABELS = {
@@ -21,7 +19,7 @@ _LABELS = {
 }
 
 
-def write_run_report(path: Path, manifest: RunManifest) -> None:
+def write_run_report(path: Location, manifest: RunManifest) -> None:
     """Write the page of a run; every text in it is escaped."""
     template = html_template("run.html")
     deferred = sorted({unit.path for unit in manifest.units_deferred})

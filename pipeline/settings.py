@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lingo_model import InputError
+from pipeline.storage import Location
 
 
 class Settings(BaseModel):
@@ -61,7 +62,9 @@ def load_yaml(cls: type[S], path: Path) -> S:
     return parse_settings(cls, values, where=str(path))
 
 
-def load_manifest(cls: type[S], path: Path, *, format_version: int, what: str, remedy: str) -> S:
+def load_manifest(
+    cls: type[S], path: Location, *, format_version: int, what: str, remedy: str
+) -> S:
     """Read a JSON manifest and refuse another format version before anything else.
 
     Args:

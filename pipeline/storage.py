@@ -1,4 +1,4 @@
-"""How files come to be: whole or not at all, and on disk before anyone is told of them."""
+"""How files come to be: whole or not at all, and on disk (or S3) before anyone is told of them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,82 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BeforeValidator, WithJsonSchema
+
+from lingo_model import InputError
+from pipeline.s3 import SCHEME, FileStamp, S3Path
+
+Location = Path | S3Path
+"""A file or folder, on this machine or on S3."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file by temporary name, fsync and atomic rename."""
+def location(text: str | Location) -> Location:
+    """What a path or ``s3://`` URI names.
+
+    Raises:
+        InputError: another scheme, or a URI without a bucket.
+    """
+    if isinstance(text, S3Path | Path):
+        return text
+    if text.startswith(SCHEME):
+        try:
+            return S3Path.parse(text)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    if "://" in text:
+        raise InputError(f"{text!r}: needs a path of this machine, or s3://BUCKET/FOLDER")
+    return Path(text)
+
+
+LocationField = Annotated[
+    Location, BeforeValidator(location), WithJsonSchema({"type": "string", "format": "path"})
+]
+"""A location among settings and parameters, where it comes as text."""
+
+
+def stamp_of(path: Location) -> FileStamp | None:
+    """What tells cheaply whether a file is still the same, or None where there is none."""
+    if isinstance(path, S3Path):
+        return path.stamp()
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return FileStamp(status.st_size, status.st_mtime_ns, None)
+
+
+def write_bytes(path: Location, content: bytes) -> None:
+    """Write a file by temporary name, fsync and atomic rename; on S3, where a write is whole or
+    not at all by itself, by one call."""
+    if isinstance(path, S3Path):
+        path.write_bytes(content)
+        return
     with _temporary_name(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Location, value: Any) -> None:
     """Write a value as readable JSON with sorted keys; see :func:`write_bytes`."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as the content of a JSON file."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    write_bytes(path, text.encode())
+    return text.encode()
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
+def write_parquet(path: Location, table: pa.Table) -> None:
     """Write one table as one Parquet file; see :func:`write_bytes`."""
+    if isinstance(path, S3Path):
+        path.write_bytes(parquet_bytes(table))
+        return
     with _temporary_name(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
         sync_file(temporary)
@@ -42,6 +96,32 @@ def parquet_bytes(table: pa.Table) -> bytes:
     content = pa.BufferOutputStream()
     pq.write_table(table, content, compression="zstd")
     return bytes(content.getvalue())
+
+
+def read_parquet(path: Location, columns: list[str] | None = None) -> pa.Table:
+    """The columns of one Parquet file, no more: a path such as ``run=1/`` adds none."""
+    source = pa.BufferReader(path.read_bytes()) if isinstance(path, S3Path) else path
+    return pq.read_table(source, columns=columns, partitioning=None)
+
+
+def files_in(folder: Location, pattern: str) -> list[Location]:
+    """What is in a folder by a pattern such as ``part-*.parquet``, sorted."""
+    return sorted(folder.glob(pattern))
+
+
+def names_below(folder: Location) -> set[str]:
+    """Every file below a folder, by its path from there; on S3 by few calls, however many."""
+    if isinstance(folder, S3Path):
+        return set(folder.files())
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def remove_tree(path: Location) -> None:
+    """Remove a folder and all that is in it; one that is not there is well."""
+    if isinstance(path, S3Path):
+        path.remove_tree()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 @contextmanager

@@ -1,34 +1,30 @@
-"""The translation table on disk: where things lie, what a run's manifest says, who may write.
+"""The translation table: where things lie, and what its manifests say.
 
-    TABLE/
-      _table.json                                          format version, languages, columns
-      data/run_date=2026-11-22/run=000042-1f3a/part-<unit>.parquet
-                                              /_quarantine/part-<unit>.parquet
-                                              /_memory/part-<unit>.parquet
-                                              /_retracted/part-<run>.parquet
-                                              /_manifest.json
-                                              /_report.html
-      _staging/000042-1f3a/...                             work in progress
-
-Readers never see half a run: it appears under ``data/`` by one rename of its staging folder.
+TABLE/
+  _table.json                                          format version, languages, columns
+  data/run_date=2026-11-22/run=000042-1f3a/part-<unit>.parquet
+                                          /_quarantine/part-<unit>.parquet
+                                          /_memory/part-<unit>.parquet
+                                          /_retracted/part-<run>.parquet
+                                          /_manifest.json
+                                          /_report.html
+  _staging/000042-1f3a/...                             work in progress
 """
 
 from __future__ import annotations
 
+import base64
 import datetime
-import fcntl
-import os
-import re
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
+
+import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.measures import Distribution
+from pipeline.s3 import FileStamp
 from pipeline.settings import Settings, load_manifest
-from pipeline.storage import sync_folder, sync_tree, write_json
+from pipeline.storage import Location
 
 FORMAT_VERSION = 2
 IDENTITY = "_table.json"
@@ -40,9 +36,6 @@ MEMORY = "_memory"
 RETRACTED = "_retracted"
 DEFERRED = "_deferred"
 REPLAY = "_replay"
-LOCK = "_lock"
-
-_RUN_NAME = re.compile(r"^(\d{6,})-[0-9a-f]{4}$")
 
 
 class TableIdentity(Settings):
@@ -57,13 +50,20 @@ class TableIdentity(Settings):
 
 
 class InputFile(Settings):
-    """One input file as the plan saw it; ``path`` is relative to the input."""
+    """One input file as the plan saw it; ``path`` is relative to the input, ``etag`` that of an
+    object store."""
 
     path: str
     n_bytes: int
     modified_ns: int
+    etag: str | None = None
     sha256: str
     n_rows: int
+
+    @property
+    def stamp(self) -> FileStamp:
+        """What tells cheaply whether the file is still the same."""
+        return FileStamp(self.n_bytes, self.modified_ns, self.etag)
 
 
 class Unit(Settings):
@@ -215,7 +215,7 @@ def run_folder(run: RunPlan | RunManifest) -> str:
     return f"run_date={run.run_date}/run={run.run}"
 
 
-def load_identity(root: Path) -> TableIdentity:
+def load_identity(root: Location) -> TableIdentity:
     """What a table says of itself.
 
     Raises:
@@ -230,137 +230,39 @@ def load_identity(root: Path) -> TableIdentity:
     )
 
 
-def load_plan(staged: Path) -> RunPlan:
-    """The plan in a run's staging folder.
+def load_plan(file: Location) -> RunPlan:
+    """The plan of an unfinished run.
 
     Raises:
         InputError: none there, or one of another version.
     """
     return load_manifest(
         RunPlan,
-        staged / PLAN,
+        file,
         format_version=FORMAT_VERSION,
         what="an unfinished run",
         remedy="discard it with --abort",
     )
 
 
-class Table:
-    """A translation table's folder."""
+def load_run(file: Location) -> RunManifest:
+    """The manifest of a published run.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.data = root / "data"
-        self.staging = root / "_staging"
+    Raises:
+        InputError: none there, or one of another version.
+    """
+    return load_manifest(
+        RunManifest,
+        file,
+        format_version=FORMAT_VERSION,
+        what="a published run",
+        remedy="use the release that wrote it",
+    )
 
-    def check_identity(self, identity: TableIdentity) -> None:
-        """Compare with the table's own identity, if it exists.
 
-        Raises:
-            InputError: not a table, another version's, or made with another setting.
-        """
-        file = self.root / IDENTITY
-        if not file.exists():
-            if self.root.exists() and any(path.name != LOCK for path in self.root.iterdir()):
-                raise InputError(
-                    f"{self.root}: not empty and not a translation table; name another output"
-                )
-            return
-        found = load_identity(self.root)
-        for name, value in identity.model_dump().items():
-            if (other := getattr(found, name)) != value:
-                raise InputError(
-                    f"{self.root}: a table with {name}={other!r}, not {value!r}; "
-                    "use the same setting or name another output"
-                )
-
-    def create(self, identity: TableIdentity) -> None:
-        """Write the identity of a new table; does nothing for one that exists."""
-        file = self.root / IDENTITY
-        if not file.exists():
-            write_json(file, identity.model_dump(mode="json"))
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the table for writing; the lock goes with the process, however it ends.
-
-        Raises:
-            InputError: another process holds it; names that process.
-        """
-        self.root.mkdir(parents=True, exist_ok=True)
-        lock = self.root / LOCK
-        with lock.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise InputError(
-                    f"{self.root}: another run writes to this table (process {holder}); "
-                    "wait for it to end"
-                ) from error
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            try:
-                yield
-            finally:
-                if [path.name for path in self.root.iterdir()] == [LOCK]:  # nothing came of it
-                    lock.unlink()
-                    self.root.rmdir()
-
-    def published(self) -> list[RunManifest]:
-        """Manifests of all published runs, oldest first."""
-        found = [
-            load_manifest(
-                RunManifest,
-                file,
-                format_version=FORMAT_VERSION,
-                what="a published run",
-                remedy="use the release that wrote it",
-            )
-            for file in self.data.glob(f"run_date=*/run=*/{RUN_MANIFEST}")
-        ]
-        return sorted(found, key=lambda manifest: run_number(manifest.run))
-
-    def unfinished(self) -> RunPlan | None:
-        """The plan of a run that was interrupted, if there is one."""
-        for folder in sorted(self.staging.glob("*")):
-            if _RUN_NAME.match(folder.name) and (folder / PLAN).exists():
-                return load_plan(folder)
-        return None
-
-    def new_run_name(self) -> str:
-        """The next number, and four random digits that keep apart what a crash left behind."""
-        names = [path.name.removeprefix("run=") for path in self.data.glob("run_date=*/run=*")]
-        names += [path.name for path in self.staging.glob("*")]
-        last = max((run_number(name) for name in names if _RUN_NAME.match(name)), default=0)
-        return f"{last + 1:06d}-{os.urandom(2).hex()}"
-
-    def staged(self, run: str) -> Path:
-        """A run's folder while it is worked on."""
-        return self.staging / run
-
-    def begin(self, plan: RunPlan) -> None:
-        """Stage a run's plan: from now on the run is unfinished, and gone on with."""
-        write_json(self.staged(plan.run) / PLAN, plan.model_dump(mode="json"))
-
-    def publish(self, manifest: RunManifest) -> Path:
-        """Make a staged run visible by one rename; everything is on disk before it.
-
-        What only an unfinished run needs goes after it: killed in between, the run is still whole.
-        """
-        staged = self.staged(manifest.run)
-        write_json(staged / RUN_MANIFEST, manifest.model_dump(mode="json"))
-        sync_tree(staged)
-        final = self.data / run_folder(manifest)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        staged.rename(final)
-        sync_folder(final.parent)
-        for folder in (DEFERRED, REPLAY):
-            shutil.rmtree(final / folder, ignore_errors=True)
-        (final / PLAN).unlink(missing_ok=True)
-        return final
+def schema_of(base64_text: str) -> pa.Schema:
+    """The schema that a plan or manifest holds as text."""
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(base64_text)))
 
 
 def utc_now() -> str:

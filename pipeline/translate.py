@@ -11,7 +11,6 @@ import dataclasses
 import json
 import logging
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,19 +32,20 @@ from pipeline.reconcile import reconcile
 from pipeline.replay import plan_replay
 from pipeline.run_report import write_run_report
 from pipeline.settings import Settings
+from pipeline.storage import Location, location
 from pipeline.table import (
     QUARANTINE,
     RUN_REPORT,
     Lineage,
     RunManifest,
     RunPlan,
-    Table,
     Unit,
     load_identity,
     load_plan,
     run_named,
     utc_now,
 )
+from pipeline.table_store import Table, new_run_name, open_table
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import FileDecision, TranslateConfig, plan_run, table_identity
 
@@ -67,9 +67,9 @@ class TranslateResources(Settings):
 
 
 def translate_table(
-    source: Path,
+    source: Location,
     model: Path,
-    output: Path,
+    output: Location,
     config: TranslateConfig | None = None,
     resources: TranslateResources | None = None,
     *,
@@ -80,6 +80,7 @@ def translate_table(
     An unfinished run of the table is gone on with, as it was planned.
 
     Args:
+        source: a file or folder, here or on S3. model: a bundle. output: the table, here or on S3.
         watch: called with rows done and rows in all as the run goes on.
 
     Returns:
@@ -98,29 +99,29 @@ def translate_table(
     bundle = read_bundle_manifest(model)
     if is_local(resources.ray_address):  # a cluster's machines may have what this one lacks
         check_tier(config.decode.tier, on_gpu=torch.cuda.is_available())
-    table = Table(output)
+    table = open_table(output)
     identity = table_identity(bundle, config)
     table.check_identity(identity)
     with table.locked():
         plan = table.unfinished()
         if plan is None:
+            published = table.published()
             plan, _ = plan_run(
-                table.new_run_name(), source, bundle, config, table.published(), lineage_of(model)
+                new_run_name(published), source, bundle, config, published, lineage_of(model)
             )
             if not plan.units and not plan.files_gone:
                 return None
             table.create(identity)
-            table.begin(plan)
-        else:
-            wanted = {"input": str(source), "settings": config.model_dump(mode="json")}
-            _check_same_run(table, plan, wanted | {"model_id": bundle.model_id})
+            plan = table.begin(plan)
+        wanted = {"input": str(source), "settings": config.model_dump(mode="json")}
+        _check_same_run(table, plan, wanted | {"model_id": bundle.model_id})
         return _finish(table, plan, model, resources, watch)
 
 
 def replay_quarantine(
     of_run: str,
     model: Path,
-    output: Path,
+    output: Location,
     config: TranslateConfig | None = None,
     resources: TranslateResources | None = None,
     *,
@@ -144,22 +145,23 @@ def replay_quarantine(
     """
     config = config if config is not None else TranslateConfig()
     resources = resources if resources is not None else TranslateResources()
-    model, table = model.resolve(), Table(output.resolve())
+    model, table = model.resolve(), open_table(output.resolve())
     bundle = read_bundle_manifest(model)
     identity = load_identity(table.root)
     columns = identity.model_dump(include={"text_column", "id_column", "limit"})
     config = config.model_copy(update=columns)
     table.check_identity(table_identity(bundle, config))
     with table.locked():
-        of = run_named(of_run, table.published())
         plan = table.unfinished()
+        published = table.published()
+        of = run_named(of_run, published)
         if plan is None:
-            plan = plan_replay(table.new_run_name(), of, table, bundle, config, lineage_of(model))
+            name = new_run_name(published)
+            plan = plan_replay(name, of, table, published, bundle, config, lineage_of(model))
             if not plan.units:
                 return None
-            table.begin(plan)
-        else:
-            _check_same_run(table, plan, {"replay_of": of.run, "model_id": bundle.model_id})
+            plan = table.begin(plan)
+        _check_same_run(table, plan, {"replay_of": of.run, "model_id": bundle.model_id})
         return _finish(table, plan, model, resources, watch)
 
 
@@ -196,7 +198,7 @@ class Forecast:
 
 
 def forecast(
-    source: Path, model: Path, output: Path, config: TranslateConfig | None = None
+    source: Location, model: Path, output: Location, config: TranslateConfig | None = None
 ) -> Forecast:
     """Plan a run without doing or writing anything.
 
@@ -205,12 +207,12 @@ def forecast(
     """
     config = config if config is not None else TranslateConfig()
     bundle = read_bundle_manifest(model)
-    table = Table(output.resolve())
+    table = open_table(output.resolve())
     table.check_identity(table_identity(bundle, config))
-    published = table.published()
     unfinished = table.unfinished()
+    published = table.published()
     plan, decisions = plan_run(
-        table.new_run_name(), source.resolve(), bundle, config, published, lineage_of(model)
+        new_run_name(published), source.resolve(), bundle, config, published, lineage_of(model)
     )
     speeds = [speed for run in published if (speed := run.rows_per_second) is not None]
     return Forecast(
@@ -258,19 +260,20 @@ def lineage_of(model: Path) -> Lineage:
     )
 
 
-def abort_unfinished(output: Path) -> str | None:
-    """Discard a table's unfinished run; returns its name, or None where there is none.
+def abort_unfinished(output: Location) -> str | None:
+    """Discard a table's unfinished run; returns its name, or None where there is none. On S3 no
+    other process may work on it.
 
     Raises:
         InputError: no table there, or another process writes to it.
     """
     load_identity(output)
-    table = Table(output)
+    table = open_table(output)
     with table.locked():
         plan = table.unfinished()
         if plan is None:
             return None
-        shutil.rmtree(table.staged(plan.run))
+        table.discard(plan)
         return plan.run
 
 
@@ -291,8 +294,9 @@ def _translate_units(
     watch: Callable[[int, int], None],
 ) -> None:
     """Translate what is not staged yet."""
-    staged = table.staged(plan.run)
-    todo = [i for i, unit in enumerate(plan.units) if not (staged / unit.file_name).exists()]
+    staged = table.staged(plan)
+    done_before = {path.name for path in staged.glob("part-*.parquet")}
+    todo = [i for i, unit in enumerate(plan.units) if unit.file_name not in done_before]
     n_rows = sum(unit.n_rows for unit in plan.units)
     done = [n_rows - sum(plan.units[i].n_rows for i in todo)]
 
@@ -347,10 +351,12 @@ def task_groups(units: Sequence[Unit], todo: Sequence[int], n_actors: int) -> li
 class _Actor:
     """What Ray Data runs: a UnitTranslator that takes tasks, each some units by number."""
 
-    def __init__(self, staged: str, data: str, model: str) -> None:
+    def __init__(self, table: str, run: str, model: str) -> None:
         # Paths, not the plan: an actor that died is started again from its small arguments alone.
-        self._plan = load_plan(Path(staged))
-        self._translator = UnitTranslator(Path(staged), Path(data), self._plan, Path(model))
+        place = open_table(location(table))
+        self._plan = load_plan(place.plan_file(run))
+        staged = place.staged(self._plan)
+        self._translator = UnitTranslator(staged, place.data, self._plan, Path(model))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         numbers = [int(number) for task in batch["task"] for number in task.split(",")]
@@ -362,7 +368,7 @@ def _receipts(
     table: Table, plan: RunPlan, model: Path, resources: TranslateResources, todo: list[int]
 ) -> Any:
     """Numbers of units as they are done, and of their rows that failed; called with Ray running."""
-    staged = table.staged(plan.run)
+    staged = table.staged(plan)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # we raise it ourselves
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -371,7 +377,7 @@ def _receipts(
     tasks = [{"task": ",".join(map(str, g))} for g in task_groups(plan.units, todo, n_actors)]
     units = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
         _Actor,
-        fn_constructor_args=(str(staged), str(table.data), str(model)),
+        fn_constructor_args=(str(table.root), plan.run, str(model)),
         batch_size=1,
         compute=ActorPoolStrategy(size=min(n_actors, len(tasks))),
         num_cpus=_CPUS_PER_ACTOR,
@@ -395,7 +401,8 @@ def reason_of(text: str) -> str:
 
 
 def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> RunManifest:
-    result = reconcile(table.staged(plan.run), plan, table.data, before)
+    staged = table.staged(plan)
+    result = reconcile(staged, plan, table.data, before)
     deferred = {unit.path for unit in result.deferred}
     manifest = RunManifest(
         **plan.model_dump(exclude={"files", "memory_runs", "units", "n_units_skipped"}),
@@ -418,6 +425,5 @@ def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> R
         n_truncated=result.n_truncated,
         row_id_digest=result.row_id_digest,
     )
-    write_run_report(table.staged(plan.run) / RUN_REPORT, manifest)
-    table.publish(manifest)
-    return manifest
+    write_run_report(staged / RUN_REPORT, manifest)
+    return table.publish(manifest)

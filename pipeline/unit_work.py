@@ -16,12 +16,12 @@ import torch
 
 from lingo_model import InputError, load_bundle
 from pipeline.documents import DocumentTranslator, TranslatedText
-from pipeline.lake import RangeReader, RowRange, is_unchanged
+from pipeline.lake import LocalCopies, RangeReader, RowRange, is_unchanged
 from pipeline.measures import copy_rate, length_ratio, repetition, words
 from pipeline.memory import SegmentMemory, write_memory
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import without_symbols
-from pipeline.storage import sha256_of_file, write_bytes, write_parquet
+from pipeline.storage import Location, sha256_of_file, stamp_of, write_bytes, write_parquet
 from pipeline.table import DEFERRED, MEMORY, QUARANTINE, RunPlan, Unit
 from pipeline.units import (
     ROW_ID,
@@ -44,7 +44,7 @@ class UnitTranslator:
         staged: the run's folder while it is worked on. data: where the table's published runs are.
     """
 
-    def __init__(self, staged: Path, data: Path, plan: RunPlan, model: Path) -> None:
+    def __init__(self, staged: Location, data: Location, plan: RunPlan, model: Path) -> None:
         torch.set_num_threads(1)  # one replica a core: more than one thread each would fight
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._staged = staged
@@ -56,8 +56,9 @@ class UnitTranslator:
         schema = planned_schema(plan)
         if plan.replay_of is not None:
             schema = schema.append(pa.field(ROW_ID, pa.string()))
+        self._copies = LocalCopies(self._root)
         self._reader = RangeReader(
-            self._root, self._config.rename, schema, self._config.text_column
+            self._copies, self._config.rename, schema, self._config.text_column
         )
         translator = self._config.decode.translator(load_bundle(model, device=device))
         memory = None
@@ -81,7 +82,7 @@ class UnitTranslator:
             so that the unit is deferred.
         """
         part = self._staged / unit.file_name
-        if part.exists():
+        if stamp_of(part) is not None:
             return 0
         rows = self._rows(unit)
         if rows is None:
@@ -92,6 +93,8 @@ class UnitTranslator:
         good = [i for i, problem in enumerate(problems) if problem is None]
         found, decoded = self._documents.translate([texts[i] or "" for i in good])
         failed = {i: one.failure for i, one in zip(good, found, strict=True) if one.failure}
+        if stamp_of(part) is not None:
+            return 0  # on S3, another process that goes on with the run has done it meanwhile
         if self._config.reuse:
             write_memory(self._staged / MEMORY / unit.file_name, decoded)
         ids = self._row_ids(unit, rows.table)
@@ -128,7 +131,7 @@ class UnitTranslator:
             return None
         try:
             if unit.path not in self._verified:
-                if sha256_of_file(self._root / unit.path) != file.sha256:
+                if sha256_of_file(self._copies.path(unit.path)) != file.sha256:
                     return None
                 self._verified.add(unit.path)
             rows = self._reader.read(unit.path, unit.first_row, unit.n_rows)

@@ -9,7 +9,6 @@ import base64
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,17 +21,17 @@ from pipeline.lake import (
     Inspected,
     input_files,
     inspect_file,
-    is_unchanged,
     joined_schema,
     read_column,
 )
 from pipeline.published import PublishedFile, published_files
 from pipeline.readers import TEXT_COLUMN
+from pipeline.s3 import FileStamp
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import SEGMENTER_VERSION
 from pipeline.settings import Settings
 from pipeline.split import hash64
-from pipeline.storage import fingerprint_of
+from pipeline.storage import Location, fingerprint_of, location
 from pipeline.table import (
     FORMAT_VERSION,
     InputFile,
@@ -42,6 +41,7 @@ from pipeline.table import (
     TableIdentity,
     Unit,
     run_folder,
+    schema_of,
     utc_now,
 )
 
@@ -90,7 +90,7 @@ class FileDecision:
 
 def plan_run(
     run: str,
-    source: Path,
+    source: Location,
     model: BundleManifest,
     config: TranslateConfig,
     published: list[RunManifest],
@@ -103,21 +103,20 @@ def plan_run(
     Raises:
         InputError: no file there, one that cannot be read, or columns that do not fit.
     """
-    root, paths = input_files(source)
+    root, stamps = input_files(source)
     known = published_files(published)
     settings_key = settings_key_of(config, model)
     files: list[InputFile] = []
     schemas: dict[str, pa.Schema] = {}
     decisions: list[FileDecision] = []
     if published:
-        schemas["earlier runs"] = _schema_of(published[-1].schema_base64)
-    for path in paths:
-        relative = path.relative_to(root).as_posix()
+        schemas["earlier runs"] = schema_of(published[-1].schema_base64)
+    for relative, stamp in stamps.items():
         before = known.pop(relative, None)
-        decision, inspected = _decide(path, root, before, model, config, settings_key)
+        decision, inspected = _decide(relative, stamp, root, before, model, config, settings_key)
         decisions.append(decision)
         if inspected is not None:
-            schemas[relative] = _renamed(path, inspected.schema, config)
+            schemas[relative] = _renamed(root / relative, inspected.schema, config)
             files.append(inspected.file)
         elif decision.todo and before is not None:
             files.append(before.seen)
@@ -150,7 +149,7 @@ def plan_run(
 
 def new_plan(
     run: str,
-    source: Path,
+    source: Location,
     model: BundleManifest,
     config: TranslateConfig,
     published: Iterable[RunManifest],
@@ -195,12 +194,12 @@ def table_identity(model: BundleManifest, config: TranslateConfig) -> TableIdent
 
 def planned_schema(plan: RunPlan) -> pa.Schema:
     """Schema of the input columns of a planned run."""
-    return _schema_of(plan.schema_base64)
+    return schema_of(plan.schema_base64)
 
 
-def input_root(plan: RunPlan) -> Path:
+def input_root(plan: RunPlan) -> Location:
     """The folder that a plan's paths are relative to."""
-    source = Path(plan.input)
+    source = location(plan.input)
     return source if source.is_dir() else source.parent
 
 
@@ -214,7 +213,9 @@ def row_id(value: object, path: str, row: int) -> str:
     return position_id(path, row) if value is None else str(value)
 
 
-def expected_row_ids(root: Path, units: Iterable[Unit], config: TranslateConfig) -> Iterator[str]:
+def expected_row_ids(
+    root: Location, units: Iterable[Unit], config: TranslateConfig
+) -> Iterator[str]:
     """Ids of the rows that units of *one file*, in order, must give, computed from the input."""
     units = list(units)
     if config.id_column is None:
@@ -239,13 +240,10 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _schema_of(base64_text: str) -> pa.Schema:
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(base64_text)))
-
-
 def _decide(
-    path: Path,
-    root: Path,
+    relative: str,
+    stamp: FileStamp,
+    root: Location,
     before: PublishedFile | None,
     model: BundleManifest,
     config: TranslateConfig,
@@ -253,9 +251,9 @@ def _decide(
 ) -> tuple[FileDecision, Inspected | None]:
     """What to do with a file, which is opened only where it differs from what the table knows."""
     same_settings = before is not None and before.settings_key == settings_key
-    if before is not None and same_settings and is_unchanged(root, before.seen):
+    if before is not None and same_settings and stamp == before.seen.stamp:
         return _decide_of_same(before, model, config), None
-    inspected = inspect_file(path, root)
+    inspected = inspect_file(root, relative)
     if before is not None and same_settings and inspected.file.sha256 == before.seen.sha256:
         return _decide_of_same(before, model, config), inspected
     if before is None:
@@ -285,7 +283,7 @@ def _decide_of_same(
     return FileDecision(path, why, units, todo=True)
 
 
-def _check_same_lake(source: Path, published: list[RunManifest]) -> None:
+def _check_same_lake(source: Location, published: list[RunManifest]) -> None:
     """Refuse to take the files of one lake for deleted because another is given."""
     before = next((run for run in reversed(published) if run.replay_of is None), None)
     if before is not None and before.input != str(source.resolve()):
@@ -296,7 +294,7 @@ def _check_same_lake(source: Path, published: list[RunManifest]) -> None:
         )
 
 
-def _renamed(path: Path, schema: pa.Schema, config: TranslateConfig) -> pa.Schema:
+def _renamed(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.Schema:
     """The schema with columns renamed, checked against what the output needs."""
     schema = pa.schema([f.with_name(config.rename.get(f.name, f.name)) for f in schema])
     names = schema.names
@@ -393,7 +391,7 @@ def unit_ranges(
         yield first, end - first
 
 
-def _check_ids(root: Path, units: Iterable[Unit], config: TranslateConfig) -> None:
+def _check_ids(root: Location, units: Iterable[Unit], config: TranslateConfig) -> None:
     """Refuse ids that are null or stand twice among the rows of a run, before any work."""
     by_path: dict[str, list[Unit]] = {}
     for unit in units:
@@ -422,7 +420,7 @@ def _check_ids(root: Path, units: Iterable[Unit], config: TranslateConfig) -> No
 
 
 def _name_the_double(
-    root: Path, by_path: Mapping[str, list[Unit]], config: TranslateConfig, doubled: set[int]
+    root: Location, by_path: Mapping[str, list[Unit]], config: TranslateConfig, doubled: set[int]
 ) -> None:
     assert config.id_column is not None
     seen: dict[str, str] = {}

@@ -16,8 +16,16 @@ import pyarrow.parquet as pq
 
 from lingo_model import InputError
 from pipeline.errors import RunError
+from pipeline.s3 import S3Path
 from pipeline.schemas import MEMORY as MEMORY_SCHEMA
-from pipeline.storage import fingerprint_of, sync_folder, sync_tree, write_json
+from pipeline.storage import (
+    Location,
+    fingerprint_of,
+    remove_tree,
+    sync_folder,
+    sync_tree,
+    write_json,
+)
 from pipeline.table import (
     DEFERRED,
     MEMORY,
@@ -29,10 +37,10 @@ from pipeline.table import (
     RUN_REPORT,
     CompactedPart,
     RunManifest,
-    Table,
     load_identity,
     run_folder,
 )
+from pipeline.table_store import LocalTable, S3Table, open_table
 
 _ROWS_PER_FILE = 1_000_000
 _AT_FDCWD = -100
@@ -43,11 +51,11 @@ _RENAME_EXCHANGE = 2
 class Garbage:
     """What no run refers to: files and folders, and the bytes that they take."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Location, ...]
     n_bytes: int
 
 
-def collect_garbage(root: Path, *, dry_run: bool = False) -> Garbage:
+def collect_garbage(root: Location, *, dry_run: bool = False) -> Garbage:
     """Find what no run refers to, and delete it unless ``dry_run``: what killed processes left, and
     files in a run's folder that its manifest does not name. An unfinished run keeps its own.
 
@@ -55,19 +63,46 @@ def collect_garbage(root: Path, *, dry_run: bool = False) -> Garbage:
         InputError: no table there, or another process writes to it.
     """
     load_identity(root)
-    table = Table(root)
+    table = open_table(root)
     with table.locked():
-        paths = tuple(sorted(_unreferenced(table)))
-        found = Garbage(paths, sum(map(_n_bytes, paths)))
-        for path in () if dry_run else paths:
+        if isinstance(table, S3Table):
+            sizes = dict(_unreferenced_on_s3(table))
+            found = Garbage(tuple(sizes), sum(sizes.values()))
+        else:
+            assert isinstance(table, LocalTable)
+            paths = tuple(sorted(_unreferenced(table)))
+            found = Garbage(paths, sum(map(_n_bytes, paths)))
+        for path in () if dry_run else found.paths:
             if path.is_dir():
-                shutil.rmtree(path)
+                remove_tree(path)
             else:
                 path.unlink()
         return found
 
 
-def _unreferenced(table: Table) -> Iterator[Path]:
+def _unreferenced_on_s3(table: S3Table) -> Iterator[tuple[S3Path, int]]:
+    """Files of runs that are neither published nor unfinished, and in published ones those that no
+    manifest names, with their sizes.
+
+    Files first, then plans, then manifests: what a run puts meanwhile was either not listed, or its
+    plan is found, or its manifest.
+    """
+    files = table.data.files()
+    scratch = table.staging.files()
+    unfinished = table.unfinished()
+    kept = {run_folder(run): _files_of(run) for run in table.published()}
+    in_work = "" if unfinished is None else unfinished.run
+    for name, stamp in files.items():
+        run = "/".join(name.split("/")[:2])
+        is_named = name.removeprefix(f"{run}/") in kept.get(run, ())
+        if not is_named and not run.endswith(f"/run={in_work}"):
+            yield table.data / name, stamp.n_bytes
+    for name, stamp in scratch.items():
+        if not name.endswith(f"/{PLAN}") and name.split("/")[0] != in_work:
+            yield table.staging / name, stamp.n_bytes
+
+
+def _unreferenced(table: LocalTable) -> Iterator[Path]:
     for folder in table.staging.glob("*"):
         if not (folder / PLAN).exists():
             yield folder
@@ -104,7 +139,7 @@ def _n_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def compact(root: Path, *, rows_per_file: int = _ROWS_PER_FILE) -> tuple[int, int]:
+def compact(root: Location, *, rows_per_file: int = _ROWS_PER_FILE) -> tuple[int, int]:
     """Merge the files of each run into few; returns how many there were and are.
 
     A run's folder is exchanged for the new one in a single step, so a reader finds all of the one
@@ -115,7 +150,12 @@ def compact(root: Path, *, rows_per_file: int = _ROWS_PER_FILE) -> tuple[int, in
             two folders.
     """
     load_identity(root)
-    table = Table(root)
+    table = open_table(root)
+    if not isinstance(table, LocalTable):
+        raise InputError(
+            f"{root}: compacting needs a folder on a disk: on S3 nothing can be exchanged in one "
+            "step; use larger units there (rows_per_unit)"
+        )
     n_before = n_after = 0
     with table.locked():
         for run in table.published():
@@ -149,7 +189,7 @@ def _batches(run: RunManifest, folder: Path, rows_per_file: int) -> list[_Rows]:
     return batches
 
 
-def _compact_run(table: Table, run: RunManifest, folder: Path, batches: list[_Rows]) -> None:
+def _compact_run(table: LocalTable, run: RunManifest, folder: Path, batches: list[_Rows]) -> None:
     new = table.staging / f"compact-{run.run}"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import signal
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import ray
 import torch
+from moto.server import ThreadedMotoServer
 
 from lingo_model import SimpleSeq2SeqLSTM, save_bundle
 from pipeline.corpus import CorpusDescription, Split
@@ -17,7 +21,9 @@ from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus
 from pipeline.ray_session import start_local
-from pipeline.table import RunPlan, Table
+from pipeline.s3 import S3Path
+from pipeline.table import RunPlan
+from pipeline.table_store import Table
 from pipeline.unit_work import UnitTranslator
 
 _SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}
@@ -91,7 +97,7 @@ def running_ray() -> Iterator[None]:
 
 
 def _work_here(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
-    translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
+    translator = UnitTranslator(table.staged(plan), table.data, plan, model)
     for unit in plan.units:
         translator.translate(unit)
 
@@ -106,3 +112,29 @@ def work_here() -> Callable[..., None]:
 def without_ray(monkeypatch: pytest.MonkeyPatch, work_here: Callable[..., None]) -> None:
     """Translation runs in this process: for tests of what is before and after the work."""
     monkeypatch.setattr("pipeline.translate._translate_units", work_here)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The endpoint of an S3 of our own, on loopback and in memory."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+_bucket_numbers = itertools.count()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> S3Path:
+    """An empty bucket, and the environment that finds it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    bucket = S3Path(f"bucket-{next(_bucket_numbers)}", "")
+    request = urllib.request.Request(f"{s3_server}/{bucket.bucket}", method="PUT")
+    urllib.request.urlopen(request).close()
+    return bucket

@@ -80,7 +80,7 @@ def test_the_presets_are_those_of_the_code() -> None:
 
 
 def test_the_query_for_the_newest_rows_works_as_printed(tmp_path: Path) -> None:
-    (sql,) = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+    sql, _ = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
     rows = {"000009-ffff": "abcd", "000010-0000": "ad"}
     retracted = {"000009-ffff": "c", "000010-0000": "bd"}  # of its own run, nothing
     for run, ids in rows.items():
@@ -94,6 +94,20 @@ def test_the_query_for_the_newest_rows_works_as_printed(tmp_path: Path) -> None:
     found = duckdb.sql(sql.replace("TABLE", str(tmp_path / "TABLE"))).fetchall()
 
     assert sorted(row[:2] for row in found) == [("a", "000010"), ("c", "000009"), ("d", "000010")]
+
+
+def test_the_query_that_asks_for_manifests_works_as_printed(tmp_path: Path) -> None:
+    _, sql = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+    for run in ("000001-ffff", "000002-0000"):
+        folder = tmp_path / "data" / "run_date=2026-11-22" / f"run={run}"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"row_id": [run]}), folder / "p.parquet")
+    first = tmp_path / "data" / "run_date=2026-11-22" / "run=000001-ffff"
+    (first / "_manifest.json").write_text('{"run": "000001-ffff", "more": [1]}')
+
+    found = duckdb.sql(sql.replace("s3://lake/translations", str(tmp_path))).fetchall()
+
+    assert [row[0] for row in found] == ["000001-ffff"]
 
 
 def test_the_targets_that_the_readme_names_are_in_the_makefile() -> None:

@@ -29,7 +29,7 @@ import pytest
 from pipeline.demo_pairs import generate_pairs
 from pipeline.query import connect, run_query
 from pipeline.settings import load_yaml
-from pipeline.table import Table
+from pipeline.table_store import open_table
 from pipeline.translate import translate_table
 from pipeline.units import TranslateConfig
 
@@ -42,7 +42,7 @@ N_OLD_ROWS = 3000
 NIGHT = """
 import os, signal, sys
 from pathlib import Path
-import pipeline.reconcile, pipeline.table, pipeline.translate, pipeline.units
+import pipeline.reconcile, pipeline.table, pipeline.table_store, pipeline.translate, pipeline.units
 from pipeline.cli import main
 
 def die(*_arguments, **_options):
@@ -83,13 +83,18 @@ match where:
     case "while planning":
         pipeline.units.inspect_file = dies_after(pipeline.units.inspect_file)
     case "planned":
-        pipeline.table.Table.begin = dies_after(pipeline.table.Table.begin)
+        kind = pipeline.table_store.LocalTable
+        kind.begin = dies_after(kind.begin)
     case "before reconciling":
         pipeline.translate.reconcile = die
     case "while reconciling":
         pipeline.reconcile.row_id_digest = dies_after(pipeline.reconcile.row_id_digest, 7)
     case "reconciled":
         pipeline.translate.reconcile = dies_after(pipeline.translate.reconcile)
+    case "page written":
+        pipeline.translate.write_run_report = dies_after(pipeline.translate.write_run_report)
+    case "manifest written":
+        pipeline.table_store.sync_tree = die
     case "before the rename" | "after the rename":
         dies_around_the_rename(where.split()[0])
     case "clock":
@@ -105,6 +110,8 @@ NAMED = [
     "before reconciling",
     "while reconciling",
     "reconciled",
+    "page written",
+    "manifest written",
     "before the rename",
     "after the rename",
 ]
@@ -361,7 +368,7 @@ def test_an_input_file_changes_during_the_run(
     _, errors = process.communicate(timeout=250)
     assert process.returncode == 3, errors.decode()[-2000:]
     assert b"deferred to the next run, changed meanwhile: c3.parquet" in errors
-    manifest = Table(world.table).published()[-1]
+    manifest = open_table(world.table).published()[-1]
     assert {unit.path for unit in manifest.units_deferred} == {"c3.parquet"}
     assert manifest.rows.n_input == 15 * ROWS_PER_UNIT
     path.write_bytes(content)
@@ -389,7 +396,7 @@ def test_the_clock_is_set_back_a_day(
     process = world.night("clock")
     assert process.wait(timeout=250) == 0
     assert world.rows() == undisturbed
-    runs = Table(world.table).published()
+    runs = open_table(world.table).published()
     assert runs[-1].run_date < runs[0].run_date  # and yet it is the last
 
 

@@ -36,7 +36,7 @@ from pipeline.evaluate import ScoreReport
 from pipeline.prepare import PrepareConfig
 from pipeline.recipe import TrainConfig
 from pipeline.registry import champion, promote
-from pipeline.table import Table
+from pipeline.table_store import open_table
 from pipeline.units import TranslateConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("prefect_harness", "running_ray")]
@@ -174,7 +174,7 @@ def test_evaluate_shows_bleu_with_its_signature(place: Path, evaluated: Ran, tra
 def test_translate_publishes_a_run_by_the_champion(
     place: Path, translated: Ran, trained: Ran
 ) -> None:
-    manifest = Table(place / "table").published()[0]
+    manifest = open_table(place / "table").published()[0]
 
     assert translated.value == manifest.run
     assert manifest.model_id == read_bundle_manifest(place / "models" / trained.value).model_id
@@ -219,7 +219,7 @@ def test_nightly_takes_only_what_is_new_and_always_evaluates(
     second = run_nightly(place)
 
     assert second.artifacts["translation-run"] == [[{"run": "nothing new"}]]
-    assert [m.run for m in Table(place / "table").published()] == [translated.value]
+    assert [m.run for m in open_table(place / "table").published()] == [translated.value]
     assert second.value == evaluated.value
     assert len(second.artifacts["score-report"]) == 1
 
@@ -228,7 +228,7 @@ def test_nightly_takes_only_what_is_new_and_always_evaluates(
 
     (rows,) = third.artifacts["translation-run"][0]
     assert (rows["n_input"], rows["n_reused"]) == (7, 7)  # the sentences of the first night
-    assert [m.rows.n_input for m in Table(place / "table").published()] == [30, 7]
+    assert [m.rows.n_input for m in open_table(place / "table").published()] == [30, 7]
     assert third.value == evaluated.value
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.lake import (
+    LocalCopies,
     RangeReader,
     RowRange,
     input_files,
@@ -46,7 +47,9 @@ def write(path: Path) -> Path:
 def read_range(
     path: Path, rename: dict[str, str], schema: pa.Schema, first_row: int, n_rows: int
 ) -> RowRange:
-    return RangeReader(path.parent, rename, schema, "text").read(path.name, first_row, n_rows)
+    return RangeReader(LocalCopies(path.parent), rename, schema, "text").read(
+        path.name, first_row, n_rows
+    )
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv", "a.tsv.gz"])
@@ -55,7 +58,7 @@ def test_a_range_of_any_format_holds_its_rows(
     tmp_path: Path, name: str, first: int, n: int
 ) -> None:
     path = write(tmp_path / name)
-    found_file = inspect_file(path, tmp_path)
+    found_file = inspect_file(tmp_path, path.name)
 
     found = read_range(path, {}, found_file.schema, first, n)
 
@@ -88,7 +91,7 @@ def test_jsonl_columns_come_from_all_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a"}\n{"text": "b", "n": 1, "tags": ["x"]}\nnot json\n')
 
-    found_file = inspect_file(path, tmp_path)
+    found_file = inspect_file(tmp_path, path.name)
     found = read_range(path, {}, found_file.schema, 0, 3)
 
     assert found_file.file.n_rows == 3
@@ -104,7 +107,7 @@ def test_files_are_sorted_and_hidden_ones_are_no_input(tmp_path: Path) -> None:
     root, files = input_files(tmp_path)
 
     assert root == tmp_path
-    assert [str(f.relative_to(tmp_path)) for f in files] == ["a/c.txt", "b.txt"]
+    assert list(files) == ["a/c.txt", "b.txt"]
 
 
 def test_a_folder_without_files_and_a_missing_path_are_refused(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_schemas_are_joined_or_refused_by_name() -> None:
 
 def test_a_changed_file_is_seen(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
-    file = inspect_file(path, tmp_path).file
+    file = inspect_file(tmp_path, path.name).file
     assert is_unchanged(tmp_path, file)
 
     os.utime(path, ns=(0, file.modified_ns + 1))
@@ -137,8 +140,8 @@ def test_a_changed_file_is_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv"])
 def test_ranges_in_any_order_hold_their_rows(tmp_path: Path, name: str) -> None:
-    schema = inspect_file(write(tmp_path / name), tmp_path).schema
-    reader = RangeReader(tmp_path, {}, schema, "text")
+    schema = inspect_file(tmp_path, write(tmp_path / name).name).schema
+    reader = RangeReader(LocalCopies(tmp_path), {}, schema, "text")
     ranges = [(0, 3), (3, 5), (20, 5), (8, 12), (8, 1), (7, 7), (24, 1), (0, 25), (14, 0)]
     for first, n in ranges:
         assert reader.read(name, first, n).table.to_pylist() == ROWS[first : first + n], (first, n)
@@ -147,10 +150,10 @@ def test_ranges_in_any_order_hold_their_rows(tmp_path: Path, name: str) -> None:
 def test_ranges_that_follow_one_another_read_a_file_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schema = inspect_file(write(tmp_path / "a.csv"), tmp_path).schema
+    schema = inspect_file(tmp_path, write(tmp_path / "a.csv").name).schema
     opened = []
     monkeypatch.setattr("pipeline.lake.iter_rows", lambda p: opened.append(p) or iter_rows(p))
-    reader = RangeReader(tmp_path, {}, schema, "text")
+    reader = RangeReader(LocalCopies(tmp_path), {}, schema, "text")
     for first in range(0, 25, 5):
         reader.read("a.csv", first, 5)
     assert len(opened) == 1
@@ -161,9 +164,9 @@ def test_ranges_that_follow_one_another_read_a_file_once(
 def test_text_of_parquet_that_is_not_utf8_is_a_bad_row(tmp_path: Path) -> None:
     bad = pa.array([b"good", b"b\xe9d", None], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": bad, "n": [1, 2, 3]}), tmp_path / "a.parquet")
-    schema = inspect_file(tmp_path / "a.parquet", tmp_path).schema
+    schema = inspect_file(tmp_path, "a.parquet").schema
 
-    found = RangeReader(tmp_path, {}, schema, "text").read("a.parquet", 0, 3)
+    found = RangeReader(LocalCopies(tmp_path), {}, schema, "text").read("a.parquet", 0, 3)
 
     assert found.problems == [None, "undecodable", None]
     assert found.table.to_pylist() == [
@@ -183,11 +186,11 @@ def test_hive_partitions_are_columns(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         write(tmp_path / folder / name)
     paths = ["lang=de/b.jsonl", "lang=en/a.parquet"]
-    schemas = {p: inspect_file(tmp_path / p, tmp_path).schema for p in paths}
+    schemas = {p: inspect_file(tmp_path, p).schema for p in paths}
     schema = joined_schema(schemas)
     assert schema.names == ["id", "text", "lang"]
     renamed = pa.schema([(name, pa.string()) for name in ("id", "text", "language")])
-    reader = RangeReader(tmp_path, {"lang": "language"}, renamed, "text")
+    reader = RangeReader(LocalCopies(tmp_path), {"lang": "language"}, renamed, "text")
     for path, language in zip(paths, ("de", "en"), strict=True):
         found = reader.read(path, 3, 2).table.to_pylist()
         assert found == [row | {"language": language} for row in ROWS[3:5]]
@@ -198,9 +201,9 @@ def test_a_column_of_the_file_goes_before_the_partition(tmp_path: Path) -> None:
     (tmp_path / "id=x").mkdir()
     for name in ("a.parquet", "b.csv"):
         write(tmp_path / "id=x" / name)
-        inspected = inspect_file(tmp_path / "id=x" / name, tmp_path)
+        inspected = inspect_file(tmp_path, f"id=x/{name}")
         assert inspected.schema.names == ["id", "text"]
-        reader = RangeReader(tmp_path, {}, inspected.schema, "text")
+        reader = RangeReader(LocalCopies(tmp_path), {}, inspected.schema, "text")
         assert reader.read(f"id=x/{name}", 1, 1).table.to_pylist() == ROWS[1:2]
 
 

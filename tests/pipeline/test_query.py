@@ -27,10 +27,10 @@ from pipeline.table import (
     Lineage,
     RowCounts,
     RunManifest,
-    Table,
     TableIdentity,
     Unit,
 )
+from pipeline.table_store import open_table
 
 COLUMNS = pa.schema([pa.field("text", pa.string())])
 TIME = "2026-11-22T01:02:03+00:00"
@@ -38,7 +38,7 @@ TIME = "2026-11-22T01:02:03+00:00"
 
 def new_table(root: Path) -> Path:
     """A table without runs."""
-    Table(root).create(
+    open_table(root).create(
         TableIdentity(
             format_version=FORMAT_VERSION,
             source_lang="en",
@@ -101,7 +101,7 @@ def add_run(
         n_truncated=0,
         row_id_digest="0",
     )
-    staged = Table(table).staged(run)
+    staged = open_table(table).staged(manifest)
     ours = {
         "status": "translated",
         "source_hash": "ab",
@@ -128,7 +128,7 @@ def add_run(
         staged / RETRACTED / f"part-{run}.parquet",
         pa.table({"row_id": [*retracted, *quarantined]}, schema=RETRACTED_SCHEMA),
     )
-    Table(table).publish(manifest)
+    open_table(table).publish(manifest)
 
 
 def query(sql: str, table: Path | None = None, reports: Path | None = None) -> list[Any]:

@@ -21,7 +21,8 @@ from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.query import connect, run_query
 from pipeline.schemas import TRANSLATION_COLUMNS
-from pipeline.table import FORMAT_VERSION, RunPlan, Table, Unit, load_plan
+from pipeline.table import FORMAT_VERSION, PLAN, RunPlan, Unit, load_plan
+from pipeline.table_store import Table, open_table
 from pipeline.translate import (
     TranslateResources,
     abort_unfinished,
@@ -248,7 +249,7 @@ def staged_run(
     """A run that stopped after some units were staged; its staging folder."""
 
     def stop_after(table: Table, plan: Any, model: Path, *_rest: object) -> None:
-        translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
+        translator = UnitTranslator(table.staged(plan), table.data, plan, model)
         for unit in plan.units[:n_units]:
             assert translator.translate(unit) is not None
         raise Interrupted
@@ -357,19 +358,19 @@ def test_staged_rows_that_are_not_those_of_the_input_are_not_published(
 ) -> None:
     table = tmp_path / "table"
     staged = staged_run(monkeypatch, lake, bundle, table, n_units=1)
-    part = staged / load_plan(staged).units[0].file_name
+    part = staged / load_plan(staged / PLAN).units[0].file_name
     pq.write_table(spoil(pq.read_table(part)), part)
 
     with pytest.raises(RunError, match=rf"{part.name}.*nothing was published"):
         translate_table(lake, bundle, table, CONFIG, RESOURCES)
 
-    assert Table(table).published() == []
+    assert open_table(table).published() == []
     part.unlink()
     assert translate_table(lake, bundle, table, CONFIG, RESOURCES) is not None
 
 
 def test_a_table_that_is_written_to_is_locked(lake: Path, bundle: Path, tmp_path: Path) -> None:
-    table = Table(tmp_path / "table")
+    table = open_table(tmp_path / "table")
     with table.locked(), pytest.raises(InputError, match=rf"process {os.getpid()}"):
         translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
 

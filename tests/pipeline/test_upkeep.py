@@ -15,7 +15,8 @@ import pytest
 from lingo_model import InputError
 from pipeline.memory import SegmentMemory
 from pipeline.query import connect, run_query
-from pipeline.table import RunPlan, Table, run_folder
+from pipeline.table import RunPlan, run_folder
+from pipeline.table_store import Table, open_table
 from pipeline.translate import TranslateResources, translate_table
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig
@@ -161,7 +162,7 @@ def test_an_unfinished_run_keeps_its_own(
         pass
 
     def stop_after_one(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
-        translator = UnitTranslator(table.staged(plan.run), table.data, plan, model)
+        translator = UnitTranslator(table.staged(plan), table.data, plan, model)
         translator.translate(plan.units[0])
         raise Interrupted
 
@@ -185,7 +186,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
 
 def test_the_merged_memory_answers(table: Path) -> None:
     compact(table)
-    runs = Table(table).published()
+    runs = open_table(table).published()
     memory = SegmentMemory(
         [table / "data" / run_folder(run) / "_memory" for run in runs], table / "none"
     )

@@ -1,0 +1,101 @@
+"""What a table on S3 has, for DuckDB: the files that the manifests of published runs name, no more.
+
+DuckDB's own reader of S3 is an extension that it fetches from its makers; pyarrow reads instead,
+and DuckDB passes it the columns and conditions of a query.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs
+from obstore.fsspec import FsspecStore
+
+from pipeline.s3 import S3Path, client_options
+from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
+from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
+from pipeline.table import QUARANTINE, RETRACTED, RunManifest, run_folder, run_number, schema_of
+from pipeline.table_store import open_table
+
+_PARTITIONS = pa.schema([("run_date", pa.date32()), ("run", pa.string())])
+_RUNS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("run_date", pa.date32()),
+        ("started_at", pa.timestamp("us", "UTC")),
+        ("finished_at", pa.timestamp("us", "UTC")),
+        ("model_id", pa.string()),
+        *[
+            (f"n_{name}", pa.int64())
+            for name in ("input", "translated", "reused", "passed_through", "quarantined")
+        ],
+        *[
+            (f"n_units_{name}", pa.int64())
+            for name in ("planned", "skipped", "deferred", "emitted")
+        ],
+        ("n_rows_retracted", pa.int64()),
+        ("replay_of", pa.string()),
+        ("model", pa.string()),
+        ("dataset_fingerprint", pa.string()),
+        ("corpus", pa.list_(pa.string())),
+    ]
+)
+
+
+def register_table(connection: duckdb.DuckDBPyConnection, root: S3Path, last: int | None) -> None:
+    """Register ``translations``, ``quarantine``, ``retracted`` and ``runs`` of the runs up to the
+    number ``last``, None for all."""
+    table = open_table(root)
+    runs = [run for run in table.published() if last is None or run_number(run.run) <= last]
+    inputs = schema_of(runs[-1].schema_base64) if runs else pa.schema([])
+    there = root.files()
+
+    def register(name: str, files: Iterable[tuple[RunManifest, str]], schema: pa.Schema) -> None:
+        named = [(run, f"data/{run_folder(run)}/{file}") for run, file in files]
+        found = [(run, f"{root.bucket}/{root.key}/{file}") for run, file in named if file in there]
+        connection.register(name, _dataset(found, pa.schema([*schema, *_PARTITIONS])))
+
+    parts = [(run, part) for run in runs for part in _parts(run)]
+    register("translations", parts, pa.schema([*inputs, *TRANSLATION_COLUMNS]))
+    quarantined = [(run, f"{QUARANTINE}/{unit.file_name}") for run in runs for unit in run.units]
+    register("quarantine", quarantined, pa.schema([*inputs, *QUARANTINE_COLUMNS]))
+    retracted = [(run, f"{RETRACTED}/part-{run.run}.parquet") for run in runs]
+    register("retracted", retracted, RETRACTED_SCHEMA)
+    connection.register("runs", pa.Table.from_pylist(list(map(_row, runs)), schema=_RUNS))
+
+
+def _parts(run: RunManifest) -> list[str]:
+    return [part.file_name for part in run.compacted] or [unit.file_name for unit in run.units]
+
+
+def _dataset(files: list[tuple[RunManifest, str]], schema: pa.Schema) -> ds.Dataset | pa.Table:
+    if not files:
+        return schema.empty_table()
+    store = FsspecStore("s3", client_options=client_options())
+    return ds.FileSystemDataset.from_paths(
+        [path for _, path in files],
+        schema=schema,
+        format=ds.ParquetFileFormat(),
+        filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(store)),
+        partitions=[
+            (ds.field("run") == run.run) & (ds.field("run_date") == _date(run.run_date))
+            for run, _ in files
+        ],
+    )
+
+
+def _date(text: str) -> pa.Scalar:
+    return pa.scalar(datetime.date.fromisoformat(text), pa.date32())
+
+
+def _row(run: RunManifest) -> dict[str, object]:
+    """A run as the view ``runs`` shows it."""
+    flat = run.model_dump() | run.rows.model_dump() | run.lineage.model_dump()
+    for name in ("started_at", "finished_at"):
+        flat[name] = datetime.datetime.fromisoformat(flat[name])
+    flat["run_date"] = datetime.date.fromisoformat(run.run_date)
+    return {name: flat[name] for name in _RUNS.names}

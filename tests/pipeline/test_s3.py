@@ -1,0 +1,129 @@
+"""Paths on S3 do what paths on a disk do; what only S3 has, it does as it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lingo_model import InputError
+from pipeline.s3 import S3Path
+from pipeline.storage import (
+    Location,
+    files_in,
+    location,
+    read_parquet,
+    remove_tree,
+    stamp_of,
+    write_bytes,
+    write_json,
+    write_parquet,
+)
+
+NAMES = [
+    "a.txt",
+    "x/b.txt",
+    "x/run=1/part-1.parquet",
+    "x/run=2/_m/part-1.parquet",
+    "y z/ü%20[1].txt",
+]
+
+
+def filled(root: Location) -> Location:
+    for name in NAMES:
+        write_bytes(root / name, name.encode())
+    return root
+
+
+def names(root: Location, found: Any) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+SAME: dict[str, Callable[[Location], Any]] = {
+    "glob for files": lambda root: names(root, root.glob("x/*/part-*.parquet")),
+    "glob for folders": lambda root: names(root, root.glob("x/run=*")),
+    "glob from the top": lambda root: names(root, root.glob("*")),
+    "glob with a literal end": lambda root: names(root, root.glob("*/b.txt")),
+    "glob where nothing is": lambda root: names(root, (root / "none").glob("*")),
+    "iterdir": lambda root: names(root, (root / "x").iterdir()),
+    "exists": lambda root: [(root / name).exists() for name in ("a.txt", "x", "a.tx", "none")],
+    "is_dir": lambda root: [(root / name).is_dir() for name in ("a.txt", "x", "a", "none")],
+    "is_file": lambda root: [(root / name).is_file() for name in ("a.txt", "x", "none")],
+    "read_bytes": lambda root: (root / NAMES[-1]).read_bytes(),
+    "size": lambda root: [stamp_of(root / name).n_bytes for name in NAMES],  # type: ignore[union-attr]
+    "no stamp": lambda root: stamp_of(root / "none"),
+    "name": lambda root: [(root / name).name for name in NAMES],
+    "parent": lambda root: names(root, [(root / name).parent for name in NAMES]),
+}
+
+
+@pytest.mark.parametrize("what", SAME)
+def test_the_same_as_on_a_disk(s3: S3Path, tmp_path: Path, what: str) -> None:
+    here, there = filled(tmp_path), filled(s3 / "some/folder")
+    assert SAME[what](there) == SAME[what](here)
+
+
+def test_the_root_of_a_bucket_is_a_folder(s3: S3Path) -> None:
+    filled(s3)
+    assert list(s3.files()) == sorted(NAMES)
+    assert s3.is_dir()
+    assert names(s3, s3.glob("*")) == ["a.txt", "x", "y z"]
+
+
+def test_what_is_written_is_read_and_removed(s3: S3Path) -> None:
+    table = pa.table({"a": [1, 2], "b": ["x", None]})
+    write_parquet(s3 / "t.parquet", table)
+    assert read_parquet(s3 / "t.parquet").equals(table)
+    assert read_parquet(s3 / "t.parquet", ["b"]).column_names == ["b"]
+    write_json(s3 / "deep/er/v.json", {"é": 1})
+    assert (s3 / "deep/er/v.json").read_bytes() == '{\n  "é": 1\n}\n'.encode()
+    remove_tree(s3 / "deep")
+    remove_tree(s3 / "deep")
+    (s3 / "t.parquet").unlink()
+    (s3 / "t.parquet").unlink(missing_ok=True)
+    assert files_in(s3, "*") == []
+    with pytest.raises(FileNotFoundError, match=f"{s3}/t.parquet: no such file"):
+        (s3 / "t.parquet").read_bytes()
+    with pytest.raises(FileNotFoundError):
+        (s3 / "t.parquet").unlink()
+
+
+def test_a_file_is_created_once(s3: S3Path) -> None:
+    file = s3 / "commit.json"
+    assert file.create(b"one")
+    assert not file.create(b"two")
+    assert file.create(b"one")  # an answer that was lost, and the call again
+    assert file.read_bytes() == b"one"
+
+
+def test_a_new_content_has_another_stamp(s3: S3Path, tmp_path: Path) -> None:
+    file = s3 / "a.txt"
+    file.write_bytes(b"one")
+    before = file.stamp()
+    file.write_bytes(b"two")
+    after = file.stamp()
+    assert before is not None
+    assert after is not None
+    assert before.n_bytes == after.n_bytes
+    assert before.etag != after.etag
+    file.download(tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"two"
+
+
+def test_a_bucket_that_is_not_there_is_named_in_one_line(s3: S3Path) -> None:
+    missing = S3Path("no-such-bucket", "lake")
+    with pytest.raises(OSError, match=r"^s3://no-such-bucket/lake: NoSuchBucket: [^\n]*$"):
+        missing.files()
+
+
+def test_locations() -> None:
+    assert location("s3://lake/a/b/") == S3Path("lake", "a/b")
+    assert str(location("s3://lake")) == "s3://lake"
+    assert str(S3Path("lake", "a b/c")) == "s3://lake/a b/c"
+    assert location("a/b") == Path("a/b")
+    for wrong in ("s3://", "s3:///a", "gs://lake/a", "https://lake/a"):
+        with pytest.raises(InputError, match=r"needs .*s3://BUCKET/FOLDER"):
+            location(wrong)

@@ -1,0 +1,302 @@
+"""A table on S3: the same rows as on a disk, and a run that counts once its manifest is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lingo_model import InputError
+from pipeline.errors import RunError
+from pipeline.query import connect, run_query
+from pipeline.s3 import S3Path
+from pipeline.storage import Location, files_in
+from pipeline.table import RunManifest, run_folder
+from pipeline.table_store import S3Table
+from pipeline.translate import (
+    TranslateResources,
+    abort_unfinished,
+    forecast,
+    replay_quarantine,
+    translate_table,
+)
+from pipeline.unit_work import UnitTranslator
+from pipeline.units import TranslateConfig
+from pipeline.upkeep import collect_garbage, compact
+
+pytestmark = pytest.mark.usefixtures("without_ray")
+
+CONFIG = TranslateConfig(
+    text_column="english", id_column="key", rows_per_unit=4, max_source_characters=60
+)
+RESOURCES = TranslateResources()
+VIEWS = ("translations", "latest", "quarantine", "retracted")
+
+
+class Interrupted(Exception):
+    pass
+
+
+def content(keys: str, text: str = "plays", **more: Any) -> bytes:
+    """A Parquet file of some rows."""
+    texts = [f"The dog {key} {text}." for key in keys]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"key": list(keys), "english": texts, **more}), sink)
+    return bytes(sink.getvalue())
+
+
+def put(lake: Location, name: str, value: bytes) -> None:
+    if isinstance(lake, Path):
+        (lake / name).parent.mkdir(parents=True, exist_ok=True)
+    (lake / name).write_bytes(value)
+
+
+def query(table: Location, sql: str, as_of: str | None = None) -> list[Any]:
+    result = run_query(connect(table, None, as_of=as_of), sql)
+    assert result is not None
+    return result.fetchall()
+
+
+def shown(table: Location) -> dict[str, list[Any]]:
+    """Rows of each view, but for the random part of run names and for times."""
+    number = "split_part(run, '-', 1)"
+    found = {
+        view: query(table, f"SELECT {number}, * EXCLUDE run FROM {view} ORDER BY ALL")
+        for view in VIEWS
+    }
+    found["runs"] = query(
+        table,
+        f"SELECT {number}, * EXCLUDE (run, started_at, finished_at, replay_of), "
+        "split_part(replay_of, '-', 1), finished_at >= started_at FROM runs ORDER BY ALL",
+    )
+    found["lineage"] = query(table, "SELECT row_id, model, corpus FROM lineage ORDER BY ALL")
+    return found
+
+
+def nights(
+    lake: Location, table: Location, bundle: Path, other_bundle: Path
+) -> list[RunManifest | None]:
+    """Five nights: first files, one new, one changed and one deleted, nothing, a new model, a
+    replay."""
+
+    def night(model: Path = bundle, **changes: Any) -> RunManifest | None:
+        config = CONFIG.model_copy(update={"lake": "snapshot", **changes})
+        return translate_table(lake, model, table, config, RESOURCES)
+
+    put(lake, "lang=en/a.parquet", content("abcdefghi"))
+    put(lake, "b.parquet", content("jklmno", n=pa.array(range(6), pa.int32())))
+    put(lake, "c.parquet", content("p", text="plays " * 20))
+    put(lake, "d.jsonl", b'{"key": "q", "english": "A cat."}\n{"key": "r", "english": ""}\nx\n')
+    found = [night()]
+    put(lake, "b.parquet", content("jkl", text="sleeps", n=pa.array(range(3), pa.int64())))
+    put(lake, "e.parquet", content("stu"))
+    (lake / "d.jsonl").unlink()
+    found += [night(), night(), night(other_bundle, on_new_model="retranslate")]
+    last = found[-1]
+    assert last is not None
+    longer = CONFIG.model_copy(update={"max_source_characters": 1000})
+    found.append(replay_quarantine(last.run, other_bundle, table, longer, RESOURCES))
+    return found
+
+
+def test_the_same_nights_give_the_same_table_as_on_a_disk(
+    s3: S3Path, tmp_path: Path, bundle: Path, other_bundle: Path
+) -> None:
+    here = nights(tmp_path / "lake", tmp_path / "table", bundle, other_bundle)
+    there = nights(s3 / "lake", s3 / "table", bundle, other_bundle)
+
+    for one, other in zip(here, there, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            assert other.rows == one.rows
+            assert other.row_id_digest == one.row_id_digest
+            assert other.measures == one.measures
+    assert [run is None for run in there] == [False, False, True, False, False]
+    assert shown(s3 / "table") == shown(tmp_path / "table")
+    assert len(query(s3 / "table", "FROM latest")) == 9 + 3 + 1 + 3
+    first = there[0]
+    assert first is not None
+    assert len(query(s3 / "table", "FROM latest", as_of=first.run)) == 9 + 6 + 2
+
+
+def test_files_that_are_as_the_table_knows_them_are_not_fetched(
+    s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(s3 / "lake", "a.parquet", content("abc"))
+    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+
+    def download(path: S3Path, _to: Path) -> None:
+        raise AssertionError(f"{path} was fetched")
+
+    monkeypatch.setattr(S3Path, "download", download)
+    assert translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES) is None
+    assert forecast(s3 / "lake", bundle, s3 / "table", CONFIG).n_rows == 0
+
+
+def test_one_file_is_a_lake(s3: S3Path, bundle: Path) -> None:
+    put(s3 / "lake", "a.parquet", content("abc"))
+    run = translate_table(s3 / "lake/a.parquet", bundle, s3 / "table", CONFIG, RESOURCES)
+    assert run is not None
+    assert [file.path for file in run.files] == ["a.parquet"]
+
+
+def test_a_lake_that_is_not_there_is_named(s3: S3Path, bundle: Path) -> None:
+    with pytest.raises(InputError, match=rf"{s3}/lake: no such file, nor a folder"):
+        translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    put(s3, "lake/a.parquet", b"PAR1 but no more")
+    with pytest.raises(InputError, match=rf"^{s3}/lake/a\.parquet: not readable as Parquet"):
+        translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    assert not (s3 / "table").exists()
+
+
+@pytest.fixture
+def interrupted(s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], S3Table]:
+    """Leaves a run over three units after the first."""
+
+    def work(table: S3Table, plan: Any, model: Path, *_rest: object) -> None:
+        UnitTranslator(table.staged(plan), table.data, plan, model).translate(plan.units[0])
+        raise Interrupted
+
+    def leave() -> S3Table:
+        put(s3 / "lake", "a.parquet", content("abcdefghijkl"))
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.translate._translate_units", work)
+            with pytest.raises(Interrupted):
+                translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+        return S3Table(s3 / "table")
+
+    return leave
+
+
+def test_a_run_counts_once_its_manifest_is_there(
+    s3: S3Path, bundle: Path, interrupted: Callable[[], S3Table]
+) -> None:
+    table = interrupted()
+    plan = table.unfinished()
+    assert plan is not None
+    (part,) = files_in(table.staged(plan), "part-*.parquet")
+    before = part.stamp() if isinstance(part, S3Path) else None
+    assert query(s3 / "table", "FROM translations") == []
+    assert collect_garbage(s3 / "table").paths == ()
+
+    run = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+
+    assert run is not None
+    assert run.run == plan.run
+    assert part.stamp() == before  # what was done was not done again
+    assert len(query(s3 / "table", "FROM translations")) == 12
+    assert table.unfinished() is None
+    assert translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES) is None
+
+
+def test_an_aborted_run_leaves_nothing(
+    s3: S3Path, bundle: Path, interrupted: Callable[[], S3Table]
+) -> None:
+    table = interrupted()
+    plan = table.unfinished()
+    assert plan is not None
+    assert abort_unfinished(s3 / "table") == plan.run
+    assert list((s3 / "table").files()) == ["_table.json"]
+    assert abort_unfinished(s3 / "table") is None
+
+
+def test_a_second_process_goes_on_with_the_run_of_the_first(
+    s3: S3Path,
+    bundle: Path,
+    interrupted: Callable[[], S3Table],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both plan, both work, both publish: one run stands."""
+    table = interrupted()
+    plan = table.unfinished()
+    assert plan is not None
+    # As if the second had looked before the first had put its plan.
+    looks = iter([None])
+    monkeypatch.setattr(S3Table, "unfinished", lambda _table: next(looks))
+    second = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    assert second is not None
+    assert second.run == plan.run
+    first = second.model_copy(update={"finished_at": "2030-01-01T00:00:00+00:00"})
+    assert table.publish(first) == second
+    assert [run.run for run in table.published()] == [plan.run]
+    assert len(query(s3 / "table", "FROM translations")) == 12
+
+
+def test_a_plan_from_before_another_run_was_published_is_not_begun(
+    s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(s3 / "lake", "a.parquet", content("abc"))
+    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Table, "published", lambda _table: [])
+        with pytest.raises(RunError, match="was published while this one was planned; run the sa"):
+            translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    assert len(query(s3 / "table", "FROM translations")) == 3
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted"])
+def test_a_file_that_changes_meanwhile_is_deferred(
+    s3: S3Path, bundle: Path, interrupted: Callable[[], S3Table], change: str
+) -> None:
+    put(s3 / "lake", "b.parquet", content("xyz"))
+    interrupted()
+    if change == "replaced":
+        put(s3 / "lake", "a.parquet", content("ABCDEFGHIJKL"))
+    else:
+        (s3 / "lake/a.parquet").unlink()
+
+    run = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+
+    assert run is not None
+    assert {unit.path for unit in run.units_deferred} == {"a.parquet"}
+    assert [row[0] for row in query(s3 / "table", "SELECT key FROM latest ORDER BY 1")] == [*"xyz"]
+    # By glob, too: what was staged of the file is withdrawn.
+    folder = s3 / "table/data" / run_folder(run)
+    assert [path.name for path in folder.glob("part-*")] == [unit.file_name for unit in run.units]
+    later = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    assert (later is None) == (change == "deleted")
+
+
+def test_what_no_run_refers_to_goes(
+    s3: S3Path, bundle: Path, interrupted: Callable[[], S3Table]
+) -> None:
+    put(s3 / "lake", "b.parquet", content("xyz"))
+    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    interrupted()
+    before = (s3 / "table").files()
+    stray = [
+        "data/run_date=2026-01-01/run=000002-dead/part-1.parquet",
+        f"data/{next(iter(before)).split('data/')[-1].rsplit('/', 1)[0]}/part-0.parquet",
+        "_staging/000002-dead/_replay/part-1.parquet",
+    ]
+    stray[1] = sorted(n for n in before if n.endswith("_manifest.json"))[0].replace(
+        "_manifest.json", "part-0.parquet"
+    )
+    for name in stray:
+        (s3 / "table" / name).write_bytes(b"left over")
+
+    assert len(collect_garbage(s3 / "table", dry_run=True).paths) == 3
+    found = collect_garbage(s3 / "table")
+
+    assert sorted(map(str, found.paths)) == sorted(f"{s3}/table/{name}" for name in stray)
+    assert found.n_bytes == 27
+    assert (s3 / "table").files() == before
+
+
+def test_compacting_needs_a_disk(s3: S3Path, bundle: Path) -> None:
+    put(s3 / "lake", "b.parquet", content("xyz"))
+    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    with pytest.raises(InputError, match="compacting needs a folder on a disk"):
+        compact(s3 / "table")
+
+
+def test_what_is_no_table_is_not_written_to(s3: S3Path, bundle: Path) -> None:
+    put(s3 / "lake", "a.parquet", content("abc"))
+    with pytest.raises(InputError, match="not empty and not a translation table"):
+        translate_table(s3 / "lake", bundle, s3 / "lake", CONFIG, RESOURCES)
+    with pytest.raises(InputError, match="not a translation table"):
+        connect(s3 / "lake", None)
