@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import random
 import shutil
@@ -25,10 +26,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 from pipeline.demo_pairs import generate_pairs
 from pipeline.query import connect, run_query
+from pipeline.s3 import S3Path
 from pipeline.settings import load_yaml
+from pipeline.storage import Location
 from pipeline.table_store import open_table
 from pipeline.translate import translate_table
 from pipeline.units import TranslateConfig
@@ -36,7 +41,7 @@ from pipeline.units import TranslateConfig
 pytestmark = pytest.mark.ray
 
 N_UNITS, ROWS_PER_UNIT = 20, 2000
-N_OLD_ROWS = 3000
+N_OLD_ROWS, N_OLD_UNITS = 3000, 2
 
 # Dies by itself where its last argument says: so far from the outside nobody could hit the moment.
 NIGHT = """
@@ -76,15 +81,15 @@ def clock_is_back_a_day():
         return (datetime.datetime.fromisoformat(now()) - datetime.timedelta(days=1)).isoformat()
     pipeline.units.utc_now = pipeline.translate.utc_now = earlier
 
-lake, bundle, table, where = sys.argv[1:]
+lake, bundle, table, config, where = sys.argv[1:]
 match where:
     case "before planning":
         pipeline.translate.plan_run = die
     case "while planning":
         pipeline.units.inspect_file = dies_after(pipeline.units.inspect_file)
     case "planned":
-        kind = pipeline.table_store.LocalTable
-        kind.begin = dies_after(kind.begin)
+        for kind in (pipeline.table_store.LocalTable, pipeline.table_store.S3Table):
+            kind.begin = dies_after(kind.begin)
     case "before reconciling":
         pipeline.translate.reconcile = die
     case "while reconciling":
@@ -97,10 +102,14 @@ match where:
         pipeline.table_store.sync_tree = die
     case "before the rename" | "after the rename":
         dies_around_the_rename(where.split()[0])
+    case "before the commit":
+        pipeline.table_store.S3Table.publish = die
+    case "after the commit":
+        pipeline.table_store.S3Table._withdraw = die
     case "clock":
         clock_is_back_a_day()
 sys.argv[1:] = ["translate", lake, "--model", bundle, "--output", table,
-                "--config", lake + ".yaml", "--actors", "2", "--ray-address", "local"]
+                "--config", config, "--actors", "2", "--ray-address", "local"]
 main()
 """
 NAMED = [
@@ -121,12 +130,13 @@ NAMED = [
 class World:
     """A lake of three nights and a table of the first two."""
 
-    lake: Path
+    lake: Location
     bundle: Path
-    table: Path
+    table: Location
+    config: Path
 
     def night(self, where: str = "", **options: Any) -> subprocess.Popen[bytes]:
-        arguments = [str(self.lake), str(self.bundle), str(self.table), where]
+        arguments = [*map(str, (self.lake, self.bundle, self.table, self.config)), where]
         return subprocess.Popen(
             [sys.executable, "-c", NIGHT, *arguments],
             stdout=subprocess.DEVNULL,
@@ -137,7 +147,7 @@ class World:
 
     def here(self, work: Callable[..., None]) -> None:
         """A night in this process, without Ray: undisturbed, and sooner."""
-        config = load_yaml(TranslateConfig, Path(f"{self.lake}.yaml"))
+        config = load_yaml(TranslateConfig, self.config)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pipeline.translate._translate_units", work)
             translate_table(self.lake, self.bundle, self.table, config)
@@ -154,18 +164,24 @@ class World:
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Every version of every row, but for the random part of run names."""
-        sql = f"""
-            SELECT split_part(run, '-', 1), * EXCLUDE (run, run_date)
-            FROM read_parquet('{self.table}/data/*/*/*.parquet', hive_types = {{'run': VARCHAR}})
-            ORDER BY ALL
-        """
-        return duckdb.connect().sql(sql).fetchall()
+        files = f"read_parquet('{self.table}/data/*/*/*.parquet', hive_types = {{'run': VARCHAR}})"
+        source = files if isinstance(self.table, Path) else "translations"
+        connection = connect(None if isinstance(self.table, Path) else self.table, None)
+        return connection.sql(
+            f"SELECT split_part(run, '-', 1), * EXCLUDE (run, run_date) FROM {source} ORDER BY ALL"
+        ).fetchall()
+
+    def n_staged(self) -> int:
+        """How many units of the third night are done, as far as it is not published."""
+        if isinstance(self.table, Path):
+            return len(list(self.table.glob("_staging/*/part-*.parquet")))
+        return len(list(self.table.glob("data/*/*/part-*.parquet"))) - N_OLD_UNITS
 
 
 class Reader:
     """Asks a table all the while; ``seen`` are the numbers of rows that it found."""
 
-    def __init__(self, table: Path) -> None:
+    def __init__(self, table: Location) -> None:
         self._table = table
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._read)
@@ -185,7 +201,8 @@ class Reader:
         glob = f"SELECT count(*) FROM '{self._table}/data/*/*/*.parquet'"
         while not self._done.is_set():
             try:
-                self.seen.add(("glob", duckdb.connect().sql(glob).fetchall()[0][0]))
+                if isinstance(self._table, Path):  # S3 shows by glob what is not published, too
+                    self.seen.add(("glob", duckdb.connect().sql(glob).fetchall()[0][0]))
                 result = run_query(connect(self._table, None), "SELECT count(*) FROM latest")
                 assert result is not None
                 self.seen.add(("latest", result.fetchall()[0][0]))
@@ -208,19 +225,20 @@ def two_nights(
     bundle: Path, work_here: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
 ) -> World:
     root = tmp_path_factory.mktemp("nights")
-    world = World(root / "lake", bundle, root / "table")
-    world.lake.mkdir()
-    (root / "lake.yaml").write_text(f"text_column: english\nrows_per_unit: {ROWS_PER_UNIT}\n")
+    lake = root / "lake"
+    lake.mkdir()
+    world = World(lake, bundle, root / "table", root / "lake.yaml")
+    world.config.write_text(f"text_column: english\nrows_per_unit: {ROWS_PER_UNIT}\n")
     sentences = [
         pair.source for pair in generate_pairs(N_OLD_ROWS + N_UNITS * ROWS_PER_UNIT, seed=5)
     ]
-    write(world.lake / "a.parquet", sentences[:2000])
+    write(lake / "a.parquet", sentences[:2000])
     world.here(work_here)
-    write(world.lake / "b.parquet", sentences[2000:N_OLD_ROWS])
+    write(lake / "b.parquet", sentences[2000:N_OLD_ROWS])
     world.here(work_here)
     for number in range(4):
         first = N_OLD_ROWS + number * 5 * ROWS_PER_UNIT
-        write(world.lake / f"c{number}.parquet", sentences[first : first + 5 * ROWS_PER_UNIT])
+        write(lake / f"c{number}.parquet", sentences[first : first + 5 * ROWS_PER_UNIT])
     return world
 
 
@@ -243,6 +261,7 @@ def undisturbed(
 
 def copied(world: World, root: Path) -> World:
     """The table as it was before the third night, on its own; the lake stays where it is."""
+    assert isinstance(world.table, Path)
     shutil.copytree(world.table, root / "table")
     return dataclasses.replace(world, table=root / "table")
 
@@ -264,9 +283,9 @@ def translations(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return sorted((row[1], row[2], row[3], row[7]) for row in rows)
 
 
-def wait_for_units(process: subprocess.Popen[bytes], table: Path, n_units: int) -> None:
+def wait_for_units(process: subprocess.Popen[bytes], world: World, n_units: int) -> None:
     deadline = time.monotonic() + 120
-    while len(list(table.glob("_staging/*/part-*.parquet"))) < n_units:
+    while world.n_staged() < n_units:
         assert process.poll() is None, "the run ended before it was disturbed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -293,7 +312,7 @@ def test_the_driver_dies_in_a_unit_or_between_two(
     world: World, undisturbed: list[tuple[Any, ...]], reader: Reader, n_units: int
 ) -> None:
     process = world.night()
-    wait_for_units(process, world.table, n_units)
+    wait_for_units(process, world, n_units)
     time.sleep(random.random() * 0.2)  # in a unit, or between two
     process.kill()
     process.wait()
@@ -318,7 +337,7 @@ def test_processes_are_killed(
     victims: str,
 ) -> None:
     process = world.night()
-    wait_for_units(process, world.table, 3)
+    wait_for_units(process, world, 3)
     below = descendants(process.pid)
     if victims == "the whole process group":
         for pid in [process.pid, *below]:
@@ -351,13 +370,12 @@ def test_an_input_file_changes_during_the_run(
 ) -> None:
     """Deferred, listed, exit status 3; the next night is right."""
     lake = tmp_path / "lake"
-    shutil.copytree(world.lake, lake, copy_function=shutil.copy2)
-    shutil.copy(f"{world.lake}.yaml", tmp_path / "lake.yaml")
+    shutil.copytree(str(world.lake), lake, copy_function=shutil.copy2)
     world = dataclasses.replace(world, lake=lake)
     path = lake / "c3.parquet"
     content = path.read_bytes()
     process = world.night()
-    wait_for_units(process, world.table, 2)
+    wait_for_units(process, world, 2)
     match change:
         case "deleted":
             path.unlink()
@@ -380,7 +398,7 @@ def test_an_input_file_changes_during_the_run(
 @pytest.mark.faults
 def test_two_runs_at_once(world: World, undisturbed: list[tuple[Any, ...]], reader: Reader) -> None:
     first = world.night()
-    wait_for_units(first, world.table, 1)
+    wait_for_units(first, world, 1)
     second = world.night()
     _, errors = second.communicate(timeout=100)
     assert second.returncode == 2
@@ -417,7 +435,7 @@ def test_the_disk_is_full(
     """The run ends with the reason; with room again, the same command goes on."""
     world = copied(two_nights, small_disk)
     process = world.night()
-    wait_for_units(process, world.table, 5 if when == "in a unit" else 20)
+    wait_for_units(process, world, 5 if when == "in a unit" else 20)
     ballast = small_disk / "ballast"
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:  # until there is no room, whatever the run takes meanwhile
@@ -430,3 +448,128 @@ def test_the_disk_is_full(
         world.finish()
     reader.check()
     assert world.rows() == undisturbed
+
+
+def uploaded(world: World, bucket: S3Path) -> World:
+    """The lake and the table of two nights on S3."""
+    for name in ("lake", "table"):
+        folder = getattr(world, name)
+        for path in folder.rglob("*"):
+            if path.is_file():
+                (bucket / name / path.relative_to(folder).as_posix()).write_bytes(path.read_bytes())
+    return dataclasses.replace(world, lake=bucket / "lake", table=bucket / "table")
+
+
+class Flaky:
+    """An S3 that is slow and fails one call in ten: half of them after it has done what it was
+    told."""
+
+    def __init__(self, server: Callable[..., Any]) -> None:
+        self._server = server
+        self._numbers = itertools.count(1)
+        self.n_failed = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        number = next(self._numbers)
+        time.sleep(0.02)
+        if number % 10:
+            return self._server(environ, start_response)
+        if number % 20 == 0:
+            list(self._server(environ, lambda *_head: lambda _body: None))
+        self.n_failed += 1
+        start_response("503 Slow Down", [("Content-Type", "application/xml")])
+        return [b"<Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"]
+
+
+@pytest.fixture
+def flaky(s3: S3Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flaky]:
+    """The S3 of the other tests, but behind a flaky endpoint, which the environment names."""
+    found = Flaky(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, found, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.port}")
+    yield found
+    server.shutdown()
+    thread.join()
+
+
+def test_s3_is_slow_and_fails_one_call_in_ten(
+    two_nights: World,
+    undisturbed: list[tuple[Any, ...]],
+    s3: S3Path,
+    flaky: Flaky,
+) -> None:
+    """The night ends well by itself."""
+    world = uploaded(two_nights, s3)
+    with Reader(world.table) as reader:
+        process = world.night()
+        _, errors = process.communicate(timeout=280)
+    assert process.returncode == 0, errors.decode()[-2000:]
+    reader.check()
+    assert world.rows() == undisturbed
+    assert flaky.n_failed > 20
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "where", ["planned", 3, 12, "while reconciling", "before the commit", "after the commit"]
+)
+def test_the_driver_dies_over_a_flaky_s3(
+    two_nights: World,
+    undisturbed: list[tuple[Any, ...]],
+    s3: S3Path,
+    flaky: Flaky,
+    where: str | int,
+) -> None:
+    world = uploaded(two_nights, s3)
+    with Reader(world.table) as reader:
+        if isinstance(where, int):
+            process = world.night()
+            wait_for_units(process, world, where)
+            process.kill()
+        else:
+            process = world.night(where)
+        assert process.wait(timeout=250) == -signal.SIGKILL
+        assert len(open_table(world.table).published()) == (3 if where == "after the commit" else 2)
+        world.finish()
+    reader.check()
+    assert world.rows() == undisturbed
+
+
+@pytest.mark.faults
+def test_two_runs_at_once_on_s3(
+    two_nights: World, undisturbed: list[tuple[Any, ...]], s3: S3Path
+) -> None:
+    """Without a lock: both go on with the run that was first, and one manifest stands."""
+    world = uploaded(two_nights, s3)
+    with Reader(world.table) as reader:
+        both = [world.night(), world.night()]
+        for process in both:
+            _, errors = process.communicate(timeout=280)
+            assert process.returncode == 0, errors.decode()[-2000:]
+    reader.check()
+    assert len(open_table(world.table).published()) == 3
+    assert world.rows() == undisturbed
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("change", ["deleted", "truncated", "replaced"])
+def test_an_input_file_on_s3_changes_during_the_run(
+    two_nights: World, undisturbed: list[tuple[Any, ...]], s3: S3Path, change: str
+) -> None:
+    world = uploaded(two_nights, s3)
+    path = s3 / "lake/c3.parquet"
+    content = path.read_bytes()
+    process = world.night()
+    wait_for_units(process, world, 2)
+    if change == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes(content[: len(content) // 2] if change == "truncated" else content[::-1])
+    _, errors = process.communicate(timeout=250)
+    assert process.returncode == 3, errors.decode()[-2000:]
+    assert b"deferred to the next run, changed meanwhile: c3.parquet" in errors
+    path.write_bytes(content)
+    world.finish()
+    assert translations(world.rows()) == translations(undisturbed)
