@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--only",
         nargs="*",
-        default=["bare 2", "lingo 2", "bare 1", "lingo 1", "repeated", "nothing new"],
+        default=["bare 2", "lingo 2", "nothing new", "repeated", "bare 1", "lingo 1"],
         metavar="NAME",
     )
     parser.add_argument("--bare", type=json.loads, help=argparse.SUPPRESS)
