@@ -108,9 +108,12 @@ class SegmentMemory:
         places = self._places[at[hits]]
         files = places >> np.uint64(32)
         for number in np.unique(files):
-            mine = files == number
-            rows = (places[mine] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-            table = self._table(int(number)).take(rows)
+            rows = (places & np.uint64(0xFFFFFFFF)).astype(np.int64)
+            whole = self._table(int(number))
+            # On S3 another process that works on this run may have written the file again, with
+            # less in it: what is not at its place is decoded once more.
+            mine = (files == number) & (rows < whole.num_rows)
+            table = whole.take(rows[mine])
             known = table["segment_hash"].to_pylist()
             values = table.select(_VALUES).to_pylist()
             recalled = int(number) < self._n_published

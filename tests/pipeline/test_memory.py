@@ -59,3 +59,13 @@ def test_a_collision_of_the_short_key_is_no_hit(
     write_memory(tmp_path / "part-1.parquet", {"x": value("of x")})
     found = SegmentMemory([tmp_path], tmp_path / "own").find(["y"])
     assert found == {}
+
+
+def test_a_file_that_another_process_wrote_again_gives_no_wrong_hit(tmp_path: Path) -> None:
+    """Positions were learnt of the first form; nothing is found at them that is not that segment."""
+    path = tmp_path / "own" / "part-1.parquet"
+    write_memory(path, {"a": value("of a"), "b": value("of b"), "c": value("of c")})
+    segments = SegmentMemory([], tmp_path / "own")
+    segments._look_for_new()
+    write_memory(path, {"b": value("of b"), "c": value("of c")})
+    assert segments.find(["a", "b", "c"]) == {}
