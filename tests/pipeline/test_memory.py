@@ -62,7 +62,7 @@ def test_a_collision_of_the_short_key_is_no_hit(
 
 
 def test_a_file_that_another_process_wrote_again_gives_no_wrong_hit(tmp_path: Path) -> None:
-    """Positions were learnt of the first form; nothing is found at them that is not that segment."""
+    """Positions were learnt of its first form; what is not at its place is not found."""
     path = tmp_path / "own" / "part-1.parquet"
     write_memory(path, {"a": value("of a"), "b": value("of b"), "c": value("of c")})
     segments = SegmentMemory([], tmp_path / "own")
