@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import polars
 import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
@@ -96,10 +97,12 @@ def test_the_files_are_read_by_others_without_this_project(
     ).fetchall()[0]
     by_pandas = pd.read_parquet(table / "data")
     by_arrow = pads.dataset(table / "data", partitioning="hive").to_table()
+    by_polars = polars.read_parquet(f"{table}/data/*/*/*.parquet", hive_partitioning=True)
 
     assert by_duckdb[:2] == (90, 90)
     assert by_duckdb[2].startswith("000001-")
-    assert len(by_pandas) == by_arrow.num_rows == 90
+    assert len(by_pandas) == by_arrow.num_rows == by_polars.height == 90
+    assert by_polars["run"].unique().to_list() == [by_duckdb[2]]
     part = next((table / "data").rglob("part-*.parquet"))
     assert pq.read_schema(part).names == ["doc", "english", *TRANSLATION_COLUMNS.names]
 
