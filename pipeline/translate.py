@@ -55,6 +55,7 @@ _RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit|Interrupt)(?:\(\w+\))?: .+"
 _RAISED_BY_RAY = re.compile(r"ray\.|RayTaskError|UserCodeException")
 # So that actors end at about the same time.
 _MIN_TASKS_PER_ACTOR = 8
+_RUNS_FOR_PACE = 10
 
 
 class TranslateResources(Settings):
@@ -178,12 +179,12 @@ def _finish(
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """What a run would do. ``rows_per_second`` is what the newest run reached, if there is one;
+    """What a run would do. ``pace`` is the largest of the newest runs, if there is one;
     ``unfinished`` the name of a run that would be gone on with instead."""
 
     plan: RunPlan
     decisions: list[FileDecision]
-    rows_per_second: float | None
+    pace: RunManifest | None
     unfinished: str | None
 
     @property
@@ -193,8 +194,9 @@ class Forecast:
 
     @property
     def seconds(self) -> float | None:
-        """How long that would take, at the pace of the newest run."""
-        return self.n_rows / self.rows_per_second if self.rows_per_second else None
+        """How long that would take at the pace of that run."""
+        rate = self.pace.rows_per_second if self.pace is not None else None
+        return self.n_rows / rate if rate else None
 
 
 def forecast(
@@ -214,10 +216,9 @@ def forecast(
     plan, decisions = plan_run(
         new_run_name(published), source.resolve(), bundle, config, published, lineage_of(model)
     )
-    speeds = [speed for run in published if (speed := run.rows_per_second) is not None]
-    return Forecast(
-        plan, decisions, speeds[-1] if speeds else None, unfinished.run if unfinished else None
-    )
+    # Of a small run, start-up is the most: it says little of the pace.
+    pace = max(published[-_RUNS_FOR_PACE:], key=lambda run: run.rows.n_input, default=None)
+    return Forecast(plan, decisions, pace, unfinished.run if unfinished else None)
 
 
 def forecast_text(found: Forecast, *, each_unit: bool) -> str:
@@ -240,12 +241,12 @@ def forecast_text(found: Forecast, *, each_unit: bool) -> str:
     for (todo, why), (n_files, n_units, n_rows) in sorted(by_reason.items(), reverse=True):
         verb = "translate" if todo else "skip"
         lines.append(f"{verb} {n_rows:,} rows, {n_units:,} units, {n_files:,} files: {why}")
-    if not found.seconds:
+    if found.pace is None or not found.seconds:
         lines.append(f"to translate: {found.n_rows:,} rows")
     else:
         lines.append(
             f"to translate: {found.n_rows:,} rows, about {found.seconds / 60:,.1f} minutes at "
-            f"{found.rows_per_second:,.0f} rows/s as in the last run"
+            f"{found.pace.rows_per_second:,.0f} rows/s as in run {found.pace.run}"
         )
     return "\n".join(lines)
 
