@@ -7,9 +7,11 @@ nothing but copies of what is on S3, which go with the process.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import itertools
 import os
 import shutil
+import socket
 import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -121,7 +123,7 @@ class LocalCopies:
         if self._folder is None or self._copied != relative:
             self.forget()
             _remove_copies_of_the_dead()
-            self._folder = tempfile.TemporaryDirectory(prefix=f"{_COPIES}{os.getpid()}-")
+            self._folder = tempfile.TemporaryDirectory(prefix=f"{_copies()}{os.getpid()}-")
             copy = self._in(self._folder, relative)
             (self._root / relative).download(copy)
             self._copied = relative
@@ -148,13 +150,15 @@ class LocalCopies:
         return Path(folder.name) / relative.rpartition("/")[2]  # its name tells the format
 
 
-_COPIES = "lingo-copy-"
+def _copies() -> str:
+    """What the names of this machine's copies begin with; the number of a process follows."""
+    return f"lingo-copy-{socket.gethostname()}-"
 
 
 def _remove_copies_of_the_dead() -> None:
     """Processes that were killed have left theirs."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_COPIES}*"):
-        pid = folder.name.removeprefix(_COPIES).partition("-")[0]
+    for folder in Path(tempfile.gettempdir()).glob(f"{glob.escape(_copies())}*"):
+        pid = folder.name.removeprefix(_copies()).partition("-")[0]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
             shutil.rmtree(folder, ignore_errors=True)
 

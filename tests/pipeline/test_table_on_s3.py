@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.errors import RunError
+from pipeline.lake import LocalCopies
 from pipeline.query import connect, run_query
 from pipeline.s3 import S3Path
 from pipeline.storage import Location, files_in
@@ -300,3 +304,26 @@ def test_what_is_no_table_is_not_written_to(s3: S3Path, bundle: Path) -> None:
         translate_table(s3 / "lake", bundle, s3 / "lake", CONFIG, RESOURCES)
     with pytest.raises(InputError, match="not a translation table"):
         connect(s3 / "lake", None)
+
+
+def test_one_file_at_a_time_is_copied_and_the_dead_leave_nothing(
+    s3: S3Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("x/a.csv", "b.csv"):
+        (s3 / name).write_bytes(name.encode())
+    finished = subprocess.Popen(["true"])
+    finished.wait()
+    dead = tmp_path / f"lingo-copy-{socket.gethostname()}-{finished.pid}-abc"
+    elsewhere = tmp_path / f"lingo-copy-another-machine-{finished.pid}-abc"
+    for folder in (dead, elsewhere):
+        folder.mkdir()
+
+    copies = LocalCopies(s3)
+    first = copies.path("x/a.csv")
+    assert (first.name, first.read_text()) == ("a.csv", "x/a.csv")
+    assert copies.path("x/a.csv") == first
+    assert copies.path("b.csv").read_text() == "b.csv"
+    assert not first.exists()
+    copies.forget()
+    assert list(tmp_path.iterdir()) == [elsewhere]
