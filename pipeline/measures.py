@@ -28,6 +28,8 @@ def length_ratio(source: str, translation: str) -> float | None:
 
 def repetition(translated: Sequence[str]) -> float:
     """The share of a translation's runs of four words that stood in it before; 0 to 1."""
+    if len(set(translated)) == len(translated):
+        return 0.0  # nothing stands twice, as in most sentences
     runs = list(zip(*(islice(translated, i, None) for i in range(_WORDS_PER_RUN)), strict=False))
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
@@ -35,7 +37,7 @@ def repetition(translated: Sequence[str]) -> float:
 def copy_rate(source: Sequence[str], translated: Sequence[str]) -> float | None:
     """The share of a translation's words that the source has too; 0 to 1, None for no words."""
     known = set(source)
-    return sum(word in known for word in translated) / len(translated) if translated else None
+    return sum(map(known.__contains__, translated)) / len(translated) if translated else None
 
 
 RANGES = {

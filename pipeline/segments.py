@@ -40,6 +40,9 @@ _SPAN = re.compile(
 _SYMBOL = re.compile(r"<ph(\d)>")
 # What `str.splitlines` takes for the end of a line.
 _LINE_BREAKS = re.compile("([\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+)")
+# Most lines of most lakes, which need no look at the rules of a language: nothing in them but their
+# last character could end a sentence.
+_ONE_SENTENCE = re.compile(r"\w[\w ,'-]*[\w.!?]")
 _UNUSUAL_SPACE = re.compile(r"[^\S \t]")
 # Where an over-long sentence is cut: after a clause, at a space, anywhere.
 _CUTS = (re.compile(r"[,;:)\]–—、，；：]\s+"), re.compile(r"\s+"))
@@ -105,6 +108,8 @@ def split_text(text: str, language: str) -> list[Part]:
     whole = Segment(text, _spans_of(text))
     if not _has_language(whole):
         return [text] if text else []
+    if _ONE_SENTENCE.fullmatch(text):
+        return [whole]
     cuts = [0]
     for line in _LINE_BREAKS.split(text):
         cuts += [cuts[-1] + end for end in _sentence_ends(line, language)]

@@ -7,7 +7,7 @@ the segments that were decoded in ``_memory/``; or a mark in ``_deferred/``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lingo_model import InputError, load_bundle
 from pipeline.documents import DocumentTranslator, TranslatedText
 from pipeline.lake import LocalCopies, RangeReader, RowRange, is_unchanged
 from pipeline.measures import copy_rate, length_ratio, repetition, words
-from pipeline.memory import SegmentMemory, write_memory
+from pipeline.memory import Decoded, SegmentMemory, write_memory
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import without_symbols
 from pipeline.storage import Location, sha256_of_file, stamp_of, write_bytes, write_parquet
@@ -185,28 +185,37 @@ def explain(source: str, found: TranslatedText) -> Mapping[str, Any]:
     """What a row says of its translation; of one that passed through, little."""
     if not found.decoded:
         return _PASSED
-    n_source = sum(one.n_source_tokens for one in found.decoded)
-    n_target = sum(one.n_target_tokens for one in found.decoded)
-    if len(found.decoded) == 1:
-        score = found.decoded[0].score
-    else:
-        score = sum(one.score * one.n_target_tokens for one in found.decoded) / max(1, n_target)
+    whole = found.decoded[0] if len(found.decoded) == 1 else _summed(found.decoded)
     read = words(without_symbols(" ".join(found.masked)))
-    written = words(without_symbols(" ".join(one.text for one in found.decoded)))
-    n_pieces = n_source - len(found.decoded)  # without the ends of sentences
+    written = words(without_symbols(whole.text))
+    n_pieces = whole.n_source_tokens - len(found.decoded)  # without the ends of sentences
     return {
-        "status": REUSED if all(one.recalled for one in found.decoded) else TRANSLATED,
-        "score": score,
-        "n_source_tokens": n_source,
-        "n_target_tokens": n_target,
+        "status": REUSED if whole.recalled else TRANSLATED,
+        "score": whole.score,
+        "n_source_tokens": whole.n_source_tokens,
+        "n_target_tokens": whole.n_target_tokens,
         "n_segments": len(found.decoded),
         "length_ratio": length_ratio(source, found.text),
         "repetition": repetition(written),
         "copy_rate": copy_rate(read, written),
-        "unknown_rate": sum(one.n_unknown_tokens for one in found.decoded) / max(1, n_pieces),
+        "unknown_rate": whole.n_unknown_tokens / max(1, n_pieces),
         "placeholders_ok": found.placeholders_ok,
-        "truncated": any(one.truncated for one in found.decoded),
+        "truncated": whole.truncated,
     }
+
+
+def _summed(parts: Sequence[Decoded]) -> Decoded:
+    """What the segments of a text are together."""
+    n_target = sum(one.n_target_tokens for one in parts)
+    return Decoded(
+        " ".join(one.text for one in parts),
+        sum(one.score * one.n_target_tokens for one in parts) / max(1, n_target),
+        sum(one.n_source_tokens for one in parts),
+        n_target,
+        sum(one.n_unknown_tokens for one in parts),
+        any(one.truncated for one in parts),
+        recalled=all(one.recalled for one in parts),
+    )
 
 
 _PASSED: Mapping[str, Any] = {

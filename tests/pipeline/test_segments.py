@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingo_model.subwords import PLACEHOLDERS
+from pipeline import segments
 from pipeline.segments import Part, Segment, has_language, joined, segments_of, split_text
 
 # Every character that means something to the cutter, and some that hide in text.
@@ -42,6 +44,21 @@ def text_of(parts: list[Part]) -> str:
 
 def masked(text: str, language: str = "en") -> list[str]:
     return [segment.masked for segment in segments_of(split_text(text, language))]
+
+
+SIMPLE = st.lists(
+    st.sampled_from([*"zBa5é '-.", "Mr", "I", "No", "北京", "สวัสดี", "नमस्ते", ", "]),
+    max_size=12,
+).map("".join)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(SIMPLE, st.sampled_from(["en", "de", "fr", "zh", "hi", "th", "ar", "my", "xx"]))
+def test_the_short_cut_for_simple_lines_changes_nothing(text: str, language: str) -> None:
+    found = split_text(text, language)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "_ONE_SENTENCE", re.compile("(?!)"))
+        assert split_text(text, language) == found
 
 
 @settings(max_examples=500, deadline=None)
