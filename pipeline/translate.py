@@ -333,11 +333,13 @@ def _translate_units(
         on_poll()
 
 
-def task_groups(units: Sequence[Unit], todo: Sequence[int], n_actors: int) -> list[list[int]]:
-    """The units of each task, by number: small ones of the same or neighbouring files together,
-    as many rows as the largest unit has, but so that every actor gets several tasks."""
+def task_groups(
+    units: Sequence[Unit], todo: Sequence[int], n_actors: int, rows_per_task: int
+) -> list[list[int]]:
+    """The units of each task, by number: small ones of the same or neighbouring files together, up
+    to ``rows_per_task``, but so that every actor gets several tasks."""
     n_rows = sum(units[i].n_rows for i in todo)
-    most = min(max(units[i].n_rows for i in todo), n_rows / (n_actors * _MIN_TASKS_PER_ACTOR))
+    most = min(rows_per_task, n_rows / (n_actors * _MIN_TASKS_PER_ACTOR))
     groups: list[list[int]] = []
     size = 0
     for i in todo:
@@ -375,7 +377,8 @@ def _receipts(
     context.enable_progress_bars = False
     n_gpus = int(ray.cluster_resources().get("GPU", 0))
     n_actors = resources.n_actors or n_gpus or int(ray.cluster_resources().get("CPU", 1))
-    tasks = [{"task": ",".join(map(str, g))} for g in task_groups(plan.units, todo, n_actors)]
+    groups = task_groups(plan.units, todo, n_actors, plan.settings["rows_per_unit"])
+    tasks = [{"task": ",".join(map(str, group))} for group in groups]
     units = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
         _Actor,
         fn_constructor_args=(str(table.root), plan.run, str(model)),

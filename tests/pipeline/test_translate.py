@@ -589,7 +589,7 @@ def unit(n_rows: int, number: int = 0) -> Unit:
     ("sizes", "todo", "n_actors", "expected"),
     [
         ([5, 5, 5, 5], [0, 1, 2, 3], 1, [[0], [1], [2], [3]]),
-        ([1] * 20, list(range(20)), 1, [[i] for i in range(20)]),  # several tasks for each actor
+        ([1] * 20, list(range(20)), 1, [[i, i + 1] for i in range(0, 20, 2)]),  # several an actor
         ([1] * 40 + [10], list(range(41)), 1, [[*range(i, i + 6)] for i in range(0, 36, 6)]
          + [[36, 37, 38, 39], [40]]),
         ([10, 1, 1, 90], [1, 3], 1, [[1], [3]]),
@@ -599,7 +599,7 @@ def test_small_units_share_a_task(
     sizes: list[int], todo: list[int], n_actors: int, expected: list[list[int]]
 ) -> None:
     units = [unit(n_rows, number) for number, n_rows in enumerate(sizes)]
-    groups = task_groups(units, todo, n_actors)
+    groups = task_groups(units, todo, n_actors, rows_per_task=10)
     assert groups == expected
     assert [i for group in groups for i in group] == todo
 
