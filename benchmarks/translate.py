@@ -2,7 +2,7 @@
 
     python benchmarks/translate.py --model models/en-de --output /tmp/translate [--rows 1000000]
 
-Generated sentences in 1,000 Parquet files. The bare engine: text in, text and scores out, in as
+Generated sentences in many Parquet files. The bare engine: text in, text and scores out, in as
 many processes as actors, without Ray and Parquet. What a command takes for two rows is its
 start-up, which is told apart; rates are of the rest. Memory is the largest resident set of each
 kind of process (Linux).
@@ -28,7 +28,6 @@ import pyarrow.parquet as pq
 from pipeline.demo_pairs import generate_pairs
 
 LINGO = [sys.executable, "-c", "from pipeline.cli import main; main()"]
-N_FILES = 1000
 _BARE_BATCH = 5000
 
 
@@ -37,6 +36,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a bundle")
     parser.add_argument("--output", type=Path, help="folder for all it makes")
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--files", type=int, default=1000, help="of the lake (default 1000)")
     parser.add_argument("--tier", default="exact")
     parser.add_argument("--rounds", type=int, default=1, help="alternations (default 1)")
     parser.add_argument(
@@ -55,10 +55,10 @@ def main() -> None:
     folder = options.output.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sentences = generated(options.rows)
-    write_lake(folder / "lake", sentences)
-    write_lake(folder / "tiny", sentences[:2])
+    write_lake(folder / "lake", sentences, options.files)
+    write_lake(folder / "tiny", sentences[:2], 2)
     if "repeated" in options.only:
-        write_lake(folder / "repeated", with_repeats(sentences, share=0.3))
+        write_lake(folder / "repeated", with_repeats(sentences, share=0.3), options.files)
     model = options.model.resolve()
     found: dict[str, list[dict[str, float]]] = {name: [] for name in options.only}
     for _ in range(options.rounds):
@@ -93,10 +93,9 @@ def with_repeats(sentences: list[str], *, share: float) -> list[str]:
     return rows
 
 
-def write_lake(folder: Path, sentences: list[str]) -> None:
+def write_lake(folder: Path, sentences: list[str], n_files: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    n_files = min(N_FILES, len(sentences))
     for number in range(n_files):
         rows = sentences[number::n_files]
         pq.write_table(pa.table({"text": rows}), folder / f"part-{number:04d}.parquet")
