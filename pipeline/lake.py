@@ -77,8 +77,6 @@ def input_files(source: Location) -> tuple[Location, dict[str, FileStamp]]:
     files = {name: _stamp(path) for name, path in named.items() if _is_input(name)}
     if not files:
         raise InputError(f"{source}: holds no file to translate; check the path")
-    for name in files:
-        check_readable(source / name)
     return source, files
 
 

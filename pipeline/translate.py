@@ -43,6 +43,7 @@ from pipeline.table import (
     load_identity,
     load_plan,
     run_named,
+    run_number,
     utc_now,
 )
 from pipeline.table_store import Table, new_run_name, open_table
@@ -174,7 +175,9 @@ def _finish(
     watch: Callable[[int, int], None],
 ) -> RunManifest:
     _translate_units(table, plan, model, resources, watch)
-    return _publish(table, plan, published_files(table.published()))
+    # On S3 another process may have published this very run by now.
+    earlier = [run for run in table.published() if run_number(run.run) < run_number(plan.run)]
+    return _publish(table, plan, published_files(earlier))
 
 
 @dataclasses.dataclass(frozen=True)

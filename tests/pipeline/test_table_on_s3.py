@@ -23,6 +23,7 @@ from pipeline.table import RunManifest, run_folder
 from pipeline.table_store import S3Table
 from pipeline.translate import (
     TranslateResources,
+    _finish,
     abort_unfinished,
     forecast,
     replay_quarantine,
@@ -228,6 +229,28 @@ def test_a_second_process_goes_on_with_the_run_of_the_first(
     assert table.publish(first) == second
     assert [run.run for run in table.published()] == [plan.run]
     assert len(query(s3 / "table", "FROM translations")) == 12
+
+
+def test_a_second_process_that_is_late_changes_nothing(
+    s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finishes the run again after the first has published it."""
+    put(s3 / "lake", "a.parquet", content("abcdefghijkl"))
+    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    put(s3 / "lake", "a.parquet", content("abc", text="sleeps " * 12))
+    put(s3 / "lake", "b.parquet", content("xyz"))
+    plans = []
+    begin = S3Table.begin
+    monkeypatch.setattr(S3Table, "begin", lambda t, plan: plans.append(plan) or begin(t, plan))
+    run = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    assert run is not None
+    assert (run.n_rows_retracted, run.rows.n_quarantined) == (9, 3)
+    before = shown(s3 / "table")
+
+    late = _finish(S3Table(s3 / "table"), plans[0], bundle, RESOURCES, lambda *_n: None)
+
+    assert late == run
+    assert shown(s3 / "table") == before
 
 
 def test_a_plan_from_before_another_run_was_published_is_not_begun(
