@@ -23,6 +23,8 @@ from obstore.store import S3Store
 SCHEME = "s3://"
 
 _NANOSECONDS = 1_000_000_000
+# Where a machine's role is asked for when the environment holds no credentials.
+_ROLES = "169.254.169.254"
 
 
 class FileStamp(NamedTuple):
@@ -188,6 +190,11 @@ def _stamp(found: obstore.ObjectMeta) -> FileStamp:
 def _reason(error: BaseError) -> str:
     """S3's own message where there is one, else the client's first line."""
     text = str(error)
+    if _ROLES in text:
+        return (
+            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine "
+            "a role that may"
+        )
     if found := re.search(r"<Code>(\w+)</Code>\s*<Message>([^<]*)</Message>", text):
         return f"{found[1]}: {found[2]}"
     return text.strip().splitlines()[0]

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lingo_model import InputError
+from pipeline.s3 import S3Path
 from pipeline.storage import Location
 
 
@@ -72,10 +73,13 @@ def load_manifest(
 
     Raises:
         InputError: no manifest there, not JSON, another version, or keys that do not validate.
+        OSError: S3 refused, or did not answer.
     """
     try:
         values = json.loads(path.read_bytes())
     except OSError as error:
+        if isinstance(path, S3Path) and not isinstance(error, FileNotFoundError):
+            raise  # S3 refused, or did not answer: that says nothing of what is there
         raise InputError(
             f"{path.parent}: not {what} (no readable {path.name}); {remedy}"
         ) from error

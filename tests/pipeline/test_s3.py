@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from obstore.exceptions import GenericError
 
 from lingo_model import InputError
-from pipeline.s3 import S3Path
+from pipeline.s3 import S3Path, _reason
 from pipeline.storage import (
     Location,
     files_in,
@@ -117,6 +118,14 @@ def test_a_bucket_that_is_not_there_is_named_in_one_line(s3: S3Path) -> None:
     missing = S3Path("no-such-bucket", "lake")
     with pytest.raises(OSError, match=r"^s3://no-such-bucket/lake: NoSuchBucket: [^\n]*$"):
         missing.files()
+
+
+def test_missing_credentials_are_told_from_a_server_that_fails() -> None:
+    asked = GenericError("Error performing PUT http://169.254.169.254/latest/api/token: 403")
+    assert _reason(asked).startswith("no credentials: set AWS_ACCESS_KEY_ID")
+    said = "Generic S3 error\n<Error><Code>SlowDown</Code><Message>Wait</Message></Error>"
+    assert _reason(GenericError(said)) == "SlowDown: Wait"
+    assert _reason(GenericError("one\ntwo")) == "one"
 
 
 def test_locations() -> None:

@@ -321,6 +321,17 @@ def test_compacting_needs_a_disk(s3: S3Path, bundle: Path) -> None:
         compact(s3 / "table")
 
 
+def test_an_s3_that_refuses_is_not_an_s3_without_the_table(
+    s3: S3Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: S3Path) -> bytes:
+        raise OSError(f"{path}: AccessDenied: Access Denied")
+
+    monkeypatch.setattr(S3Path, "read_bytes", refused)
+    with pytest.raises(OSError, match=r"_table\.json: AccessDenied: Access Denied$"):
+        connect(s3 / "table", None)
+
+
 def test_what_is_no_table_is_not_written_to(s3: S3Path, bundle: Path) -> None:
     put(s3 / "lake", "a.parquet", content("abc"))
     with pytest.raises(InputError, match="not empty and not a translation table"):
