@@ -82,7 +82,12 @@ class PrefectServer:
         return httpx.get(f"{self.url}/{path}").raise_for_status().json()
 
     def post(self, path: str, **content: Any) -> Any:
-        return httpx.post(f"{self.url}/{path}", json=content).raise_for_status().json()
+        for _ in range(5):
+            answer = httpx.post(f"{self.url}/{path}", json=content)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(1.0)  # its SQLite waits for the disk; Prefect's own clients try again
+        return answer.raise_for_status().json()
 
     def answers(self) -> bool:
         assert self._processes["server"].poll() is None, self.log("server")
