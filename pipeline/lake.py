@@ -94,10 +94,12 @@ def _is_input(relative: str) -> bool:
     return not any(part.startswith((".", "_")) for part in relative.split("/"))
 
 
-def _stamp(path: Path) -> FileStamp:
-    check_readable(path)
+def _stamp(path: Location) -> FileStamp:
+    if isinstance(path, Path):
+        check_readable(path)
     stamp = stamp_of(path)
-    assert stamp is not None
+    if stamp is None:
+        raise InputError(f"{path}: went while it was looked at; run the command again")
     return stamp
 
 
@@ -167,9 +169,7 @@ def inspect_file(root: Location, relative: str) -> Inspected:
     Raises:
         InputError: the file is damaged, not UTF-8, or its rows do not fit together.
     """
-    stamp = stamp_of(root / relative)
-    if stamp is None:
-        raise InputError(f"{root / relative}: went while it was looked at; run the command again")
+    stamp = _stamp(root / relative)
     copies = LocalCopies(root)
     with copies.reading(relative) as path:
         n_rows, schema, group_rows = _rows_and_schema(path)

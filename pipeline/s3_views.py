@@ -15,11 +15,11 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 from obstore.fsspec import FsspecStore
 
-from pipeline.s3 import S3Path, client_options
+from pipeline.s3 import SCHEME, S3Path, client_options
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.table import QUARANTINE, RETRACTED, RunManifest, run_folder, run_number, schema_of
-from pipeline.table_store import open_table
+from pipeline.table_store import S3Table
 
 _PARTITIONS = pa.schema([("run_date", pa.date32()), ("run", pa.string())])
 _RUNS = pa.schema(
@@ -49,19 +49,26 @@ _RUNS = pa.schema(
 def register_table(connection: duckdb.DuckDBPyConnection, root: S3Path, last: int | None) -> None:
     """Register ``translations``, ``quarantine``, ``retracted`` and ``runs`` of the runs up to the
     number ``last``, None for all."""
-    table = open_table(root)
+    table = S3Table(root)
     runs = [run for run in table.published() if last is None or run_number(run.run) <= last]
     inputs = schema_of(runs[-1].schema_base64) if runs else pa.schema([])
-    there = root.files()
+    there = table.data.files()
 
     def register(name: str, files: Iterable[tuple[RunManifest, str]], schema: pa.Schema) -> None:
-        named = [(run, f"data/{run_folder(run)}/{file}") for run, file in files]
-        found = [(run, f"{root.bucket}/{root.key}/{file}") for run, file in named if file in there]
-        connection.register(name, _dataset(found, pa.schema([*schema, *_PARTITIONS])))
+        paths = [
+            (run, str(table.data / run_folder(run) / file).removeprefix(SCHEME))
+            for run, file in files
+        ]
+        connection.register(name, _dataset(paths, pa.schema([*schema, *_PARTITIONS])))
 
     parts = [(run, part) for run in runs for part in _parts(run)]
     register("translations", parts, pa.schema([*inputs, *TRANSLATION_COLUMNS]))
-    quarantined = [(run, f"{QUARANTINE}/{unit.file_name}") for run in runs for unit in run.units]
+    quarantined = [
+        (run, file)
+        for run in runs
+        for unit in run.units
+        if f"{run_folder(run)}/{(file := f'{QUARANTINE}/{unit.file_name}')}" in there
+    ]
     register("quarantine", quarantined, pa.schema([*inputs, *QUARANTINE_COLUMNS]))
     retracted = [(run, f"{RETRACTED}/part-{run.run}.parquet") for run in runs]
     register("retracted", retracted, RETRACTED_SCHEMA)

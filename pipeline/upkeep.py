@@ -73,10 +73,10 @@ def collect_garbage(root: Location, *, dry_run: bool = False) -> Garbage:
             paths = tuple(sorted(_unreferenced(table)))
             found = Garbage(paths, sum(map(_n_bytes, paths)))
         for path in () if dry_run else found.paths:
-            if path.is_dir():
+            if isinstance(path, Path) and path.is_dir():
                 remove_tree(path)
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)
         return found
 
 

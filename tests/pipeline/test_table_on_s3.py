@@ -142,6 +142,18 @@ def test_files_that_are_as_the_table_knows_them_are_not_fetched(
     assert forecast(s3 / "lake", bundle, s3 / "table", CONFIG).n_rows == 0
 
 
+def test_a_whole_bucket_may_be_a_table_and_a_lost_file_is_missed(
+    s3: S3Path, tmp_path: Path, bundle: Path
+) -> None:
+    put(tmp_path / "lake", "a.parquet", content("abc"))
+    translate_table(tmp_path / "lake", bundle, s3, CONFIG, RESOURCES)
+    assert len(query(s3, "FROM latest")) == 3
+    (part,) = s3.glob("data/*/*/part-*.parquet")
+    part.unlink()
+    with pytest.raises(InputError, match="part-"):
+        query(s3, "FROM latest")
+
+
 def test_one_file_is_a_lake(s3: S3Path, bundle: Path) -> None:
     put(s3 / "lake", "a.parquet", content("abc"))
     run = translate_table(s3 / "lake/a.parquet", bundle, s3 / "table", CONFIG, RESOURCES)
