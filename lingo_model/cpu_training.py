@@ -8,12 +8,13 @@ matrices backwards. Products take bfloat16 and sum in float32; gates, cell state
 gradients are float32, so that bfloat16 never adds up over steps. ``benchmarks/train.py`` says what
 it gives.
 
-Shapes: T steps, B sentences, E input, H hidden, V vocabulary; sequences are time-major,
-``[T, B, ...]``, and their padding is computed and never looked at.
+Shapes: T steps, B sentences, E input, H hidden, V vocabulary, N tokens: the layers leave padding
+out, and see sequences packed step after step, longest first.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -51,15 +52,12 @@ def lstm_layers(
         state: hidden and cell state before the first step, each ``[L, B, H]``; None for zeros.
 
     Returns:
-        outputs ``[B, T, H]`` (both directions side by side) in bfloat16, whose padding is
-        arbitrary, and the state after each sentence's last token, each ``[L, B, H]`` (``[2 L, B,
+        outputs ``[B, T, H]`` (both directions side by side) in bfloat16, zero at padding,
+        and the state after each sentence's last token, each ``[L, B, H]`` (``[2 L, B,
         H]`` for two directions).
     """
-    n_steps, n_rows = inputs.size(1), inputs.size(0)
-    rows = torch.arange(n_rows)
-    last = rows.new_full((n_rows,), n_steps - 1) if lengths is None else lengths - 1
-    backwards = (last - torch.arange(n_steps).unsqueeze(1)) % n_steps  # [T, B]: last token first
-    outputs = inputs.transpose(0, 1).bfloat16()  # [T, B, E]
+    packing = _packing_of(inputs, lengths)
+    outputs = inputs.flatten(0, 1).index_select(0, packing.tokens).bfloat16()  # [N, E]
     hidden: list[Tensor] = []
     cell: list[Tensor] = []
     suffixes = ["", "_reverse"] if lstm.bidirectional else [""]
@@ -72,18 +70,62 @@ def lstm_layers(
             weights = [getattr(lstm, f"{part}_{name}") for part in ("weight_ih", "weight_hh")]
             bias = getattr(lstm, f"bias_ih_{name}") + getattr(lstm, f"bias_hh_{name}")
             if state is None:
-                before = (bias.new_zeros(n_rows, lstm.hidden_size),) * 2
+                before = (bias.new_zeros(inputs.size(0), lstm.hidden_size),) * 2
             else:
-                before = (state[0][len(hidden)].float(), state[1][len(cell)].float())
-            read = outputs[backwards, rows] if suffix else outputs
+                before = (
+                    state[0][len(hidden)].float().index_select(0, packing.order),
+                    state[1][len(cell)].float().index_select(0, packing.order),
+                )
+            read = outputs.index_select(0, packing.backwards) if suffix else outputs
             found, cells = _LSTMLayer.apply(  # type: ignore[no-untyped-call]
-                read.contiguous(), *before, *weights, bias
+                read, *before, *weights, bias, packing
             )
-            hidden.append(found[last, rows])
-            cell.append(cells[last, rows])
-            directions.append(found[backwards, rows] if suffix else found)
-        outputs = directions[0] if len(directions) == 1 else torch.cat(directions, dim=2)
-    return outputs.transpose(0, 1), (torch.stack(hidden), torch.stack(cell))
+            hidden.append(found.index_select(0, packing.last))
+            cell.append(cells.index_select(0, packing.last))
+            directions.append(found.index_select(0, packing.backwards) if suffix else found)
+        outputs = directions[0] if len(directions) == 1 else torch.cat(directions, dim=1)
+    padded = outputs.new_zeros(inputs.size(0) * inputs.size(1), outputs.size(1))
+    padded = padded.index_copy(0, packing.tokens, outputs)
+    return padded.view(*inputs.shape[:2], -1), (torch.stack(hidden), torch.stack(cell))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Packing:
+    """Where the N tokens of B padded sequences lie when they lie step after step, longest first.
+
+    Args:
+        order: the rows [B], longest first. n_rows: how many of them have each step [T].
+        tokens: position in the padded [B * T] of each token [N].
+        backwards: of each token [N], that of the same sequence read from its end.
+        last: of each row [B], its last token.
+        previous: of each token [N], the state before it among [B + N], first states first.
+    """
+
+    order: Tensor
+    n_rows: Tensor
+    tokens: Tensor
+    backwards: Tensor
+    last: Tensor
+    previous: Tensor
+
+
+def _packing_of(inputs: Tensor, lengths: Tensor | None) -> _Packing:
+    n_rows, n_steps = inputs.shape[:2]
+    if lengths is None:
+        lengths = torch.full((n_rows,), n_steps)
+    in_order, order = lengths.sort(descending=True, stable=True)
+    is_token = torch.arange(n_steps).unsqueeze(1) < in_order  # [T, B]
+    step, place = is_token.nonzero(as_tuple=True)  # each [N], place among the rows in order
+    number = is_token.flatten().cumsum(0).view_as(is_token) - 1  # [T, B]
+    first = number[:, 0]  # each step's first token
+    return _Packing(
+        order,
+        is_token.sum(1),
+        order[place] * n_steps + step,
+        number[in_order[place] - 1 - step, place],
+        number[lengths - 1, order.argsort()],
+        torch.where(step > 0, n_rows + first[step - 1], 0) + place,
+    )
 
 
 def linear(inputs: Tensor, weight: Tensor) -> Tensor:
@@ -108,7 +150,7 @@ def cross_entropy_sum(
 
 
 class _LSTMLayer(torch.autograd.Function):
-    """One layer in one direction: every hidden state (bfloat16) and cell state, each [T, B, H]."""
+    """One layer in one direction: each token's hidden (bfloat16) and cell state, [N, H]."""
 
     @staticmethod
     def forward(
@@ -119,56 +161,52 @@ class _LSTMLayer(torch.autograd.Function):
         weight_ih: Tensor,
         weight_hh: Tensor,
         bias: Tensor,
+        packing: _Packing,
     ) -> tuple[Tensor, Tensor]:
-        n_steps, n_rows, n_inputs = inputs.shape
-        size = weight_hh.size(1)
+        n_tokens, n_inputs = inputs.shape
+        n_rows, size = first_hidden.shape
         gates = kernels.product(
-            inputs,
-            kernels.pack_transposed(weight_ih),
-            (n_steps * n_rows, 4 * size, n_inputs),
-            bias=bias,
-        ).view(n_steps, n_rows, 4 * size)
-        hidden = inputs.new_empty(n_steps + 1, n_rows, size)
-        cell = first_cell.new_empty(n_steps + 1, n_rows, size)
-        hidden[0], cell[0] = first_hidden, first_cell
-        kernels.lstm_forward(kernels.pack_transposed(weight_hh, gates=True), gates, cell, hidden)
+            inputs, kernels.pack_transposed(weight_ih), (n_tokens, 4 * size, n_inputs), bias=bias
+        )
+        hidden = inputs.new_empty(n_rows + n_tokens, size)
+        cell = first_cell.new_empty(n_rows + n_tokens, size)
+        hidden[:n_rows], cell[:n_rows] = first_hidden, first_cell
+        packed = kernels.pack_transposed(weight_hh, gates=True)
+        kernels.lstm_forward(packed, packing.n_rows, gates, cell, hidden)
         ctx.save_for_backward(inputs, hidden, cell, gates, weight_ih, weight_hh)
+        ctx.packing = packing
         ctx.set_materialize_grads(False)
-        return hidden[1:], cell[1:]
+        return hidden[n_rows:], cell[n_rows:]
 
     @staticmethod
-    def backward(ctx: Any, d_hidden: Tensor | None, d_cell: Tensor | None) -> tuple[Tensor, ...]:
+    def backward(
+        ctx: Any, d_hidden: Tensor | None, d_cell: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         inputs, hidden, cell, gates, weight_ih, weight_hh = ctx.saved_tensors
-        n_steps, n_rows, n_inputs = inputs.shape
+        n_tokens, n_inputs = inputs.shape
         size = weight_hh.size(1)
         if d_hidden is None:
-            d_hidden = torch.zeros_like(hidden[1:])
+            d_hidden = hidden.new_zeros(n_tokens, size)
         d_gates, d_first_hidden, d_first_cell = kernels.lstm_backward(
             kernels.pack(weight_hh),
+            ctx.packing.n_rows,
             gates,
             cell,
             d_hidden.contiguous(),
             None if d_cell is None else d_cell.contiguous(),
         )
-        n_all = n_steps * n_rows
         d_inputs = kernels.product(
-            d_gates,
-            kernels.pack(weight_ih),
-            (n_all, n_inputs, 4 * size),
-            out=torch.bfloat16,
+            d_gates, kernels.pack(weight_ih), (n_tokens, n_inputs, 4 * size), out=torch.bfloat16
         )
-        left = kernels.pack(d_gates.view(n_all, 4 * size))
+        left = kernels.pack(d_gates)
         d_weights = [
             kernels.product(
-                left,
-                kernels.pack(right.view(n_all, n)),
-                (4 * size, n, n_all),
-                left_is_packed=True,
+                left, kernels.pack(right), (4 * size, right.size(1), n_tokens), left_is_packed=True
             )
-            for right, n in ((inputs, n_inputs), (hidden[:-1], size))
+            for right in (inputs, hidden.index_select(0, ctx.packing.previous))
         ]
-        d_bias = kernels.column_sums(d_gates.view(n_all, 4 * size))
-        return (d_inputs.view_as(inputs), d_first_hidden, d_first_cell, *d_weights, d_bias)
+        d_bias = kernels.column_sums(d_gates)
+        return (d_inputs, d_first_hidden, d_first_cell, *d_weights, d_bias, None)
 
 
 class _Linear(torch.autograd.Function):

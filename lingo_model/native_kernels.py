@@ -85,8 +85,8 @@ _SIGNATURES: dict[str, tuple[object, ...]] = {
     "lingo_pack_down_bf16": (_LONG, _LONG, _POINTER, _POINTER),
     "lingo_pack_across": (_LONG, _LONG, _INT, _POINTER, _POINTER),
     "lingo_product": (_LONG, _LONG, _LONG, _POINTER, _INT, *[_POINTER] * 4),
-    "lingo_lstm_forward": (_LONG, _LONG, _LONG, *[_POINTER] * 4),
-    "lingo_lstm_backward": (_LONG, _LONG, _LONG, *[_POINTER] * 8),
+    "lingo_lstm_forward": (_LONG, _POINTER, _LONG, *[_POINTER] * 4),
+    "lingo_lstm_backward": (_LONG, _POINTER, _LONG, *[_POINTER] * 8),
     "lingo_cross_entropy": (_LONG, _LONG, _POINTER, _POINTER, _FLOAT, _POINTER, _POINTER),
     "lingo_cross_entropy_backward": (
         *(_LONG, _LONG, _POINTER, _POINTER, _FLOAT, _FLOAT, _POINTER, _POINTER),

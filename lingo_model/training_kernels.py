@@ -66,38 +66,47 @@ def product(
     return found
 
 
-def lstm_forward(weight_hh: Tensor, gates: Tensor, cell: Tensor, hidden: Tensor) -> None:
-    """One LSTM layer.
+def lstm_forward(
+    weight_hh: Tensor, n_rows: Tensor, gates: Tensor, cell: Tensor, hidden: Tensor
+) -> None:
+    """One LSTM layer over sequences of B rows, longest first, packed step after step: N tokens.
 
     Args:
-        weight_hh: [4 H, H] packed by gates.
-        gates: [T, B, 4 H] float32: the input side's sums; becomes the gates i, f, g, o.
-        cell: [T + 1, B, H] float32, hidden: [T + 1, B, H] bfloat16: the first state is there, the
+        weight_hh: [4 H, H] packed by gates. n_rows: how many rows have each step, int64 [T],
+            beginning with B.
+        gates: [N, 4 H] float32: the input side's sums; becomes the gates i, f, g, o.
+        cell: [B + N, H] float32, hidden: [B + N, H] bfloat16: the first state is there, the
             others are filled.
     """
-    n_steps, n_rows, size = (gates.size(0), *cell.shape[1:])
     tensors = (weight_hh, gates, cell, hidden)
-    kernels().lingo_lstm_forward(n_steps, n_rows, size, *(t.data_ptr() for t in tensors))
+    kernels().lingo_lstm_forward(
+        *(len(n_rows), n_rows.data_ptr(), cell.size(1)), *(t.data_ptr() for t in tensors)
+    )
 
 
 def lstm_backward(
-    weight_hh: Tensor, gates: Tensor, cell: Tensor, d_hidden: Tensor, d_cell: Tensor | None
+    weight_hh: Tensor,
+    n_rows: Tensor,
+    gates: Tensor,
+    cell: Tensor,
+    d_hidden: Tensor,
+    d_cell: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The same layer backwards.
 
     Args:
         weight_hh: [4 H, H] packed as it is. gates, cell: as ``lstm_forward`` left them.
-        d_hidden: [T, B, H] bfloat16. d_cell: [T, B, H] float32, None for zeros.
+        d_hidden: [N, H] bfloat16. d_cell: [N, H] float32, None for zeros.
 
     Returns:
-        gradients of the gates' sums [T, B, 4 H] (bfloat16) and of the first hidden and cell state
+        gradients of the gates' sums [N, 4 H] (bfloat16) and of the first hidden and cell state
         [B, H] (float32).
     """
-    n_steps, n_rows, size = d_hidden.shape
+    size = cell.size(1)
     d_gates = torch.empty_like(gates, dtype=torch.bfloat16)
-    d_first = torch.zeros(2, n_rows, size)
+    d_first = torch.zeros(2, cell.size(0) - gates.size(0), size)
     kernels().lingo_lstm_backward(
-        *(n_steps, n_rows, size),
+        *(len(n_rows), n_rows.data_ptr(), size),
         *(t.data_ptr() for t in (weight_hh, gates, cell, d_hidden)),
         None if d_cell is None else d_cell.data_ptr(),
         *(t.data_ptr() for t in (d_gates, d_first[0], d_first[1])),

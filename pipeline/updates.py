@@ -137,7 +137,26 @@ class SharedUpdate:
             name: moment[self._part] for name, moment in self._moments.items()
         }
         self._mine = mine
+        views = self._views(self._gradients[place.rank])
+        self._my_gradients: dict[Tensor, Tensor] = {}
+        self._handed_in: set[Tensor] = set()  # weights, in this step
+        for weight, view in zip(model.parameters(), views, strict=True):
+            self._my_gradients[weight] = view
+            weight.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+                self._hand_in
+            )
         self._wait_for_all()
+
+    def _hand_in(self, weight: Tensor) -> None:
+        """Called by the backward pass for each weight: its gradient goes to the shared memory while
+        it is in the cache, and its own memory to the next one."""
+        assert weight.grad is not None
+        if weight in self._handed_in:  # a lane before
+            self._my_gradients[weight] += weight.grad
+        else:
+            self._my_gradients[weight].copy_(weight.grad)
+            self._handed_in.add(weight)
+        weight.grad = None
 
     @staticmethod
     def memory_shape(model: SimpleSeq2SeqLSTM, place: WorkerPlace) -> tuple[int, int]:
@@ -151,11 +170,10 @@ class SharedUpdate:
         mine, n_workers = self._mine, self._place.n_workers
         total = mine.grad
         assert total is not None
-        handed_in = self._views(self._gradients[self._place.rank])
-        weights = list(self._model.parameters())
-        torch._foreach_copy_(handed_in, [_gradient(weight) for weight in weights])
-        for weight in weights:
-            weight.grad = None
+        for weight, gradient in self._my_gradients.items():
+            if weight not in self._handed_in:  # it took no part in this step
+                gradient.zero_()
+        self._handed_in.clear()
         self._wait_for_all()
         torch.add(self._gradients[0, self._part], self._gradients[1, self._part], out=total)
         for other in range(2, n_workers):
@@ -261,10 +279,6 @@ def _places(model: SimpleSeq2SeqLSTM) -> list[slice]:
         places.append(slice(start, start + weight.numel()))
         start += -(-weight.numel() // _ALIGNMENT) * _ALIGNMENT
     return places
-
-
-def _gradient(weight: nn.Parameter) -> Tensor:
-    return weight.grad if weight.grad is not None else torch.zeros_like(weight)
 
 
 def _adamw(weights: Any, config: TrainConfig) -> torch.optim.AdamW:

@@ -285,43 +285,49 @@ void lingo_product(
   }
 }
 
-// One LSTM layer over n_steps steps of n_rows rows. gates [T, B, 4 H] holds the input side's sums and
-// then the gates i, f, g, o; cell [T + 1, B, H] float32 and hidden [T + 1, B, H] bfloat16 begin with
-// the first state. packed: the recurrent weights [H, 4 H], packed by gates.
+// One LSTM layer over n_steps steps, of which step t has the first n_rows[t] of B = n_rows[0] rows.
+// N tokens lie step after step: gates [N, 4 H] holds the input side's sums and then the gates i, f,
+// g, o; cell [B + N, H] float32 and hidden [B + N, H] bfloat16 begin with the first state. packed:
+// the recurrent weights [H, 4 H], packed by gates.
 void lingo_lstm_forward(
-    int64_t n_steps, int64_t n_rows, int64_t hidden_dim, const int32_t* packed, float* gates,
+    int64_t n_steps, const int64_t* n_rows, int64_t hidden_dim, const int32_t* packed, float* gates,
     float* cell, uint16_t* hidden) {
-  const int64_t size = n_rows * hidden_dim;
   const int64_t n_pairs = hidden_dim / 2;
   const int64_t n_panels = (hidden_dim + kLanes - 1) / kLanes;
   for (int64_t step = 0; step < n_steps; ++step) {
-    const Left rows{reinterpret_cast<const int32_t*>(hidden + step * size), n_pairs, 1};
-    TrainedCell finish{
-        hidden_dim, cell + step * size, gates + step * 4 * size, cell + (step + 1) * size,
-        hidden + (step + 1) * size};
+    const int64_t next = n_rows[step > 0 ? step - 1 : 0] * hidden_dim;
+    const Left rows{reinterpret_cast<const int32_t*>(hidden), n_pairs, 1};
+    TrainedCell finish{hidden_dim, cell, gates, cell + next, hidden + next};
     for (int64_t panel = 0; panel < n_panels; ++panel) {
       panel_product(
-          rows, n_rows, n_pairs, packed + panel * n_pairs * kPanel, 0, panel, finish);
+          rows, n_rows[step], n_pairs, packed + panel * n_pairs * kPanel, 0, panel, finish);
     }
+    cell += next;
+    hidden += next;
+    gates += 4 * n_rows[step] * hidden_dim;
   }
 }
 
-// The same layer backwards. d_hidden [T, B, H] bfloat16 and d_cell float32 (null for zeros):
-// gradients from above; d_gates [T, B, 4 H] bfloat16 is filled: gradients of the gates' sums. d_first_hidden and
+// The same layer backwards. d_hidden [N, H] bfloat16 and d_cell float32 (null for zeros): gradients
+// from above; d_gates [N, 4 H] bfloat16 is filled: gradients of the gates' sums. d_first_hidden and
 // d_first_cell [B, H] float32, zeros before, are those of the first state after. packed: the
 // recurrent weights [4 H, H].
 void lingo_lstm_backward(
-    int64_t n_steps, int64_t n_rows, int64_t hidden_dim, const int32_t* packed, const float* gates,
-    const float* cell, const uint16_t* d_hidden, const float* d_cell, uint16_t* d_gates,
-    float* d_first_hidden, float* d_first_cell) {
+    int64_t n_steps, const int64_t* n_rows, int64_t hidden_dim, const int32_t* packed,
+    const float* gates, const float* cell, const uint16_t* d_hidden, const float* d_cell,
+    uint16_t* d_gates, float* d_first_hidden, float* d_first_cell) {
   const int64_t h = hidden_dim;
-  const int64_t size = n_rows * h;
   const int64_t n_pairs = 2 * h;
   const int64_t n_panels = (h + kPanel - 1) / kPanel;
+  int64_t token = 0;  // the step's first
+  for (int64_t step = 0; step < n_steps; ++step) token += n_rows[step];
   for (int64_t step = n_steps - 1; step >= 0; --step) {
-    for (int64_t row = 0; row < n_rows; ++row) {
-      const float* y = gates + (step * n_rows + row) * 4 * h;
-      uint16_t* dx = d_gates + (step * n_rows + row) * 4 * h;
+    token -= n_rows[step];
+    const float* cell_after = cell + (n_rows[0] + token) * h;
+    const float* cell_before = cell_after - n_rows[step > 0 ? step - 1 : 0] * h;
+    for (int64_t row = 0; row < n_rows[step]; ++row) {
+      const float* y = gates + (token + row) * 4 * h;
+      uint16_t* dx = d_gates + (token + row) * 4 * h;
       for (int64_t unit = 0; unit < h; unit += kLanes) {
         const __mmask16 lanes = first_lanes(h - unit);
         const int64_t at = row * h + unit;
@@ -329,14 +335,14 @@ void lingo_lstm_backward(
         const __m512 f = _mm512_maskz_loadu_ps(lanes, y + h + unit);
         const __m512 g = _mm512_maskz_loadu_ps(lanes, y + 2 * h + unit);
         const __m512 o = _mm512_maskz_loadu_ps(lanes, y + 3 * h + unit);
-        const __m512 c0 = _mm512_maskz_loadu_ps(lanes, cell + step * size + at);
-        const __m512 tanh_c = tanh16(_mm512_maskz_loadu_ps(lanes, cell + (step + 1) * size + at));
+        const __m512 c0 = _mm512_maskz_loadu_ps(lanes, cell_before + at);
+        const __m512 tanh_c = tanh16(_mm512_maskz_loadu_ps(lanes, cell_after + at));
         const __m512 dh = _mm512_add_ps(
-            load_bf16(d_hidden + step * size + at, lanes),
+            load_bf16(d_hidden + token * h + at, lanes),
             _mm512_maskz_loadu_ps(lanes, d_first_hidden + at));
         __m512 dc = _mm512_maskz_loadu_ps(lanes, d_first_cell + at);
         if (d_cell != nullptr) {
-          dc = _mm512_add_ps(dc, _mm512_maskz_loadu_ps(lanes, d_cell + step * size + at));
+          dc = _mm512_add_ps(dc, _mm512_maskz_loadu_ps(lanes, d_cell + token * h + at));
         }
         dc = _mm512_fmadd_ps(_mm512_mul_ps(dh, o), tanh_slope16(tanh_c), dc);
         uint16_t* to = dx + unit;
@@ -347,13 +353,13 @@ void lingo_lstm_backward(
         _mm512_mask_storeu_ps(d_first_cell + at, lanes, _mm512_mul_ps(dc, f));
       }
     }
-    const Left rows{reinterpret_cast<const int32_t*>(d_gates + step * 4 * size), n_pairs, 1};
+    const Left rows{reinterpret_cast<const int32_t*>(d_gates + token * 4 * h), n_pairs, 1};
     for (int64_t block = 0; block < n_pairs; block += kBlockPairs) {
       const int64_t n_here = n_pairs - block < kBlockPairs ? n_pairs - block : kBlockPairs;
       ToMatrix finish{h, nullptr, block > 0, d_first_hidden, nullptr};
       for (int64_t panel = 0; panel < n_panels; ++panel) {
         panel_product(
-            rows.at(0, block), n_rows, n_here, packed + (panel * n_pairs + block) * kPanel, 0,
+            rows.at(0, block), n_rows[step], n_here, packed + (panel * n_pairs + block) * kPanel, 0,
             panel, finish);
       }
     }
