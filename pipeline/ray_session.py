@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import ray
 from ray._private import ray_constants
+from ray.exceptions import AuthenticationError
 
 from lingo_model import InputError
 
@@ -134,21 +135,33 @@ def _connect(address: str | None) -> None:
         start_local()
         return
     address = address if address is not None else os.environ["RAY_ADDRESS"]
+    answered = False
     try:
-        _check_port(address)
+        answered = _port_answers(address)
         ray.init(address=address, **_QUIET)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
+        if answered:  # with an address Ray sends a token only where it is told to
+            problem = "what answers there is no Ray cluster, or one that wants a token"
+            remedy = "for that set RAY_AUTH_MODE=token, with its token in ~/.ray/auth_token"
+        else:
+            problem = "no Ray cluster answers there"
+            remedy = "start one with `ray start --head`"
         raise InputError(
-            f"ray_address={address!r}: no Ray cluster answers there; start one with "
-            "`ray start --head`, or leave ray_address out"
+            f"ray_address={address!r}: {problem}; {remedy}, or leave ray_address out"
         ) from error
 
 
-def _check_port(address: str) -> None:
-    """Ray itself would knock for minutes on a port where nobody is."""
+def _port_answers(address: str) -> bool:
+    """Whether the address names a port, and that answers.
+
+    Raises:
+        OSError: nobody is there; Ray itself would knock for minutes.
+    """
     host, _, port = address.rpartition(":")
-    if port.isdigit() and "://" not in host:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    if not port.isdigit() or "://" in host:
+        return False
+    socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    return True
 
 
 def _set_environment() -> None:
