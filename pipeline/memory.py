@@ -2,14 +2,15 @@
 
 Each unit writes what it decoded beside its rows, in ``_memory/`` of its run. An actor looks there
 for text that this run has met in other units, and in the published runs of the same model and
-settings for text of other nights. Reads and writes Parquet; holds an index of 16 bytes a segment.
+settings for text of other nights. Reads and writes Parquet; holds an index of 16 bytes a segment
+for what was published, and the run's newest segments whole.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -23,9 +24,11 @@ from pipeline.storage import Location, files_in, read_parquet, write_parquet
 
 HASH_BYTES = 16
 
-_VALUES = [name for name in MEMORY.names if name not in ("segment_hash", "source")]
-# Tables of memory files that are kept after a look into them.
-_MAX_CACHE_BYTES = 128 << 20
+# Tables of published memory files that are kept after a look into them.
+_MAX_CACHE_BYTES = 64 << 20
+# Of what the run decoded: some 300,000 sentences.
+_MAX_RECENT_BYTES = 40 << 20
+_SEGMENTS_PER_BLOCK = 1 << 15
 
 Index = npt.NDArray[np.uint64]
 
@@ -42,6 +45,9 @@ class Decoded:
     n_unknown_tokens: int
     truncated: bool
     recalled: bool = False
+
+
+_VALUES = [field.name for field in dataclasses.fields(Decoded) if field.name in MEMORY.names]
 
 
 def decoded(translation: Translation, source: Sequence[int]) -> Decoded:
@@ -76,73 +82,60 @@ class SegmentMemory:
     """Finds segments in memory files.
 
     Args:
-        published: ``_memory`` folders of earlier runs, oldest first. own: that of this run, which
-            grows while it goes on.
+        published: ``_memory`` folders of earlier runs, oldest first; whatever is in them is found.
+        own: that of this run, which grows while it goes on; what it decoded lately is found.
     """
 
     def __init__(self, published: Iterable[Location], own: Location) -> None:
-        self._own = own
-        self._files: list[Location] = []
-        self._keys = np.empty(0, np.uint64)
-        self._places = np.empty(0, np.uint64)  # number of the file, then of the row, 32 bits each
-        self._tables: OrderedDict[int, pa.Table] = OrderedDict()
-        self._n_cached_bytes = 0
-        self._seen: set[str] = set()
-        for folder in published:
-            self._index(files_in(folder, "part-*.parquet"))
-        self._n_published = len(self._files)
+        self._published = _Published(
+            [file for folder in published for file in files_in(folder, "part-*.parquet")]
+        )
+        self._recent = _Recent(own)
 
     def find(self, segments: Iterable[str]) -> dict[str, Decoded]:
         """Those of ``segments``, as the model reads them, that are known."""
-        self._look_for_new()
-        if not len(self._keys):
+        self._recent.look_for_new()
+        sources = [source for source in (self._published, self._recent) if len(source)]
+        if not sources:
             return {}
         hashes = {segment_hash(masked): masked for masked in segments}
-        wanted = _keys_of(b"".join(hashes))
-        at = np.searchsorted(self._keys, wanted)
-        at[at == len(self._keys)] = 0
-        hits = np.flatnonzero(self._keys[at] == wanted)
-        masked = list(hashes.values())
-        digests = list(hashes)
-        found: dict[str, Decoded] = {}
-        places = self._places[at[hits]]
-        files = places >> np.uint64(32)
-        for number in np.unique(files):
-            rows = (places & np.uint64(0xFFFFFFFF)).astype(np.int64)
-            whole = self._table(int(number))
-            # On S3 another process that works on this run may have written the file again, with
-            # less in it: what is not at its place is decoded once more.
-            mine = (files == number) & (rows < whole.num_rows)
-            table = whole.take(rows[mine])
-            known = table["segment_hash"].to_pylist()
-            values = table.select(_VALUES).to_pylist()
-            recalled = int(number) < self._n_published
-            for hit, digest, value in zip(hits[mine], known, values, strict=True):
-                if digest == digests[hit]:
-                    found[masked[hit]] = Decoded(**value, recalled=recalled)
-        return found
+        found: dict[bytes, Decoded] = {}
+        for source in sources:
+            found |= source.find([digest for digest in hashes if digest not in found])
+        return {hashes[digest]: value for digest, value in found.items()}
 
-    def _look_for_new(self) -> None:
-        """Take in what other units of this run have written since."""
-        if self._own.is_dir():
-            files = [file for file in self._own.iterdir() if file.name not in self._seen]
-            new = sorted(file for file in files if not file.name.startswith("."))
-            self._seen.update(file.name for file in new)
-            self._index(new)
 
-    def _index(self, files: Sequence[Location]) -> None:
-        keys, places = [self._keys], [self._places]
-        for file in files:
+class _Published:
+    """An index of all that earlier runs decoded, and some of their tables."""
+
+    def __init__(self, files: Sequence[Location]) -> None:
+        self._files = files
+        self._tables: OrderedDict[int, pa.Table] = OrderedDict()
+        self._n_cached_bytes = 0
+        keys, places = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for number, file in enumerate(files):
             column = read_parquet(file, ["segment_hash"])
             found = _keys_of(b"".join(column["segment_hash"].to_pylist()))
             keys.append(found)
-            place = np.uint64(len(self._files) << 32)
-            places.append(np.arange(len(found), dtype=np.uint64) + place)
-            self._files.append(file)
-        if files:
-            together = np.concatenate(keys)
-            order = np.argsort(together, kind="stable")  # of equal ones, the oldest comes first
-            self._keys, self._places = together[order], np.concatenate(places)[order]
+            places.append(np.arange(len(found), dtype=np.uint64) + np.uint64(number << 32))
+        together = np.concatenate(keys)
+        order = np.argsort(together, kind="stable")  # of equal ones, the oldest comes first
+        self._keys = together[order]
+        self._places = np.concatenate(places)[order]  # file, then row in it, 32 bits each
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, Decoded]:
+        """What is known of some segments, by hash."""
+        places = self._places[_matches(self._keys, digests)]
+        files, rows = places >> np.uint64(32), (places & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        found: dict[bytes, Decoded] = {}
+        for number in np.unique(files):
+            table = self._table(int(number)).take(rows[files == number])
+            found |= _values_of(table, recalled=True)
+        wanted = set(digests)
+        return {digest: value for digest, value in found.items() if digest in wanted}
 
     def _table(self, number: int) -> pa.Table:
         if number in self._tables:
@@ -155,6 +148,66 @@ class SegmentMemory:
             _, dropped = self._tables.popitem(last=False)
             self._n_cached_bytes -= dropped.nbytes
         return table
+
+
+class _Recent:
+    """What the units of one run decoded lately, all of it in memory, in blocks; the oldest block is
+    forgotten when they are too large together, so that memory does not grow with the run."""
+
+    def __init__(self, folder: Location) -> None:
+        self._folder = folder
+        self._seen: set[str] = set()
+        self._blocks: deque[tuple[Index, pa.Table]] = deque()  # tables in the order of their keys
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def look_for_new(self) -> None:
+        """Take in what units have written since."""
+        if not self._folder.is_dir():
+            return
+        files = [file for file in self._folder.iterdir() if file.name not in self._seen]
+        for file in sorted(file for file in files if not file.name.startswith(".")):
+            self._seen.add(file.name)
+            self._add(read_parquet(file, ["segment_hash", *_VALUES]))
+
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, Decoded]:
+        """What is known of some segments, by hash."""
+        found: dict[bytes, Decoded] = {}
+        for keys, table in self._blocks:
+            rows = _matches(keys, digests)
+            if len(rows):
+                found = _values_of(table.take(rows), recalled=False) | found
+        wanted = set(digests)
+        return {digest: value for digest, value in found.items() if digest in wanted}
+
+    def _add(self, table: pa.Table) -> None:
+        if self._blocks and len(self._blocks[-1][0]) < _SEGMENTS_PER_BLOCK:
+            table = pa.concat_tables([self._blocks.pop()[1], table])
+        keys = _keys_of(b"".join(table["segment_hash"].to_pylist()))
+        order = np.argsort(keys, kind="stable")
+        self._blocks.append((keys[order], table.take(order).combine_chunks()))
+        while len(self._blocks) > 1 and sum(t.nbytes for _, t in self._blocks) > _MAX_RECENT_BYTES:
+            self._blocks.popleft()
+
+
+def _matches(keys: Index, digests: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """Where in sorted ``keys`` those of some hashes are, one place for each that is there."""
+    if not len(keys) or not digests:
+        return np.empty(0, np.int64)
+    wanted = _keys_of(b"".join(digests))
+    at = np.searchsorted(keys, wanted)
+    at[at == len(keys)] = 0
+    found: npt.NDArray[np.int64] = at[keys[at] == wanted]
+    return found
+
+
+def _values_of(table: pa.Table, *, recalled: bool) -> dict[bytes, Decoded]:
+    columns = [table[name].to_pylist() for name in ("segment_hash", *_VALUES)]
+    return {
+        digest: Decoded(*values, recalled)  # in the order of its fields
+        for digest, *values in zip(*columns, strict=True)
+    }
 
 
 def _keys_of(hashes: bytes) -> Index:
