@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -28,7 +29,7 @@ HASH_BYTES = 16
 _MAX_CACHE_BYTES = 64 << 20
 # Of what the run decoded: some 300,000 sentences.
 _MAX_RECENT_BYTES = 40 << 20
-_SEGMENTS_PER_BLOCK = 1 << 15
+_FILES_PER_BLOCK = 16
 
 Index = npt.NDArray[np.uint64]
 
@@ -157,7 +158,8 @@ class _Recent:
     def __init__(self, folder: Location) -> None:
         self._folder = folder
         self._seen: set[str] = set()
-        self._blocks: deque[tuple[Index, pa.Table]] = deque()  # tables in the order of their keys
+        self._blocks: deque[tuple[Index, pa.Table]] = deque()
+        self._n_small = 0  # of the newest blocks: of one file each
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -182,13 +184,21 @@ class _Recent:
         return {digest: value for digest, value in found.items() if digest in wanted}
 
     def _add(self, table: pa.Table) -> None:
-        if self._blocks and len(self._blocks[-1][0]) < _SEGMENTS_PER_BLOCK:
-            table = pa.concat_tables([self._blocks.pop()[1], table])
-        keys = _keys_of(b"".join(table["segment_hash"].to_pylist()))
-        order = np.argsort(keys, kind="stable")
-        self._blocks.append((keys[order], table.take(order).combine_chunks()))
+        self._blocks.append(_block_of(table))
+        self._n_small += 1
+        if self._n_small == _FILES_PER_BLOCK:
+            small = [self._blocks.pop()[1] for _ in range(min(self._n_small, len(self._blocks)))]
+            self._blocks.append(_block_of(pa.concat_tables(reversed(small))))
+            self._n_small = 0
         while len(self._blocks) > 1 and sum(t.nbytes for _, t in self._blocks) > _MAX_RECENT_BYTES:
             self._blocks.popleft()
+
+
+def _block_of(table: pa.Table) -> tuple[Index, pa.Table]:
+    """A table in the order of its keys, and those."""
+    keys = _keys_of(b"".join(table["segment_hash"].to_pylist()))
+    order = np.argsort(keys, kind="stable")
+    return keys[order], table.take(order).combine_chunks()
 
 
 def _matches(keys: Index, digests: Sequence[bytes]) -> npt.NDArray[np.int64]:
@@ -203,11 +213,11 @@ def _matches(keys: Index, digests: Sequence[bytes]) -> npt.NDArray[np.int64]:
 
 
 def _values_of(table: pa.Table, *, recalled: bool) -> dict[bytes, Decoded]:
-    columns = [table[name].to_pylist() for name in ("segment_hash", *_VALUES)]
-    return {
-        digest: Decoded(*values, recalled)  # in the order of its fields
-        for digest, *values in zip(*columns, strict=True)
-    }
+    columns = [table[name].to_pylist() for name in _VALUES]  # in the order of the fields
+    values = zip(*columns, [recalled] * len(table), strict=True)
+    return dict(
+        zip(table["segment_hash"].to_pylist(), itertools.starmap(Decoded, values), strict=True)
+    )
 
 
 def _keys_of(hashes: bytes) -> Index:

@@ -57,7 +57,7 @@ def test_of_its_own_run_the_newest_segments_are_remembered_within_bounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "_MAX_RECENT_BYTES", 20_000)
-    monkeypatch.setattr(memory, "_SEGMENTS_PER_BLOCK", 150)
+    monkeypatch.setattr(memory, "_FILES_PER_BLOCK", 2)
     segments = SegmentMemory([], tmp_path)
     known: dict[str, Decoded] = {}
     for number in range(12):
