@@ -101,7 +101,8 @@ def parquet_bytes(table: pa.Table) -> bytes:
 def read_parquet(path: Location, columns: list[str] | None = None) -> pa.Table:
     """The columns of one Parquet file, no more: a path such as ``run=1/`` adds none."""
     source = pa.BufferReader(path.read_bytes()) if isinstance(path, S3Path) else path
-    return pq.read_table(source, columns=columns, partitioning=None)
+    with pq.ParquetFile(source) as file:
+        return file.read(columns=columns)
 
 
 def files_in(folder: Location, pattern: str) -> list[Location]:
