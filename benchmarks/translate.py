@@ -11,6 +11,7 @@ kind of process (Linux).
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import random
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a bundle")
     parser.add_argument("--output", type=Path, help="folder for all it makes")
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--text", type=Path, help="real sentences, one a line, instead (.gz)")
     parser.add_argument("--files", type=int, default=1000, help="of the lake (default 1000)")
     parser.add_argument("--tier", default="exact")
     parser.add_argument("--rounds", type=int, default=1, help="alternations (default 1)")
@@ -54,7 +56,7 @@ def main() -> None:
         parser.error("needs --model and --output")
     folder = options.output.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    sentences = generated(options.rows)
+    sentences = generated(options.rows) if options.text is None else read(options.text)
     write_lake(folder / "lake", sentences, options.files)
     write_lake(folder / "tiny", sentences[:2], 2)
     if "repeated" in options.only:
@@ -81,6 +83,12 @@ def generated(n_rows: int) -> list[str]:
         if len(seen) - before < len(pairs) // 20:  # the grammar is nearly exhausted: number them
             seen |= {f"{text} Number {seed} is {i}.": None for i, text in enumerate(list(seen))}
     return list(seen)[:n_rows]
+
+
+def read(path: Path) -> list[str]:
+    """The different lines of a file: what a model that was trained on such text is timed with."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return list(dict.fromkeys(line.strip() for line in file if line.strip()))
 
 
 def with_repeats(sentences: list[str], *, share: float) -> list[str]:
