@@ -116,7 +116,7 @@ class _Published:
         keys, places = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
         for number, file in enumerate(files):
             column = read_parquet(file, ["segment_hash"])
-            found = _keys_of(b"".join(column["segment_hash"].to_pylist()))
+            found = _keys_of(column["segment_hash"].to_pylist())
             keys.append(found)
             places.append(np.arange(len(found), dtype=np.uint64) + np.uint64(number << 32))
         together = np.concatenate(keys)
@@ -129,7 +129,7 @@ class _Published:
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Decoded]:
         """What is known of some segments, by hash."""
-        places = self._places[_matches(self._keys, digests)]
+        places = self._places[_matches(self._keys, np.sort(_keys_of(digests)))]
         files, rows = places >> np.uint64(32), (places & np.uint64(0xFFFFFFFF)).astype(np.int64)
         found: dict[bytes, Decoded] = {}
         for number in np.unique(files):
@@ -176,8 +176,9 @@ class _Recent:
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Decoded]:
         """What is known of some segments, by hash."""
         found: dict[bytes, Decoded] = {}
+        short = np.sort(_keys_of(digests))  # neighbours are looked for one after the other
         for keys, table in self._blocks:
-            rows = _matches(keys, digests)
+            rows = _matches(keys, short)
             if len(rows):
                 found = _values_of(table.take(rows), recalled=False) | found
         wanted = set(digests)
@@ -196,16 +197,13 @@ class _Recent:
 
 def _block_of(table: pa.Table) -> tuple[Index, pa.Table]:
     """A table in the order of its keys, and those."""
-    keys = _keys_of(b"".join(table["segment_hash"].to_pylist()))
+    keys = _keys_of(table["segment_hash"].to_pylist())
     order = np.argsort(keys, kind="stable")
     return keys[order], table.take(order).combine_chunks()
 
 
-def _matches(keys: Index, digests: Sequence[bytes]) -> npt.NDArray[np.int64]:
-    """Where in sorted ``keys`` those of some hashes are, one place for each that is there."""
-    if not len(keys) or not digests:
-        return np.empty(0, np.int64)
-    wanted = _keys_of(b"".join(digests))
+def _matches(keys: Index, wanted: Index) -> npt.NDArray[np.int64]:
+    """Where in sorted ``keys``, which are some, the wanted ones are: a place for each that is."""
     at = np.searchsorted(keys, wanted)
     at[at == len(keys)] = 0
     found: npt.NDArray[np.int64] = at[keys[at] == wanted]
@@ -220,6 +218,6 @@ def _values_of(table: pa.Table, *, recalled: bool) -> dict[bytes, Decoded]:
     )
 
 
-def _keys_of(hashes: bytes) -> Index:
-    """The first eight bytes of each of some hashes that stand end to end."""
-    return np.frombuffer(hashes, dtype=">u8")[::2].astype(np.uint64)
+def _keys_of(hashes: Iterable[bytes]) -> Index:
+    """The first eight bytes of each of some hashes."""
+    return np.frombuffer(b"".join(hashes), dtype=">u8")[::2].astype(np.uint64)
