@@ -103,7 +103,7 @@ class SegmentMemory:
         found: dict[bytes, Decoded] = {}
         for source in sources:
             found |= source.find([digest for digest in hashes if digest not in found])
-        return {hashes[digest]: value for digest, value in found.items()}
+        return {hashes[digest]: value for digest, value in found.items() if digest in hashes}
 
 
 class _Published:
@@ -128,15 +128,14 @@ class _Published:
         return len(self._keys)
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Decoded]:
-        """What is known of some segments, by hash."""
+        """What is known of some segments, and of others whose short key is the same, by hash."""
         places = self._places[_matches(self._keys, np.sort(_keys_of(digests)))]
         files, rows = places >> np.uint64(32), (places & np.uint64(0xFFFFFFFF)).astype(np.int64)
         found: dict[bytes, Decoded] = {}
         for number in np.unique(files):
             table = self._table(int(number)).take(rows[files == number])
             found |= _values_of(table, recalled=True)
-        wanted = set(digests)
-        return {digest: value for digest, value in found.items() if digest in wanted}
+        return found
 
     def _table(self, number: int) -> pa.Table:
         if number in self._tables:
@@ -174,15 +173,14 @@ class _Recent:
             self._add(read_parquet(file, ["segment_hash", *_VALUES]))
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Decoded]:
-        """What is known of some segments, by hash."""
+        """What is known of some segments, and of others whose short key is the same, by hash."""
         found: dict[bytes, Decoded] = {}
         short = np.sort(_keys_of(digests))  # neighbours are looked for one after the other
         for keys, table in self._blocks:
             rows = _matches(keys, short)
             if len(rows):
                 found = _values_of(table.take(rows), recalled=False) | found
-        wanted = set(digests)
-        return {digest: value for digest, value in found.items() if digest in wanted}
+        return found
 
     def _add(self, table: pa.Table) -> None:
         self._blocks.append(_block_of(table))
