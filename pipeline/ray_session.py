@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import ray
-from ray._private import ray_constants
+from ray._private import auto_init_hook, ray_constants
 from ray.exceptions import AuthenticationError
 
 from lingo_model import InputError
@@ -62,12 +62,17 @@ def run_on_ray(
     results: list[T] = []
     errors: list[BaseException] = []
     started_here = not ray.is_initialized()
+    connected, interrupted, ended = threading.Event(), threading.Event(), threading.Event()
 
     def side() -> None:
         try:
-            if started_here:
-                _connect(address)
-            results.append(work())
+            try:
+                if started_here:
+                    _connect(address)
+            finally:
+                connected.set()
+            if not interrupted.is_set():
+                results.append(work())
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             errors.append(error)
         finally:
@@ -76,16 +81,18 @@ def run_on_ray(
             # and then end its whole process.
             if started_here:
                 _shut_down()
+            ended.set()
 
-    thread = threading.Thread(target=side, name="ray", daemon=True)
-    thread.start()
+    threading.Thread(target=side, name="ray", daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(_POLL_SECONDS)
+        # Not the thread's join(): one that is interrupted takes the thread for ended (before 3.13).
+        while not ended.wait(_POLL_SECONDS):
             watch()
     except BaseException:
+        interrupted.set()
+        connected.wait(_SHUTDOWN_SECONDS)  # a Ray that is only starting would not be shut down
         _shut_down()
-        thread.join(_SHUTDOWN_SECONDS)
+        ended.wait(_SHUTDOWN_SECONDS)
         raise
     if errors:
         raise errors[0]
@@ -131,6 +138,9 @@ def _connect(address: str | None) -> None:
     private one too, which goes when that command ends and leaves this one waiting for ever.
     """
     _set_environment()
+    # A thread of Ray Data that outlives the shutdown would, with its next call, attach to
+    # whatever Ray runs on this machine, or start one.
+    auto_init_hook.enable_auto_connect = False
     if is_local(address):
         start_local()
         return

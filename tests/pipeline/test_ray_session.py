@@ -97,7 +97,7 @@ def test_another_commands_ray_is_left_alone(running_ray: None) -> None:
     assert address != ray.get_runtime_context().gcs_address
 
 
-def test_an_interruption_ends_ray_and_is_raised() -> None:
+def test_an_interruption_ends_ray_for_good(running_ray: None) -> None:
     process = python(
         """
         import time
@@ -106,14 +106,17 @@ def test_an_interruption_ends_ray_and_is_raised() -> None:
 
         def work():
             print("working", flush=True)
-            time.sleep(8)
+            while ray.is_initialized():
+                time.sleep(0.05)
+            try:
+                ray.put(1)  # does not attach to the Ray that another process runs
+            except Exception as error:
+                print(type(error).__name__, flush=True)
 
         try:
             run_on_ray(work, address="local")
         except KeyboardInterrupt:
             print("interrupted", ray.is_initialized(), flush=True)
-            import os
-            os._exit(0)
         """
     )
     assert process.stdout is not None
@@ -121,8 +124,37 @@ def test_an_interruption_ends_ray_and_is_raised() -> None:
 
     os.kill(process.pid, signal.SIGINT)
 
-    assert process.stdout.readline().strip() == "interrupted False"
-    process.wait(timeout=60)
+    assert process.communicate(timeout=60)[0].split("\n")[:-1] == [
+        "RaySystemError",
+        "interrupted False",
+    ]
+
+
+def test_an_interruption_while_ray_starts_ends_it_before_it_works() -> None:
+    process = python(
+        """
+        import time
+        import ray
+        from pipeline import ray_session
+
+        def start():
+            print("starting", flush=True)
+            time.sleep(1)
+            start_local()
+
+        start_local, ray_session.start_local = ray_session.start_local, start
+        try:
+            ray_session.run_on_ray(lambda: print("worked", flush=True), address="local")
+        except KeyboardInterrupt:
+            print("interrupted", ray.is_initialized(), flush=True)
+        """
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "starting"
+
+    os.kill(process.pid, signal.SIGINT)
+
+    assert process.communicate(timeout=60)[0].split() == ["interrupted", "False"]
 
 
 def test_no_cluster_at_an_address_is_an_error_that_names_it() -> None:
