@@ -143,7 +143,8 @@ def read_bundle_manifest(path: str | os.PathLike[str]) -> BundleManifest:
     """Read and check ``bundle.json`` alone.
 
     Raises:
-        InputError: no bundle there, an unknown format version, or an unknown or missing key.
+        InputError: no bundle there, an unknown format version, an unknown or missing key, or a
+            value of another type.
     """
     file = Path(path) / "bundle.json"
     try:
@@ -166,6 +167,12 @@ def read_bundle_manifest(path: str | os.PathLike[str]) -> BundleManifest:
         raise InputError(f"{file}: unknown key {unknown[0]!r}; use the release that wrote it")
     if missing := sorted(known - set(values)):
         raise InputError(f"{file}: key {missing[0]!r} is missing; copy the bundle again")
+    for field in dataclasses.fields(BundleManifest):
+        kind = {"int": int, "str": str}.get(str(field.type), dict)
+        if type(value := values[field.name]) is not kind:
+            raise InputError(
+                f"{file}: {field.name}={value!r}: needs {kind.__name__}; copy the bundle again"
+            )
     manifest = BundleManifest(**values)
     if manifest.architecture != ARCHITECTURE:
         raise InputError(

@@ -46,14 +46,30 @@ def parse_settings(cls: type[S], values: Any, *, where: str) -> S:
         raise InputError(f"{where}: {message}") from error
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's own loader would take the last of two equal keys, and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key {key.value!r} stands twice", key.start_mark
+                    )
+                keys.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_yaml(cls: type[S], path: Path) -> S:
     """Read settings from a YAML (or JSON) file.
 
     Raises:
-        InputError: the file is missing, is not UTF-8 or not YAML, or does not validate.
+        InputError: the file is missing, is not UTF-8 or not YAML, has a key twice, or does not
+            validate.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -141,18 +143,42 @@ def _temporary_name(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """A staging folder beside ``final`` that becomes it by one rename, or vanishes on an error."""
+    """A staging folder beside ``final`` that becomes it by one rename, or vanishes on an error.
+
+    Those of killed processes are removed: a lock goes with its process.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".tmp", dir=final.parent))
+    prefix, suffix = f".{final.name}.", ".tmp"
+    for folder in final.parent.iterdir():
+        if folder.name.startswith(prefix) and folder.name.endswith(suffix):
+            with contextlib.suppress(OSError), _locked(folder):
+                shutil.rmtree(folder)
+    staging = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=final.parent))
     try:
-        staging.chmod(0o755)  # mkdtemp gives 0700; other readers are meant to read this
-        yield staging
-        sync_tree(staging)
-        staging.rename(final)
+        with _locked(staging):
+            staging.chmod(0o755)  # mkdtemp gives 0700; other readers are meant to read this
+            yield staging
+            sync_tree(staging)
+            staging.rename(final)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     sync_folder(final.parent)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:

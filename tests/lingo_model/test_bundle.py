@@ -185,6 +185,14 @@ def test_missing_key_is_refused_by_name(bundle_folder: Path, key: str) -> None:
     assert str(file) in message
 
 
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(BundleManifest)])
+def test_value_of_another_type_is_refused_by_name(bundle_folder: Path, key: str) -> None:
+    edit_manifest(bundle_folder, **{key: [1]})
+    message = refusal_of(bundle_folder)
+    assert f"{key}=[1]" in message
+    assert str(bundle_folder / "bundle.json") in message
+
+
 def test_unknown_key_of_the_config_is_refused_by_name(bundle_folder: Path) -> None:
     config = read_bundle_manifest(bundle_folder).config
     edit_manifest(bundle_folder, config=config | {"lstm_heads": 8})

@@ -93,6 +93,8 @@ def test_yaml_and_json_are_read(tmp_path: Path, text: str) -> None:
         (b"name: 2026-13-45\n", "not valid YAML: month must be in 1..12"),
         (b"", "holds NoneType: needs keys and values"),
         (b"name: a\nother: 1\n", "unknown key 'other'"),
+        (b"name: a\ninner: {size: 5, size: 6}\n", "key 'size' stands twice in"),
+        (b"name: a\n'name': b\n", "key 'name' stands twice in"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, part: str) -> None:

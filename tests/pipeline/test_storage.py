@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,37 @@ def test_a_failed_folder_vanishes(tmp_path: Path, error: type[BaseException]) ->
         (staging / "file").write_text("content")
         raise error
     assert names(tmp_path) == []
+
+
+def test_a_killed_processes_folder_is_removed_a_living_ones_is_not(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from pipeline.storage import new_folder
+
+with new_folder(Path(sys.argv[1])) as staging:
+    (staging / "file").write_text("content")
+    print(staging.name, flush=True)
+    time.sleep(60)
+"""
+    final = tmp_path / "folder"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, final], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        staging = other.stdout.readline().strip()
+        try:
+            with pytest.raises(ValueError, match="mine"), new_folder(final):
+                raise ValueError("mine")
+            assert names(tmp_path) == [staging]
+        finally:
+            other.kill()
+    assert names(tmp_path) == [staging]
+
+    with new_folder(final):
+        pass
+
+    assert names(tmp_path) == ["folder"]
 
 
 def test_a_folder_that_is_there_is_not_touched(tmp_path: Path) -> None:
