@@ -14,6 +14,7 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.logging import get_logger
 
 from pipeline.dataset import DatasetManifest
 from pipeline.evaluate import ScoreReport
@@ -45,9 +46,20 @@ class TrainingProgress:
         self._bar: Any = None
         self._updated = 0.0
         self._n_evaluations = 0
+        self._failed = False
 
     def __call__(self, progress: dict[str, Any]) -> None:
-        """Pass on what is new."""
+        """Pass on what is new, if the server takes it: no run ends because nobody sees it."""
+        try:
+            self._show(progress)
+        except Exception as error:  # noqa: BLE001 - whatever the client or the server has
+            if not self._failed:
+                get_logger(__name__).warning("progress is not shown for now: %s", error)
+            self._failed = True
+        else:
+            self._failed = False
+
+    def _show(self, progress: dict[str, Any]) -> None:
         history = progress["history"]
         percent = 100.0 * progress["step"] / progress["n_steps"]
         done = progress["step"] == progress["n_steps"]

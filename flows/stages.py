@@ -18,6 +18,7 @@ from flows.artifacts import TrainingProgress
 from lingo_model import BundleManifest, InputError
 from pipeline.corpus import Split, load_corpus
 from pipeline.dataset import DatasetManifest
+from pipeline.errors import RunError
 from pipeline.evaluate import ScoreReport
 from pipeline.evaluate import evaluate_model as evaluate_model_stage
 from pipeline.prepare import PrepareConfig
@@ -35,8 +36,10 @@ _RETRY_DELAY_SECONDS = 10
 
 
 def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Wrong input stays wrong; anything else (a lost node, a full disk) may pass."""
+    """Wrong input stays wrong, and so does what says so; a lost node or a full disk may pass."""
     failure = state.result(raise_on_failure=False)
+    if isinstance(failure, RunError):
+        return failure.may_pass
     return not isinstance(failure, InputError)
 
 

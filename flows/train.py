@@ -33,7 +33,7 @@ def train_lstm(
     Returns:
         the model's name.
     """
-    name = name or derived_name(dataset, recipe)
+    name = name or derived_name(dataset, recipe, models)
     train_bundle(dataset, models / name, recipe, resources)
     show_training(models / name)
     return name

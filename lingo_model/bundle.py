@@ -132,10 +132,12 @@ def save_bundle(
             with (staging / name).open("wb") as file:
                 file.write(content)
                 os.fsync(file.fileno())
+        _sync_folder(staging)
         staging.rename(final)
     except BaseException:
         shutil.rmtree(staging)
         raise
+    _sync_folder(final.parent)
     return manifest
 
 
@@ -223,6 +225,15 @@ def load_bundle(path: str | os.PathLike[str], *, device: str | torch.device = "c
         reason = " ".join(str(error).split())
         raise InputError(f"{folder}: weights do not fit the architecture: {reason}") from error
     return Bundle(model.to(device).eval(), subwords, manifest)
+
+
+def _sync_folder(path: Path) -> None:
+    """Have the disk confirm a folder's list of names: the trainer removes its checkpoints next."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _json(value: Any) -> bytes:

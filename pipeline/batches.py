@@ -23,7 +23,7 @@ import torch
 
 from lingo_model import InputError
 from lingo_model.subwords import PAD_ID, SOS_ID
-from pipeline.dataset import DatasetManifest
+from pipeline.dataset import UNREADABLE, DatasetManifest, unreadable
 
 Ints = npt.NDArray[np.int64]
 
@@ -144,10 +144,13 @@ class BatchPlan:
 def _row_groups(dataset: Path, manifest: DatasetManifest) -> list[RowGroup]:
     groups = []
     for name in manifest.splits["train"].encoded_files:
-        parquet = pq.ParquetFile(dataset / name)
-        for index in range(parquet.num_row_groups):
-            _, target = _lengths(parquet, index)
-            groups.append(RowGroup(dataset / name, index, len(target), int(target.sum())))
+        try:
+            parquet = pq.ParquetFile(dataset / name)
+            for index in range(parquet.num_row_groups):
+                _, target = _lengths(parquet, index)
+                groups.append(RowGroup(dataset / name, index, len(target), int(target.sum())))
+        except UNREADABLE as error:
+            raise unreadable(dataset / name, error) from error
     return groups
 
 

@@ -9,7 +9,9 @@ import dataclasses
 import io
 import math
 import pickle
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,16 @@ from lingo_model import InputError
 from pipeline.storage import write_bytes
 
 _N_KEPT = 2
+# How reading an archive ends, by the place of the damage.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    pickle.UnpicklingError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+)
 # Of each step: mean loss of a target token (nats, with label smoothing), and what made the step.
 STEP_COLUMNS = ("train_loss", "learning_rate", "gradient_norm", "n_target_tokens")
 
@@ -73,18 +85,33 @@ def load_checkpoint(run_folder: Path, device: torch.device | str = "cpu") -> Che
 
     Raises:
         InputError: the file is damaged, or of another release; names it and what to do.
+        OSError: the file cannot be read.
     """
     files = sorted((run_folder / "checkpoints").glob("step-*.pt"))
     if not files:
         return None
-    try:
-        content = torch.load(files[-1], map_location=device, weights_only=True)
-        return Checkpoint(**content | {"state": RunState(**content["state"])})
-    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    content = _unpacked(files[-1].read_bytes(), device)
+    if content is None:
         remedy = f"to go on from {files[-2].name}" if len(files) > 1 else "to start again"
-        raise InputError(f"{files[-1]}: damaged checkpoint; remove it {remedy}") from error
-    except TypeError as error:  # whole, but with other parts
+        raise InputError(f"{files[-1]}: damaged checkpoint; remove it {remedy}")
+    try:
+        return Checkpoint(**content | {"state": RunState(**content["state"])})
+    except (TypeError, KeyError) as error:  # whole, but with other parts
         raise InputError(
             f"{files[-1]}: a checkpoint of another release; finish the run with that release, or "
             "remove its folder and train again"
         ) from error
+
+
+def _unpacked(archive: bytes, device: torch.device | str) -> dict[str, Any] | None:
+    """What ``torch.save`` wrote; None if any of it is damaged."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as file:
+            if file.testzip() is None:  # torch.load looks at no checksum
+                content: dict[str, Any] = torch.load(
+                    io.BytesIO(archive), map_location=device, weights_only=True
+                )
+                return content
+    except _DAMAGE:
+        pass
+    return None

@@ -131,11 +131,12 @@ def train(
         Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
     ],
     preset: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="A recipe by name: demo, small, medium, large, plain, quick or production."
+            help="A recipe by name: demo, small, medium, large, plain, quick or production "
+            "(the default)."
         ),
-    ] = "medium",
+    ] = None,
     config: ConfigOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Training processes; default one a GPU, else a CPU.")
@@ -146,11 +147,14 @@ def train(
     ray_address: RayOption = None,
 ) -> None:
     """Train a model by DDP; the same command goes on after an interruption."""
+    from lingo_model import InputError
     from pipeline.recipe import Resources, TrainConfig, recipe_named
     from pipeline.settings import load_yaml, parse_settings
     from pipeline.train import train_model, training_summary
 
-    recipe = load_yaml(TrainConfig, config) if config is not None else recipe_named(preset)
+    if preset is not None and config is not None:
+        raise InputError(f"--preset {preset} and --config {config}: give one of the two")
+    recipe = load_yaml(TrainConfig, config) if config else recipe_named(preset or "production")
     resources = parse_settings(
         Resources,
         {"n_workers": workers, "max_minutes": max_minutes, "ray_address": ray_address},

@@ -122,9 +122,18 @@ def _read(path: Path, files: tuple[str, ...], schema: pa.Schema, columns: list[s
         try:
             table = pq.read_table(path / name, columns=columns, partitioning=None)
             tables.append(table.cast(wanted))
-        except (OSError, pa.ArrowException, ValueError) as error:
-            raise InputError(
-                f"{path / name}: named in the manifest but not readable "
-                f"({' '.join(str(error).split())}); prepare the dataset again"
-            ) from error
+        except UNREADABLE as error:
+            raise unreadable(path / name, error) from error
     return pa.concat_tables(tables)
+
+
+UNREADABLE = (OSError, pa.ArrowException, ValueError)
+"""How reading a damaged or missing Parquet file ends."""
+
+
+def unreadable(file: Path, error: Exception) -> InputError:
+    """What to say then."""
+    return InputError(
+        f"{file}: named in the manifest but not readable ({' '.join(str(error).split())}); "
+        "prepare the dataset again"
+    )

@@ -58,7 +58,7 @@ _BATCH_ROWS = 10_000
 class PrepareConfig(Settings):
     """Settings of ``prepare``."""
 
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=2**63)
     clean: CleanConfig = Field(default_factory=CleanConfig)
     split: SplitConfig = Field(default_factory=SplitConfig)
     subwords: SubwordsConfig = Field(default_factory=SubwordsConfig)

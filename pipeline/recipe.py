@@ -20,7 +20,7 @@ class TrainConfig(Settings):
     A step's batch has ``target_tokens_per_step`` target tokens, summed over all lanes.
     """
 
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=2**63)
     emb_dim: int = Field(default=Config.lstm_emb_dim, ge=1)
     hidden_dim: int = Field(default=Config.lstm_hidden_dim, ge=1)
     num_layers: int = Field(default=Config.lstm_num_layers, ge=1)

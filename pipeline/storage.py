@@ -145,17 +145,17 @@ def _temporary_name(path: Path) -> Iterator[Path]:
 def new_folder(final: Path) -> Iterator[Path]:
     """A staging folder beside ``final`` that becomes it by one rename, or vanishes on an error.
 
-    Those of killed processes are removed: a lock goes with its process.
+    Those that killed processes left are removed.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{final.name}.", ".tmp"
     for folder in final.parent.iterdir():
         if folder.name.startswith(prefix) and folder.name.endswith(suffix):
-            with contextlib.suppress(OSError), _locked(folder):
+            with contextlib.suppress(OSError, InputError), locked(folder):
                 shutil.rmtree(folder)
     staging = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=final.parent))
     try:
-        with _locked(staging):
+        with locked(staging):
             staging.chmod(0o755)  # mkdtemp gives 0700; other readers are meant to read this
             yield staging
             sync_tree(staging)
@@ -167,15 +167,20 @@ def new_folder(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock.
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which ends with the process however that ends.
 
     Raises:
-        BlockingIOError: another process holds it.
+        InputError: another process holds it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{folder}: another process works on this; wait for it to end"
+            ) from error
         yield
     finally:
         os.close(descriptor)

@@ -30,12 +30,18 @@ from ray.train.torch import TorchTrainer, get_device
 from lingo_model import BundleManifest, InputError, read_bundle_manifest, save_bundle
 from pipeline.batches import BatchPlan
 from pipeline.checkpoint import STEP_COLUMNS, RunState, last_checkpoint, load_checkpoint
-from pipeline.dataset import DatasetManifest, load_dataset, load_subwords
+from pipeline.dataset import (
+    DatasetManifest,
+    load_dataset,
+    load_subwords,
+    read_encoded,
+    read_pairs,
+)
 from pipeline.errors import RunError
 from pipeline.progress import Bar, progress_bar
 from pipeline.ray_session import run_on_ray
 from pipeline.recipe import Resources, TrainConfig
-from pipeline.storage import fingerprint_of, parquet_bytes, write_json
+from pipeline.storage import fingerprint_of, locked, parquet_bytes, write_json
 from pipeline.table import utc_now
 from pipeline.train_loop import GAVE_UP, PROGRESS, TrainWorker, new_model
 from pipeline.validation import WorkerPlace
@@ -43,6 +49,7 @@ from pipeline.validation import WorkerPlace
 HISTORY = "history.parquet"
 
 _MAX_WORKER_FAILURES = 3
+_LEAST_CPUS = 0.5  # of a worker
 
 # glibc gives large freed blocks back to the system at once, and faulting them in again costs a
 # third of a step; the worker's process must start with these for them to work.
@@ -69,8 +76,8 @@ def train_model(
         watch: called with the content of ``progress.json`` whenever it changes.
 
     Raises:
-        InputError: the dataset, the recipe or the resources do not fit, or ``output`` holds
-            another model.
+        InputError: the dataset, the recipe or the resources do not fit, ``output`` holds another
+            model, or another process trains it.
         RunError: workers failed again and again; the same command goes on from the last
             checkpoint.
     """
@@ -82,23 +89,27 @@ def train_model(
         "recipe": config.model_dump(mode="json"),
         "dataset_fingerprint": manifest.fingerprint,
     }
-    if output.exists():
-        return _existing(output, identity)
-    _check_trainable(dataset, manifest, config, resources)
     run_folder = output.parent / "_runs" / output.name
-    _claim(run_folder, identity)
-    load_checkpoint(run_folder)  # a damaged one is named before any worker starts
-    (run_folder / GAVE_UP).unlink(missing_ok=True)
-    with progress_bar("train", None) as bar:
-        watcher = _ProgressWatcher(run_folder, bar, watch)
-        run_on_ray(
-            lambda: _fit(dataset, run_folder, config, resources),
-            address=resources.ray_address,
-            watch=watcher,
-        )
-        watcher()  # what came after its last look
-    check_not_given_up(run_folder)
-    return _finish(dataset, manifest, run_folder, output, config)
+    if output.exists():
+        return _existing(output, identity, run_folder)
+    _check_trainable(dataset, manifest, config, resources)
+    run_folder.mkdir(parents=True, exist_ok=True)
+    with locked(run_folder):
+        if output.exists():  # by a process that held the lock until now
+            return _existing(output, identity, run_folder)
+        _claim(run_folder, identity)
+        load_checkpoint(run_folder)  # a damaged one is named before any worker starts
+        (run_folder / GAVE_UP).unlink(missing_ok=True)
+        with progress_bar("train", None) as bar:
+            watcher = _ProgressWatcher(run_folder, bar, watch)
+            run_on_ray(
+                lambda: _fit(dataset, run_folder, config, resources),
+                address=resources.ray_address,
+                watch=watcher,
+            )
+            watcher()  # what came after its last look
+        check_not_given_up(run_folder)
+        return _finish(dataset, manifest, run_folder, output, config)
 
 
 def check_not_given_up(run_folder: Path) -> None:
@@ -113,16 +124,19 @@ def check_not_given_up(run_folder: Path) -> None:
     found = json.loads(file.read_bytes())
     checkpoint = last_checkpoint(run_folder)
     kept = f"{checkpoint} is the last good one" if checkpoint else "there was no checkpoint yet"
-    raise RunError(f"{run_folder}: {found['reason']}; {kept}: {found['remedy']}")
+    raise RunError(
+        f"{run_folder}: {found['reason']}; {kept}: {found['remedy']}", may_pass=found["may_pass"]
+    )
 
 
-def _existing(output: Path, identity: dict[str, Any]) -> BundleManifest:
+def _existing(output: Path, identity: dict[str, Any], run_folder: Path) -> BundleManifest:
     found = read_bundle_manifest(output)
     if found.dataset_fingerprint != identity["dataset_fingerprint"]:
         differs = "another dataset"
     elif found.recipe_fingerprint != fingerprint_of(identity["recipe"]):
         differs = "another recipe"
     else:
+        shutil.rmtree(run_folder, ignore_errors=True)  # left by a process killed just before that
         return found
     raise InputError(f"{output}: holds a model of {differs}; name another output or remove it")
 
@@ -145,6 +159,9 @@ def _check_trainable(
             f"n_workers={resources.n_workers}: at most n_lanes={config.n_lanes}; "
             "set fewer workers or more lanes"
         )
+    load_subwords(dataset, manifest)
+    read_pairs(dataset, manifest, "valid")
+    read_encoded(dataset, manifest, "valid")
     BatchPlan(  # refuses lanes that do not fit the dataset
         dataset,
         manifest,
@@ -157,10 +174,10 @@ def _check_trainable(
 def _claim(run_folder: Path, identity: dict[str, Any]) -> None:
     """Begin a run in its folder, or go on with it if it is the same run."""
     file = run_folder / "run.json"
-    if not file.exists():
+    if last_checkpoint(run_folder) is None:
         write_json(file, identity)
         return
-    found = json.loads(file.read_bytes())
+    found = json.loads(file.read_bytes()) if file.exists() else {}
     for key, value in identity.items():
         if found.get(key) != value:
             raise InputError(
@@ -235,22 +252,26 @@ def _scaling(config: TrainConfig, resources: Resources) -> ScalingConfig:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     n_gpus = int(sum(node.get("GPU", 0) for node in nodes))
     n_cpus = int(sum(node.get("CPU", 0) for node in nodes))
-    n_workers = resources.n_workers or min(config.n_lanes, n_gpus or n_cpus)
+
+    def n_places(cpus_each: float) -> int:
+        fit = [(node.get("CPU", 0) // cpus_each, node.get("GPU", 0)) for node in nodes]
+        return int(sum(min(by_cpu, by_gpu) if n_gpus else by_cpu for by_cpu, by_gpu in fit))
+
+    most = n_places(_LEAST_CPUS)
+    n_workers = resources.n_workers or min(config.n_lanes, n_gpus or n_cpus, most)
+    if not 0 < n_workers <= most:
+        raise InputError(
+            f"n_workers={n_workers}: the cluster has {n_cpus} CPUs and {n_gpus} GPUs, room for "
+            f"{most} workers; set fewer, or give it more"
+        )
     while resources.n_workers is None and config.n_lanes % n_workers:
         n_workers -= 1  # lanes shared out unevenly would leave workers waiting
-    n_places = n_gpus or n_cpus * 2  # half a CPU is the least that a worker is given
-    if n_workers > n_places:
-        raise InputError(
-            f"n_workers={n_workers}: the cluster has {n_cpus} CPUs and {n_gpus} GPUs: needs "
-            f"{n_places} or fewer"
-        )
-    largest_node = int(max(node.get("CPU", 0) for node in nodes))
-    share = min(n_cpus / n_workers, largest_node)
+    shares = [*range(n_cpus, 0, -1), _LEAST_CPUS]
+    cpus_each = next(share for share in shares if n_places(share) >= n_workers)
     return ScalingConfig(
         num_workers=n_workers,
         use_gpu=n_gpus > 0,
-        resources_per_worker={"CPU": int(share) if share >= 1 else 0.5}
-        | ({"GPU": 1} if n_gpus else {}),
+        resources_per_worker={"CPU": cpus_each} | ({"GPU": 1} if n_gpus else {}),
     )
 
 
@@ -301,7 +322,7 @@ def _finish(
         },
         attachments={HISTORY: parquet_bytes(_history_table(state))},
     )
-    shutil.rmtree(run_folder)
+    shutil.rmtree(run_folder, ignore_errors=True)
     return bundle
 
 
@@ -319,11 +340,20 @@ def _history_table(state: RunState) -> pa.Table:
     return pa.table(columns)
 
 
-def derived_name(dataset: Path, config: TrainConfig) -> str:
-    """A model's name where none is given: the same for the same dataset, recipe and day."""
+def derived_name(dataset: Path, config: TrainConfig, models: Path) -> str:
+    """A model's name where none is given: the same for the same dataset, recipe and day.
+
+    One that was begun on another day and not finished keeps its name.
+    """
     manifest = load_dataset(dataset)
     recipe = fingerprint_of([manifest.fingerprint, config.model_dump(mode="json")])
-    return f"{manifest.source_lang}-{manifest.target_lang}-{recipe[:8]}-{utc_now()[:10]}"
+    stem = f"{manifest.source_lang}-{manifest.target_lang}-{recipe[:8]}"
+    unfinished = [
+        folder.name
+        for folder in (models / "_runs").glob(f"{stem}-*")
+        if last_checkpoint(folder) is not None and not (models / folder.name).exists()
+    ]
+    return max(unfinished, default=f"{stem}-{utc_now()[:10]}")
 
 
 def training_summary(bundle: Path) -> str:

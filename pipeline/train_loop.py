@@ -143,6 +143,7 @@ class TrainWorker:
                     f"{self._learning_rate(step):.3g}",
                     "train under another name with a lower learning_rate or clip_norm, or in "
                     "float32",
+                    may_pass=False,
                 )
                 return state
             losses.append(loss)
@@ -245,12 +246,20 @@ class TrainWorker:
                 )
         problem = self._place.gathered({"problem": problem})[0]["problem"]
         if problem:
-            self._give_up(problem, "make room and run the same command again")
+            self._give_up(problem, "make room and run the same command again", may_pass=True)
         return not problem
 
-    def _give_up(self, reason: str, remedy: str) -> None:
-        if self._place.rank == 0:
-            write_json(self._run_folder / GAVE_UP, {"reason": reason, "remedy": remedy})
+    def _give_up(self, reason: str, remedy: str, *, may_pass: bool) -> None:
+        if self._place.rank != 0:
+            return
+        file = self._run_folder / GAVE_UP
+        last_words = {"reason": reason, "remedy": remedy, "may_pass": may_pass}
+        try:
+            write_json(file, last_words)
+        except OSError:  # not a byte is left on the disk: what nobody needs now makes room
+            (self._run_folder / PROGRESS).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                write_json(file, last_words)
 
     def _show(self, target_tokens_per_second: float) -> None:
         if self._place.rank != 0:

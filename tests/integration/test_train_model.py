@@ -118,16 +118,6 @@ def test_a_finished_model_is_kept_and_another_recipe_refused(
         train_model(dataset, trained[1], CONFIG.model_copy(update={"seed": 2}))
 
 
-def test_an_unfinished_run_of_another_recipe_is_refused(dataset: Path, tmp_path: Path) -> None:
-    write_json(
-        tmp_path / "_runs" / "model" / "run.json",
-        {"recipe": {"seed": 7}, "dataset_fingerprint": "other"},
-    )
-
-    with pytest.raises(InputError, match="an unfinished run with another recipe"):
-        train_model(dataset, tmp_path / "model", CONFIG)
-
-
 def changed_manifest(dataset: Path, folder: Path, **changed: Any) -> Path:
     shutil.copytree(dataset, folder)
     manifest = json.loads((folder / "manifest.json").read_bytes())
@@ -158,12 +148,3 @@ def test_a_dataset_that_cannot_be_trusted_or_trained_on_is_refused(
         train_model(dataset, tmp_path / "model", CONFIG, Resources(n_workers=4))
     assert not (tmp_path / "model").exists()
     assert not (tmp_path / "_runs").exists()
-
-
-def test_more_workers_than_the_cluster_can_place_are_refused(
-    running_ray: None, dataset: Path, tmp_path: Path
-) -> None:
-    config = CONFIG.model_copy(update={"n_lanes": 8})
-
-    with pytest.raises(InputError, match=r"n_workers=8: the cluster has 2 CPUs"):
-        train_model(dataset, tmp_path / "model", config, Resources(n_workers=8))

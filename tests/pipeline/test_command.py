@@ -257,6 +257,15 @@ def test_how_to_decode_is_checked(
     assert message in done.err
 
 
+def test_a_recipe_has_one_name(lingo: Lingo, tmp_path: Path) -> None:
+    command = ("train", tmp_path, "--output", tmp_path / "model", "--config", tmp_path / "r.yaml")
+
+    done = lingo(*command, "--preset", "quick")
+
+    assert done.status == 2
+    assert f"--preset quick and --config {tmp_path / 'r.yaml'}: give one of the two" in done.err
+
+
 def test_a_folder_without_models_says_so(lingo: Lingo, tmp_path: Path) -> None:
     folder = tmp_path / "none"
     assert lingo("models", "list", "--models", folder) == Done(0, f"no models in {folder}\n", "")

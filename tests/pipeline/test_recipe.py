@@ -77,6 +77,7 @@ def test_an_unknown_key_is_refused_and_the_known_are_named(tmp_path: Path) -> No
         ("num_layers: two", "num_layers='two': Input should be a valid integer"),
         ("dropout: 1.0", "dropout=1.0: Input should be less than 1"),
         ("dropout: -0.1", "dropout=-0.1: Input should be greater than or equal to 0"),
+        ("seed: -1", "seed=-1: Input should be greater than or equal to 0"),
         ("n_lanes: 3", "n_lanes=3: Input should be 1, 2, 4 or 8"),
         ("learning_rate: 0", "learning_rate=0: Input should be greater than 0"),
         ("learning_rate: .nan", "learning_rate=nan: Input should be greater than 0"),

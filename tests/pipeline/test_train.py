@@ -1,0 +1,208 @@
+"""Before any worker starts: what a cluster has room for, whose run it is, what is damaged."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lingo_model import InputError
+from pipeline import train_loop
+from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
+from pipeline.errors import RunError
+from pipeline.recipe import Resources, TrainConfig
+from pipeline.storage import locked, write_json
+from pipeline.train import _scaling, check_not_given_up, derived_name, train_model
+from pipeline.train_loop import PROGRESS, TrainWorker
+from pipeline.validation import WorkerPlace
+
+CONFIG = TrainConfig(
+    emb_dim=8, hidden_dim=16, num_layers=1, n_lanes=8, target_tokens_per_step=600, max_epochs=1
+)
+
+
+OTHER_SUBWORDS = Path(__file__).parents[1] / "fixtures/bundle-v1/subwords.model"
+
+
+def node(cpus: float, gpus: float = 0) -> dict[str, Any]:
+    return {"Alive": True, "Resources": {"CPU": cpus} | ({"GPU": gpus} if gpus else {})}
+
+
+DEAD = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "n_workers", "expected"),
+    [
+        ([node(2)], None, (2, 1)),
+        ([node(2), DEAD], 1, (1, 2)),
+        ([node(2)], 4, (4, 0.5)),
+        ([node(6)], None, (4, 1)),  # 6 would not divide 8 lanes
+        ([node(1), node(3)], 2, (2, 1)),  # 2 CPUs each would fit once
+        ([node(2), node(2), node(8)], 3, (3, 2)),
+        ([node(32), node(8, gpus=4)], None, (4, 2)),  # the head's CPUs are far from the GPUs
+        ([node(4, gpus=1), node(16, gpus=4)], 5, (5, 4)),
+        ([node(0), node(4)], None, (4, 1)),
+    ],
+)
+def test_workers_are_given_what_one_node_has(
+    monkeypatch: pytest.MonkeyPatch,
+    nodes: list[dict[str, Any]],
+    n_workers: int | None,
+    expected: tuple[int, float],
+) -> None:
+    monkeypatch.setattr("pipeline.train.ray.nodes", lambda: nodes)
+
+    found = _scaling(CONFIG, Resources(n_workers=n_workers))
+
+    assert (found.num_workers, found.resources_per_worker["CPU"]) == expected
+    assert found.use_gpu == ("GPU" in found.resources_per_worker)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "n_workers", "says"),
+    [
+        ([node(2)], 5, r"n_workers=5: the cluster has 2 CPUs and 0 GPUs, room for 4 workers"),
+        ([node(8), node(1, gpus=4)], 3, r"n_workers=3: .*9 CPUs and 4 GPUs, room for 2 workers"),
+        ([node(0)], None, r"n_workers=0: the cluster has 0 CPUs and 0 GPUs, room for 0 workers"),
+    ],
+)
+def test_more_workers_than_there_is_room_for_are_refused(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, Any]], n_workers: int | None, says: str
+) -> None:
+    monkeypatch.setattr("pipeline.train.ray.nodes", lambda: nodes)
+
+    with pytest.raises(InputError, match=says):
+        _scaling(CONFIG, Resources(n_workers=n_workers))
+
+
+def test_two_processes_do_not_train_one_model(dataset: Path, tmp_path: Path) -> None:
+    run_folder = tmp_path / "_runs" / "model"
+    run_folder.mkdir(parents=True)
+
+    with locked(run_folder), pytest.raises(InputError, match="another process works on this"):
+        train_model(dataset, tmp_path / "model", CONFIG)
+
+    assert list(run_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("subwords.model", None, "subwords.model: fingerprint .* but the manifest says"),
+        ("encoded/split=train/part-00000.parquet", b"PAR1", "named in the manifest but not read"),
+        ("encoded/split=valid/part-00000.parquet", b"PAR1", "named in the manifest but not read"),
+        ("pairs/split=valid/part-00000.parquet", b"", "named in the manifest but not readable"),
+    ],
+)
+def test_a_damaged_dataset_is_refused_before_any_work(
+    dataset: Path,
+    tmp_path: Path,
+    name: str,
+    content: bytes | None,
+    says: str,
+) -> None:
+    copy = tmp_path / "dataset"
+    shutil.copytree(dataset, copy)
+    (copy / name).write_bytes(content if content is not None else OTHER_SUBWORDS.read_bytes())
+
+    with pytest.raises(InputError, match=says):
+        train_model(copy, tmp_path / "models" / "model", CONFIG)
+
+    assert not (tmp_path / "models").exists()
+
+
+def small_checkpoint(run_folder: Path, step: int) -> Path:
+    weights = {"weight": torch.arange(600, dtype=torch.float32)}
+    state = RunState(step=step)
+    save_checkpoint(run_folder, Checkpoint(weights, {}, {"moments": weights}, weights, state))
+    return run_folder / "checkpoints" / f"step-{step:08d}.pt"
+
+
+def test_a_checkpoint_with_any_flipped_bit_is_named_or_unharmed(tmp_path: Path) -> None:
+    file = small_checkpoint(tmp_path, 5)
+    whole = file.read_bytes()
+    weights = torch.arange(600, dtype=torch.float32)
+    n_refused = 0
+    for place in range(0, len(whole), 7):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << place % 8
+        file.write_bytes(spoilt)
+        try:
+            found = load_checkpoint(tmp_path)
+        except InputError as error:
+            assert "damaged checkpoint; remove it to start again" in str(error)
+            n_refused += 1
+        else:
+            assert found is not None
+            assert found.state == RunState(step=5)
+            for part in (
+                found.model["weight"],
+                found.best["weight"],
+                found.optimizer["moments"]["weight"],
+            ):
+                assert torch.equal(part, weights)
+    assert n_refused > len(whole) / 7 / 2
+
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged checkpoint"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_run_that_was_refused_does_not_keep_the_name(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    with pytest.raises(InputError, match="no Ray cluster answers there"):
+        train_model(dataset, output, CONFIG, Resources(ray_address="127.0.0.1:1"))
+
+    other = CONFIG.model_copy(update={"seed": 2})
+    with pytest.raises(InputError, match="no Ray cluster answers there"):
+        train_model(dataset, output, other, Resources(ray_address="127.0.0.1:1"))
+
+    run_folder = tmp_path / "_runs" / "model"
+    assert json.loads((run_folder / "run.json").read_bytes())["recipe"]["seed"] == 2
+    small_checkpoint(run_folder, 5)
+    with pytest.raises(InputError, match="an unfinished run with another recipe"):
+        train_model(dataset, output, CONFIG)
+
+
+def test_the_last_words_find_room_on_a_full_disk(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_if_there_is_room(path: Path, value: object) -> None:
+        if (tmp_path / PROGRESS).exists():
+            raise OSError(28, "No space left on device")
+        write_json(path, value)
+
+    def spoilt(*_: object) -> tuple[float, float]:
+        write_json(tmp_path / PROGRESS, {})
+        return math.nan, math.nan
+
+    monkeypatch.setattr(train_loop, "write_json", write_if_there_is_room)
+    monkeypatch.setattr(TrainWorker, "_step", spoilt)
+    place = WorkerPlace(0, 1, torch.device("cpu"))
+    TrainWorker(dataset, tmp_path, CONFIG, place).train()
+
+    with pytest.raises(RunError, match="gradients were not finite at step 1 ") as error:
+        check_not_given_up(tmp_path)
+    assert not error.value.may_pass
+
+
+def test_a_derived_name_is_kept_over_midnight(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.train.utc_now", lambda: "2026-11-22T23:59:00Z")
+    begun = derived_name(dataset, CONFIG, tmp_path)
+    small_checkpoint(tmp_path / "_runs" / begun, 5)
+    monkeypatch.setattr("pipeline.train.utc_now", lambda: "2026-11-23T00:10:00Z")
+
+    assert begun.endswith("-2026-11-22")
+    assert derived_name(dataset, CONFIG, tmp_path) == begun
+    other = CONFIG.model_copy(update={"seed": 2})
+    assert derived_name(dataset, other, tmp_path).endswith("-2026-11-23")
+    (tmp_path / begun).mkdir()  # finished
+    assert derived_name(dataset, CONFIG, tmp_path).endswith("-2026-11-23")
