@@ -214,7 +214,7 @@ def translate(
         str,
         typer.Option(
             help="What a deleted file means: in one that 'grows', nothing; in a 'snapshot', that "
-            "its rows are no more."
+            "its rows are no more. 'moved': it grows, and lies elsewhere than at the last run."
         ),
     ] = "grows",
     config: ConfigOption = None,

@@ -25,12 +25,15 @@ import pyarrow.parquet as pq
 
 from lingo_model import InputError
 from pipeline.readers import (
+    MALFORMED,
+    UNDECODABLE,
     Row,
     check_readable,
     column_names,
     format_of,
     iter_rows,
     open_parquet,
+    reading,
     repaired_text,
 )
 from pipeline.s3 import FileStamp, S3Path
@@ -81,7 +84,12 @@ def input_files(source: Location) -> tuple[Location, dict[str, FileStamp]]:
 
 
 def _input_on_s3(source: S3Path) -> tuple[S3Path, dict[str, FileStamp]]:
-    files = {name: stamp for name, stamp in source.files().items() if _is_input(name)}
+    files = {
+        name: stamp
+        for name, stamp in source.files().items()
+        # What tools put where a folder should be has no bytes, and no such key without its slash.
+        if _is_input(name) and (stamp.n_bytes or (source / name).is_file())
+    }
     if files:
         return source, files
     stamp = source.stamp() if source.key else None
@@ -406,14 +414,15 @@ def _checked_text(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[str | 
         repaired = [text and repaired_text(text) for text in texts]
         return pa.chunked_array(
             [pa.array([r or t for r, t in zip(repaired, texts, strict=True)], pa.large_string())]
-        ), ["undecodable" if found else None for found in repaired]
+        ), [UNDECODABLE if found else None for found in repaired]
     return column, [None] * len(column)
 
 
 def read_column(
     root: Location, relative: str, rename: Mapping[str, str], column: str
 ) -> Iterator[tuple[Any, bool]]:
-    """Every value of one (renamed) column of a file, in order, and whether the row is readable."""
+    """Every value of one (renamed) column of a file, in order, and whether the row is readable; of
+    a malformed one, whose cells may be anything, it is None."""
     with LocalCopies(root).reading(relative) as path:
         yield from _column_of(path, relative, rename, column)
 
@@ -425,13 +434,15 @@ def _column_of(
         parquet = open_parquet(path)
         names = parquet.schema_arrow.names
         if found := [name for name in names if rename.get(name, name) == column]:
-            for batch in parquet.iter_batches(_ROWS_PER_BATCH, columns=found):
-                yield from ((value, True) for value in batch.column(0).to_pylist())
+            with reading(path):
+                for batch in parquet.iter_batches(_ROWS_PER_BATCH, columns=found):
+                    yield from ((value, True) for value in batch.column(0).to_pylist())
             return
     partitions = {rename.get(k, k): v for k, v in partition_values(relative).items()}
     for row in iter_rows(path):
         values = {rename.get(k, k): v for k, v in row.values.items()}
-        yield values.get(column, partitions.get(column)), row.problem is None
+        value = values.get(column, partitions.get(column))
+        yield None if row.problem == MALFORMED else value, row.problem is None
 
 
 def _group_rows(parquet: pq.ParquetFile) -> list[int]:
@@ -457,11 +468,11 @@ def _rows_and_schema(path: Path) -> tuple[int, pa.Schema, list[int] | None]:
             keys = dict.fromkeys(key for values in chunk for key in values)
             found = pa.Table.from_pydict({k: [v.get(k) for v in chunk] for k in keys}).schema
             schema = pa.unify_schemas([schema, found], promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
-                f"{path}: rows give one key values of different types ({reason}); "
-                "make them one type"
+                f"{path}: rows give one key values of different types, or too large ones "
+                f"({reason}); make them one type"
             ) from error
     return n_rows, schema, None
 

@@ -47,7 +47,9 @@ _LATEST = f"""
 _COMPARE = f"""
     CREATE MACRO compare(a, b) AS TABLE
     WITH version AS (
-        SELECT *, {_RUN_NUMBER} AS _number, CAST(_number AS VARCHAR) AS _digits FROM translations
+        SELECT row_id, run, model_id, translation, score, source_hash,
+            {_RUN_NUMBER} AS _number, CAST({_RUN_NUMBER} AS VARCHAR) AS _digits
+        FROM translations
     ),
     one AS (
         SELECT * FROM version WHERE a IN (run, model_id, _digits)
@@ -65,7 +67,7 @@ _COMPARE = f"""
 """
 
 _LINEAGE = """
-    SELECT row_id, run, runs.model_id, model, dataset_fingerprint, corpus
+    SELECT row_id, run, runs.model_id, runs.model, runs.dataset_fingerprint, runs.corpus
     FROM latest JOIN runs USING (run)
 """
 

@@ -37,6 +37,8 @@ _MAX_UNDECODABLE_SHARE = 0.1
 # A surrogate that no decoded file holds: escaped bytes are U+DC80 to U+DCFF.
 _HIDDEN_RETURN = "\ud80d"
 
+UNDECODABLE, MALFORMED = "undecodable", "malformed"
+
 TEXT_COLUMN = "text"
 """The one column of a plain text file."""
 
@@ -87,7 +89,7 @@ def column_names(path: Path) -> list[str] | None:
 
 
 def _header(path: Path) -> list[str]:
-    with _reading(path), open_bytes(path) as stream:
+    with reading(path), open_bytes(path) as stream:
         _refuse_utf16(path, stream)
         header = next(_csv_rows(path, stream), None)
     if header is None:
@@ -124,11 +126,11 @@ def iter_rows(path: Path) -> Iterator[Row]:
     file_format = format_of(path)
     n_rows = 0
     undecodable: list[int] = []
-    with _reading(path):
+    with reading(path):
         rows = _parquet_rows(path) if file_format == "parquet" else _text_rows(path, file_format)
         for row in rows:
             n_rows += 1
-            if row.problem == "undecodable":
+            if row.problem == UNDECODABLE:
                 undecodable.append(n_rows)
             yield row
     if len(undecodable) >= max(_MIN_UNDECODABLE_ROWS, _MAX_UNDECODABLE_SHARE * n_rows):
@@ -152,7 +154,7 @@ def open_bytes(path: Path) -> io.BufferedReader:
     return io.BufferedReader(raw, buffer_size=1 << 20)
 
 
-class _reading:
+class reading:
     """Turns what decompression, Arrow and csv raise into an InputError that names the file."""
 
     def __init__(self, path: Path) -> None:
@@ -224,7 +226,7 @@ def _checked(values: dict[str, Any]) -> Row:
     problem = None
     for name, value in values.items():
         if isinstance(value, str) and (repaired := repaired_text(value)) is not None:
-            values[name], problem = repaired, "undecodable"
+            values[name], problem = repaired, UNDECODABLE
     return Row(values, problem)
 
 
@@ -253,10 +255,10 @@ def _json_row(line: str) -> Row:
         if "\\u" in line or repaired_text(line) is not None:
             repaired = repaired_text(json.dumps(values, ensure_ascii=False))
             if repaired is not None:
-                values, problem = json.loads(repaired), "undecodable"
+                values, problem = json.loads(repaired), UNDECODABLE
     except (ValueError, RecursionError):
-        return Row({}, "malformed")
-    return Row(values, problem) if isinstance(values, dict) else Row({}, "malformed")
+        return Row({}, MALFORMED)
+    return Row(values, problem) if isinstance(values, dict) else Row({}, MALFORMED)
 
 
 def _csv_rows(path: Path, stream: io.BufferedReader) -> Iterator[list[str]]:
@@ -296,12 +298,12 @@ def _table_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
                     f"{path}: a quotation mark after row {n_rows} is never closed; close it, or "
                     "double it if it belongs to the text"
                 ) from error
-            row = Row({}, "malformed")
+            row = Row({}, MALFORMED)
         else:
             if not cells:
                 continue
             row = _checked(dict(zip(header, cells, strict=False)))
             if len(cells) != len(header):
-                row.problem = "malformed"
+                row.problem = MALFORMED
         n_rows += 1
         yield row

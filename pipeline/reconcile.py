@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lingo_model import InputError
 from pipeline.errors import RunError
 from pipeline.lake import is_unchanged
 from pipeline.measures import RANGES, Distribution, Tally
@@ -73,22 +74,27 @@ def reconcile(
     statuses: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     tally = Tally()
+    published = _PublishedIds(data)
     total = n_lost = n_truncated = 0
     for path, group in itertools.groupby(plan.units, key=lambda unit: unit.path):
         units = list(group)
         marked = any(f"{DEFERRED}/{unit.file_name}" in there for unit in units)
-        unchanged = not marked and is_unchanged(root, files[path])
-        expected = iter(expected_row_ids(root, units, config) if unchanged else ())
-        if not (unchanged and is_unchanged(root, files[path])):
+        digests = None
+        if not marked and is_unchanged(root, files[path]):
+            try:
+                digests = _expected_digests(root, units, config)
+                gone_of_file = _ids_gone(published, before.get(path), root, units, config)
+            except (InputError, OSError, pa.ArrowException):
+                if is_unchanged(root, files[path]):
+                    raise
+        if digests is None or not is_unchanged(root, files[path]):
             deferred += units
             continue
-        for unit in units:
+        for unit, expected in zip(units, digests, strict=True):
             rows = _staged_rows(staged, there, unit, tally)
             digest = row_id_digest([*rows.ids, *rows.quarantined])
             n_found = len(rows.ids) + len(rows.quarantined)
-            if n_found != unit.n_rows or digest != row_id_digest(
-                itertools.islice(expected, unit.n_rows)
-            ):
+            if n_found != unit.n_rows or digest != expected:
                 raise RunError(
                     f"{staged / unit.file_name}: holds {n_found} rows for the {unit.n_rows} of "
                     f"{unit.path} from row {unit.first_row}, or other ids; nothing was published: "
@@ -103,10 +109,13 @@ def reconcile(
             if path in before:
                 quarantined += rows.quarantined
         emitted += units
-        if path in before:
-            gone += _ids_gone(data, before[path], root, units, config)
+        gone += gone_of_file
     for path in plan.files_gone:
-        gone += _ids_gone(data, before[path], root, [], config)
+        gone += _ids_gone(published, before[path], root, [], config)
+    if config.id_column is not None and gone:
+        replaced = {*plan.files_gone, *(unit.path for unit in emitted)}
+        others = [file for path, file in before.items() if path not in replaced]
+        gone = _in_no_other_file(gone, others, published)
     n_input = sum(unit.n_rows for unit in emitted)
     counts = RowCounts(
         n_input=n_input,
@@ -141,37 +150,64 @@ def reconcile(
     )
 
 
+def _expected_digests(root: Location, units: list[Unit], config: TranslateConfig) -> list[int]:
+    """Of each unit of a file the digest of the row ids that it must give."""
+    ids = expected_row_ids(root, units, config)
+    return [row_id_digest(itertools.islice(ids, unit.n_rows)) for unit in units]
+
+
 def _ids_gone(
-    data: Location,
-    before: PublishedFile,
+    published: _PublishedIds,
+    before: PublishedFile | None,
     root: Location,
     units: list[Unit],
     config: TranslateConfig,
 ) -> list[str]:
     """Ids of rows that the table has of a file whose newest version, ``units``, has them not."""
+    if before is None:
+        return []
     if config.id_column is None:
         path = before.seen.path
         n_rows, n_before = (sum(unit.n_rows for unit in those) for those in (units, before.units))
         return [position_id(path, row) for row in range(n_rows, n_before)]
     kept = set(expected_row_ids(root, units, config)) if units else set()
-    return [row_id for row_id in _published_ids(data, before) if row_id not in kept]
+    return [row_id for row_id in published.of(before) if row_id not in kept]
 
 
-def _published_ids(data: Location, file: PublishedFile) -> Iterator[str]:
-    """Ids of the rows of the newest published version of a file, read back."""
-    folder = data / run_folder(file.run)
-    mine = {unit.unit_id for unit in file.units}
-    for part in file.run.compacted:
-        if any(unit_id in mine for unit_id, _ in part.units):
-            ids = iter(_ids_in(folder / part.file_name))
-            for unit_id, n_rows in part.units:
-                found = list(itertools.islice(ids, n_rows))
-                yield from found if unit_id in mine else ()
-    there = names_below(folder)
-    for unit in file.units:
-        for name in (unit.file_name, f"{QUARANTINE}/{unit.file_name}"):
-            if name in there:
-                yield from _ids_in(folder / name)
+def _in_no_other_file(
+    gone: list[str], others: list[PublishedFile], published: _PublishedIds
+) -> list[str]:
+    """Of ids that are gone from their file, those that have not moved to another."""
+    left = set(gone)
+    for file in others:
+        left.difference_update(published.of(file))
+    return [row_id for row_id in gone if row_id in left]
+
+
+class _PublishedIds:
+    """Ids of the rows that a table has, read back. Args: data: where its runs are."""
+
+    def __init__(self, data: Location) -> None:
+        self._data = data
+        self._names: dict[str, set[str]] = {}
+
+    def of(self, file: PublishedFile) -> Iterator[str]:
+        """Those of the newest published version of a file."""
+        run = run_folder(file.run)
+        folder = self._data / run
+        mine = {unit.unit_id for unit in file.units}
+        for part in file.run.compacted:
+            if any(unit_id in mine for unit_id, _ in part.units):
+                ids = iter(_ids_in(folder / part.file_name))
+                for unit_id, n_rows in part.units:
+                    found = list(itertools.islice(ids, n_rows))
+                    yield from found if unit_id in mine else ()
+        if run not in self._names:
+            self._names[run] = names_below(folder)
+        for unit in file.units:
+            for name in (unit.file_name, f"{QUARANTINE}/{unit.file_name}"):
+                if name in self._names[run]:
+                    yield from _ids_in(folder / name)
 
 
 def _ids_in(part: Location) -> list[str]:

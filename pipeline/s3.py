@@ -167,7 +167,10 @@ class S3Path:
         prefix = f"{self.key}/" if self.key else None
         with self._calling():
             for page in obstore.list(_store(self.bucket), prefix):
-                yield from ((found["path"], _stamp(found)) for found in page)
+                # Tools mark a folder by an empty file whose key is that of the folder and a slash.
+                yield from (
+                    (found["path"], _stamp(found)) for found in page if found["path"] != self.key
+                )
 
     @contextmanager
     def _calling(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from pipeline.documents import DocumentTranslator, TranslatedText
 from pipeline.lake import LocalCopies, RangeReader, RowRange, is_unchanged
 from pipeline.measures import copy_rate, length_ratio, repetition, words
 from pipeline.memory import Decoded, SegmentMemory, write_memory
+from pipeline.readers import MALFORMED
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import without_symbols
 from pipeline.storage import Location, sha256_of_file, stamp_of, write_bytes, write_parquet
@@ -97,21 +98,21 @@ class UnitTranslator:
             return 0  # on S3, another process that goes on with the run has done it meanwhile
         if self._config.reuse:
             write_memory(self._staged / MEMORY / unit.file_name, decoded)
-        ids = self._row_ids(unit, rows.table)
+        ids = self._row_ids(unit, rows)
         columns_in = rows.table
         if self._plan.replay_of is not None:
             columns_in = columns_in.drop_columns([ROW_ID])
         bad = [i for i in range(len(texts)) if problems[i] is not None or i in failed]
-        if bad:
+        quarantine = self._staged / QUARANTINE / unit.file_name
+        if not bad:
+            quarantine.unlink(missing_ok=True)  # an actor that died may have found rows that failed
+        else:
             columns: dict[str, Any] = {
                 "row_id": [ids[i] for i in bad],
                 "reason": [problems[i] or FAILED for i in bad],
                 "detail": [failed.get(i) for i in bad],
             }
-            write_parquet(
-                self._staged / QUARANTINE / unit.file_name,
-                _beside(columns_in.take(bad), columns, QUARANTINE_COLUMNS),
-            )
+            write_parquet(quarantine, _beside(columns_in.take(bad), columns, QUARANTINE_COLUMNS))
         kept = [(i, one) for i, one in zip(good, found, strict=True) if i not in failed]
         columns = self._columns(
             [ids[i] for i, _ in kept], [texts[i] for i, _ in kept], [one for _, one in kept]
@@ -144,12 +145,15 @@ class UnitTranslator:
                 self._reader.forget()
         return rows if is_unchanged(self._root, file) else None
 
-    def _row_ids(self, unit: Unit, table: pa.Table) -> list[str]:
+    def _row_ids(self, unit: Unit, rows: RowRange) -> list[str]:
         numbers = range(unit.first_row, unit.first_row + unit.n_rows)
         if self._config.id_column is None:
             return [position_id(unit.path, row) for row in numbers]
-        values = table[self._config.id_column].to_pylist()
-        return [row_id(value, unit.path, row) for value, row in zip(values, numbers, strict=True)]
+        values = rows.table[self._config.id_column].to_pylist()
+        return [
+            row_id(None if problem == MALFORMED else value, unit.path, row)
+            for value, problem, row in zip(values, rows.problems, numbers, strict=True)
+        ]
 
     def _problems(self, texts: list[str | None], rows: RowRange) -> list[str | None]:
         most = self._config.max_source_characters

@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field
 
 from lingo_model import BundleManifest, InputError
@@ -41,6 +43,7 @@ from pipeline.table import (
     TableIdentity,
     Unit,
     run_folder,
+    run_number,
     schema_of,
     utc_now,
 )
@@ -57,13 +60,14 @@ class TranslateConfig(Settings):
     ``limit`` takes the first rows of each file only, into a table of its own. ``rename`` gives
     input columns other names. ``on_new_model`` says whether rows that another model translated
     are translated again. ``lake``: in one that ``grows``, rows of a file that is deleted stay; of a
-    ``snapshot``, they are no more among the latest.
+    ``snapshot``, they are no more among the latest. ``moved`` is a lake that grows and lies
+    elsewhere than it did.
     """
 
     text_column: str = TEXT_COLUMN
     id_column: str | None = None
     rename: dict[str, str] = Field(default_factory=dict)
-    lake: Literal["grows", "snapshot"] = "grows"
+    lake: Literal["grows", "snapshot", "moved"] = "grows"
     rows_per_unit: int = Field(default=5000, ge=1, le=50_000)
     max_source_characters: int = Field(
         default=200_000, ge=1, description="a longer text goes to the quarantine"
@@ -109,6 +113,7 @@ def plan_run(
     files: list[InputFile] = []
     schemas: dict[str, pa.Schema] = {}
     decisions: list[FileDecision] = []
+    emptied: list[str] = []
     if published:
         schemas["earlier runs"] = schema_of(published[-1].schema_base64)
     for relative, stamp in stamps.items():
@@ -116,14 +121,20 @@ def plan_run(
         decision, inspected = _decide(relative, stamp, root, before, model, config, settings_key)
         decisions.append(decision)
         if inspected is not None:
-            schemas[relative] = _renamed(root / relative, inspected.schema, config)
+            if inspected.file.n_rows:
+                schemas[relative] = _renamed(root / relative, inspected.schema, config)
             files.append(inspected.file)
+            if before is not None and inspected.file.sha256 != before.seen.sha256:
+                if config.lake != "moved":
+                    _check_same_file(source, root, before, published)
+                if not decision.units:
+                    emptied.append(relative)
         elif decision.todo and before is not None:
             files.append(before.seen)
-    gone = tuple(sorted(known)) if config.lake == "snapshot" else ()
-    if gone:
+    deleted = sorted(known) if config.lake == "snapshot" else []
+    if deleted:
         _check_same_lake(source, published)
-    decisions += [FileDecision(path, "deleted", known[path].units, todo=False) for path in gone]
+    decisions += [FileDecision(path, "deleted", known[path].units, todo=False) for path in deleted]
     units = tuple(unit for decision in decisions if decision.todo for unit in decision.units)
     if config.id_column is not None:
         _check_ids(root, units, config)
@@ -134,14 +145,14 @@ def plan_run(
         config,
         published,
         lineage=lineage,
-        schema_base64=base64.b64encode(joined_schema(schemas).serialize().to_pybytes()).decode(),
+        schema_base64=_written_schema(source, joined_schema(schemas)),
         files=tuple(files),
-        files_gone=gone,
+        files_gone=(*deleted, *emptied),
         units=units,
         n_units_skipped=sum(
             len(decision.units)
             for decision in decisions
-            if not decision.todo and decision.path not in gone
+            if not decision.todo and decision.path not in known
         ),
     )
     return plan, decisions
@@ -180,6 +191,20 @@ def new_plan(
     )
 
 
+def _written_schema(source: Location, schema: pa.Schema) -> str:
+    """The schema of all files as a plan holds it, if it can be written at all."""
+    _check_names(source, schema.names)
+    try:
+        with pq.ParquetWriter(pa.BufferOutputStream(), schema):
+            pass
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{source}: Parquet cannot hold its columns ({' '.join(str(error).split())}); leave "
+            "that column out, or give it values"
+        ) from error
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
 def table_identity(model: BundleManifest, config: TranslateConfig) -> TableIdentity:
     """What a table must agree on to take this model's translations with these settings."""
     return TableIdentity(
@@ -216,19 +241,15 @@ def row_id(value: object, path: str, row: int) -> str:
 def expected_row_ids(
     root: Location, units: Iterable[Unit], config: TranslateConfig
 ) -> Iterator[str]:
-    """Ids of the rows that units of *one file*, in order, must give, computed from the input."""
+    """Ids of the rows that the units of *one file*, all of them, must give, from the input."""
     units = list(units)
+    path, n_rows = units[0].path, sum(unit.n_rows for unit in units)
     if config.id_column is None:
-        for unit in units:
-            for row in range(unit.first_row, unit.first_row + unit.n_rows):
-                yield position_id(unit.path, row)
+        yield from (position_id(path, row) for row in range(n_rows))
         return
-    path = units[0].path
-    wanted = {row for unit in units for row in range(unit.first_row, unit.first_row + unit.n_rows)}
     column = read_column(root, path, config.rename, config.id_column)
-    for row, (value, _) in enumerate(column):
-        if row in wanted:
-            yield row_id(value, path, row)
+    for row, (value, _) in enumerate(itertools.islice(column, n_rows)):
+        yield row_id(value, path, row)
 
 
 def source_hash(text: str) -> str:
@@ -283,6 +304,21 @@ def _decide_of_same(
     return FileDecision(path, why, units, todo=True)
 
 
+def _check_same_file(
+    source: Location, root: Location, before: PublishedFile, published: list[RunManifest]
+) -> None:
+    """Refuse to take a file for the newer version of one of the same name in another place."""
+    path = before.seen.path
+    here = {str(place.resolve()) for place in (source, root, root / path)}
+    since = [run for run in published if run_number(run.run) >= run_number(before.run.run)]
+    if not any(run.input in here and run.replay_of is None for run in since):
+        raise InputError(
+            f"{root / path}: would replace the rows of another {path}, of {before.run.input}, "
+            f"which run {before.run.run} read; give a folder that holds both, so that their paths "
+            "differ, or another table; if the lake has moved, run once with --lake moved"
+        )
+
+
 def _check_same_lake(source: Location, published: list[RunManifest]) -> None:
     """Refuse to take the files of one lake for deleted because another is given."""
     before = next((run for run in reversed(published) if run.replay_of is None), None)
@@ -290,7 +326,7 @@ def _check_same_lake(source: Location, published: list[RunManifest]) -> None:
         raise InputError(
             f"{source}: as a snapshot it would retract rows of {before.input}, which run "
             f"{before.run} read; give that input, or, if the lake has moved, run once with "
-            "--lake grows"
+            "--lake moved"
         )
 
 
@@ -298,11 +334,7 @@ def _renamed(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.S
     """The schema with columns renamed, checked against what the output needs."""
     schema = pa.schema([f.with_name(config.rename.get(f.name, f.name)) for f in schema])
     names = schema.names
-    # SQL engines ignore case, so that Score beside score would be one column there.
-    folded = [name.casefold() for name in names]
-    if len(set(folded)) != len(folded):
-        twice = next(name for name in names if folded.count(name.casefold()) > 1)
-        raise InputError(f"{path}: column {twice!r} stands twice (case aside); use --rename")
+    _check_names(path, names)
     for column, option in ((config.text_column, "text"), (config.id_column, "id")):
         if column is not None and column not in names:
             raise InputError(
@@ -316,6 +348,13 @@ def _renamed(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.S
         schema = schema.set(at, schema.field(at).with_type(kind))
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
         raise InputError(f"{path}: column {config.text_column!r} is {kind}: needs text; cast it")
+    if config.id_column is not None:
+        kind = schema.field(config.id_column).type
+        if pa.types.is_floating(kind) or pa.types.is_nested(kind):
+            raise InputError(
+                f"{path}: id column {config.id_column!r} is {kind}: needs text or whole numbers; "
+                "cast it"
+            )
     ours = {*TRANSLATION_COLUMNS.names, *QUARANTINE_COLUMNS.names, *_PARTITION_KEYS}
     if taken := [name for name in names if name.casefold() in ours]:
         raise InputError(
@@ -323,6 +362,14 @@ def _renamed(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.S
             f"use --rename {taken[0]}=source_{taken[0]}"
         )
     return schema
+
+
+def _check_names(place: Location, names: list[str]) -> None:
+    # SQL engines ignore case, so that Score beside score would be one column there.
+    folded = [name.casefold() for name in names]
+    if len(set(folded)) != len(folded):
+        twice = next(name for name in names if folded.count(name.casefold()) > 1)
+        raise InputError(f"{place}: column {twice!r} stands twice (case aside); use --rename")
 
 
 def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
@@ -360,10 +407,11 @@ def units_of(
     file = inspected.file
     n_rows = file.n_rows if config.limit is None else min(file.n_rows, config.limit)
     for first_row, size in unit_ranges(n_rows, inspected.group_rows, config.rows_per_unit):
-        content_id = fingerprint_of([file.path, file.sha256, first_row, size, settings_key])
+        content = [file.path, file.sha256, first_row, size, settings_key]
+        content_id = fingerprint_of(content)[:_KEY_DIGITS]
         yield Unit(
             unit_id=_unit_id(content_id, model),
-            content_id=content_id[:_KEY_DIGITS],
+            content_id=content_id,
             path=file.path,
             first_row=first_row,
             n_rows=size,
