@@ -46,7 +46,7 @@ PEER_joeynmt := joeynmt==2.3.0
 bench-peers: $(TORCHLINGO) $(PEERS:%=.peers/%/installed)
 
 test: $(STAMP) $(TORCHLINGO)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check

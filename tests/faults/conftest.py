@@ -24,7 +24,9 @@ def _descendants(pid: int) -> dict[int, str]:
             try:
                 status = (folder / "stat").read_text()
                 parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
-                commands[int(folder.name)] = (folder / "cmdline").read_text()
+                commands[int(folder.name)] = (
+                    (folder / "cmdline").read_bytes().decode(errors="replace")
+                )
             except OSError:
                 continue
     found: dict[int, str] = {}

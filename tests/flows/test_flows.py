@@ -198,6 +198,12 @@ def test_translate_tries_a_quarantine_again(place: Path, translated: Ran) -> Non
 
     assert again.value is None
     assert again.artifacts["translation-run"] == [[{"run": "nothing new"}]]
+    with pytest.raises(InputError, match="run '9'"):
+        run(
+            *(translate_corpus, place / "lake", place / "table", place / "models"),
+            config=COLUMNS,
+            replay="9",
+        )
 
 
 def run_nightly(place: Path, **settings: Any) -> Ran:
@@ -251,7 +257,7 @@ def test_nightly_trains_when_told_and_the_champion_stays(
 def task_runs(run_id: UUID) -> list[TaskRun]:
     """A flow run's task runs, once all have ended; the API hears of them a little later."""
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with get_client(sync_client=True) as client:
             found = client.read_task_runs(flow_run_filter=of_run)

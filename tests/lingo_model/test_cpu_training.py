@@ -201,16 +201,27 @@ def test_bfloat16_stays_close_over_many_steps() -> None:
     torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=0.05)
 
 
-def test_dropout_between_layers_zeroes_and_scales() -> None:
+def test_dropout_between_layers_zeroes_and_scales(monkeypatch: pytest.MonkeyPatch) -> None:
     lstm = nn.LSTM(4, 8, 2, batch_first=True, dropout=0.5)
+    upper = nn.LSTM(8, 8, 1, batch_first=True)
+    upper.load_state_dict(
+        {n.replace("_l1", "_l0"): w for n, w in lstm.state_dict().items() if n.endswith("_l1")}
+    )
     inputs = torch.randn(2, 3, 4)
+    true_dropout = cpu_training.functional.dropout
+    dropped: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def seen(outputs: torch.Tensor, *how: Any, **options: Any) -> torch.Tensor:
+        dropped.append((outputs, true_dropout(outputs, *how, **options)))
+        return dropped[-1][1]
+
+    monkeypatch.setattr(cpu_training.functional, "dropout", seen)
     torch.manual_seed(3)
-    first, _ = cpu_training.lstm_layers(lstm, inputs, None, None)
-    again, _ = cpu_training.lstm_layers(lstm, inputs, None, None)
-    torch.manual_seed(3)
-    same, _ = cpu_training.lstm_layers(lstm, inputs, None, None)
+    found, _ = cpu_training.lstm_layers(lstm, inputs, None, None)
     without, _ = cpu_training.lstm_layers(lstm.eval(), inputs, None, None)
 
-    assert torch.equal(first, same)
-    assert not torch.equal(first, again)
+    between, left = dropped[0]
+    assert (left.float() / between.float()).unique().tolist() == [0.0, 2.0]
+    by_sentence = left.float().view(3, 2, 8).transpose(0, 1)  # it lies step after step
+    assert_close(found, upper(by_sentence)[0])
     assert_close(without, lstm(inputs)[0])

@@ -90,14 +90,14 @@ def refusal(path: Path, read: Callable[[Path], object] | None = None) -> str:
     ("name", "content"),
     [
         ("x.tsv", as_tsv(PAIRS)),
-        ("x.tsv.gz", gzip.compress(as_tsv(PAIRS))),
+        ("x.tsv.gz", gzip.compress(as_tsv(PAIRS), mtime=0)),
         ("x.tsv.zst", zstandard.compress(as_tsv(PAIRS))),
         ("x.csv", as_csv(PAIRS)),
         ("x.csv", as_csv(PAIRS, "\r\n")),
         ("x.csv.zst", zstandard.compress(as_csv(PAIRS))),
         ("x.jsonl", as_jsonl(PAIRS)),
         ("x.jsonl", as_jsonl(PAIRS, ascii_only=True)),
-        ("x.ndjson.gz", gzip.compress(as_jsonl(PAIRS))),
+        ("x.ndjson.gz", gzip.compress(as_jsonl(PAIRS), mtime=0)),
         ("x.parquet", as_parquet(PAIRS)),
     ],
 )
@@ -320,9 +320,9 @@ LINES = as_lines([f"line {n} {n * 7919 % 1000}" for n in range(5000)])
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("half.gz", gzip.compress(LINES)[:-2000]),
-        ("last_byte.gz", gzip.compress(LINES)[:-1]),
-        ("checksum.gz", gzip.compress(LINES)[:-8] + bytes(8)),
+        ("half.gz", gzip.compress(LINES, mtime=0)[:-2000]),
+        ("last_byte.gz", gzip.compress(LINES, mtime=0)[:-1]),
+        ("checksum.gz", gzip.compress(LINES, mtime=0)[:-8] + bytes(8)),
         ("garbage.gz", b"this is no gzip"),
         ("half.zst", zstandard.compress(LINES)[:-2000]),
         ("last_byte.zst", zstandard.compress(LINES)[:-1]),
@@ -412,7 +412,11 @@ def test_a_quotation_mark_that_is_never_closed_does_not_swallow_the_rest(tmp_pat
 def test_column_names(tmp_path: Path) -> None:
     for name, content, names in (
         ("x.tsv", as_tsv(PAIRS), ["source", "target"]),
-        ("x.csv.gz", gzip.compress(b'\xef\xbb\xbf"so,urce",target\r\n'), ["so,urce", "target"]),
+        (
+            "x.csv.gz",
+            gzip.compress(b'\xef\xbb\xbf"so,urce",target\r\n', mtime=0),
+            ["so,urce", "target"],
+        ),
         ("x.parquet", as_parquet(PAIRS), ["source", "target"]),
         ("x.txt", b"whatever\n", ["text"]),
         ("x.jsonl", as_jsonl(PAIRS), None),

@@ -119,7 +119,7 @@ def test_one_actor_gives_the_rows_of_two(
 
 
 def test_a_second_run_takes_only_what_is_new(
-    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+    without_ray: None, lake: Path, bundle: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "table"
     translate_table(lake, bundle, table, CONFIG, RESOURCES)
@@ -140,7 +140,7 @@ def test_a_second_run_takes_only_what_is_new(
 
 
 def test_a_new_model_retranslates_only_when_told(
-    running_ray: None, lake: Path, bundle: Path, other_bundle: Path, tmp_path: Path
+    without_ray: None, lake: Path, bundle: Path, other_bundle: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "table"
     translate_table(lake, bundle, table, CONFIG, RESOURCES)
@@ -156,7 +156,7 @@ def test_a_new_model_retranslates_only_when_told(
 
 
 def test_odd_rows_pass_through_or_are_quarantined_with_a_reason(
-    running_ray: None, bundle: Path, tmp_path: Path
+    without_ray: None, bundle: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "odd.txt"
     lines = [b"I like cats.", b"", b"12.50 - 13", b"caf\xe9", b"x" * 301, "¿?".encode()]
@@ -183,7 +183,7 @@ def test_odd_rows_pass_through_or_are_quarantined_with_a_reason(
 
 
 def test_a_sentence_of_too_many_tokens_is_cut(
-    running_ray: None, bundle: Path, tmp_path: Path
+    without_ray: None, bundle: Path, tmp_path: Path
 ) -> None:
     texts = ["Two dogs play.", "Two dogs play and two cats play and two dogs play.", "A cat."]
     (tmp_path / "lake").mkdir()
@@ -222,7 +222,7 @@ def test_every_decode_setting_is_in_a_units_id(
 
 
 def test_an_id_column_is_the_row_id(
-    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+    without_ray: None, lake: Path, bundle: Path, tmp_path: Path
 ) -> None:
     (lake / "b.parquet").unlink()
     config = CONFIG.model_copy(update={"id_column": "doc"})
@@ -291,7 +291,7 @@ def test_an_unfinished_run_is_gone_on_with_and_ends_like_an_undisturbed_one(
 
 
 def test_an_unfinished_run_is_refused_to_other_settings_and_can_be_discarded(
-    running_ray: None,
+    without_ray: None,
     lake: Path,
     bundle: Path,
     other_bundle: Path,
@@ -352,7 +352,7 @@ def spoil_ids(table: pa.Table) -> pa.Table:
 
 @pytest.mark.parametrize("spoil", [spoil_rows, spoil_ids])
 def test_staged_rows_that_are_not_those_of_the_input_are_not_published(
-    running_ray: None,
+    without_ray: None,
     lake: Path,
     bundle: Path,
     tmp_path: Path,
@@ -416,7 +416,7 @@ def test_a_tier_that_this_machine_cannot_run_is_refused_before_any_work(
 
 
 def test_a_place_that_is_no_table_or_another_table_is_refused(
-    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+    without_ray: None, lake: Path, bundle: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="not empty and not a translation table"):
         translate_table(lake, bundle, lake, CONFIG, RESOURCES)
@@ -431,7 +431,7 @@ def test_a_place_that_is_no_table_or_another_table_is_refused(
 
 
 def test_limit_takes_the_first_rows_of_each_file(
-    running_ray: None, lake: Path, bundle: Path, tmp_path: Path
+    without_ray: None, lake: Path, bundle: Path, tmp_path: Path
 ) -> None:
     config = CONFIG.model_copy(update={"limit": 25})
 
