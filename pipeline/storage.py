@@ -21,6 +21,8 @@ from pydantic import BeforeValidator, WithJsonSchema
 from lingo_model import InputError
 from pipeline.s3 import SCHEME, FileStamp, S3Path
 
+LOCK = ".lock"
+
 Location = Path | S3Path
 """A file or folder, on this machine or on S3."""
 
@@ -150,7 +152,8 @@ def new_folder(final: Path) -> Iterator[Path]:
     final.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{final.name}.", ".tmp"
     for folder in final.parent.iterdir():
-        if folder.name.startswith(prefix) and folder.name.endswith(suffix):
+        lock = folder / LOCK
+        if folder.name.startswith(prefix) and folder.name.endswith(suffix) and lock.exists():
             with contextlib.suppress(OSError, InputError), locked(folder):
                 shutil.rmtree(folder)
     staging = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=final.parent))
@@ -160,6 +163,7 @@ def new_folder(final: Path) -> Iterator[Path]:
             yield staging
             sync_tree(staging)
             staging.rename(final)
+            (final / LOCK).unlink()
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -168,22 +172,19 @@ def new_folder(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which ends with the process however that ends.
+    """Hold a folder's lock, a file in it; it ends with the process, however that ends.
 
     Raises:
         InputError: another process holds it.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with (folder / LOCK).open("a") as file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
                 f"{folder}: another process works on this; wait for it to end"
             ) from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:

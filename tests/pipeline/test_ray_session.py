@@ -22,7 +22,7 @@ def test_the_result_comes_back_and_the_main_thread_watches(running_ray: None) ->
     watched = []
 
     result = run_on_ray(
-        lambda: time.sleep(0.7) or 42, address=None, watch=lambda: watched.append(time.monotonic())
+        lambda: time.sleep(2.0) or 42, address=None, watch=lambda: watched.append(time.monotonic())
     )
 
     assert result == 42
@@ -40,7 +40,10 @@ def test_an_error_of_the_work_is_raised_here(running_ray: None) -> None:
 def python(code: str) -> subprocess.Popen[str]:
     """Another process: Ray runs once in this one."""
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -53,14 +56,14 @@ def test_a_local_ray_listens_on_loopback_alone_and_ends_with_the_work() -> None:
             pytest.skip("this machine has no address but loopback")
     process = python(
         """
-        import sys, time
+        import sys
         import ray
         from pipeline.ray_session import run_on_ray
 
         def work():
             node = ray.nodes()[0]
             print(node["NodeManagerPort"], node["ObjectManagerPort"], flush=True)
-            time.sleep(3)
+            sys.stdin.readline()
 
         run_on_ray(work, address="local")
         print(ray.is_initialized(), flush=True)
@@ -78,7 +81,7 @@ def test_a_local_ray_listens_on_loopback_alone_and_ends_with_the_work() -> None:
 
     assert len(ports) == 2
     assert answers == {(host, port): host == "127.0.0.1" for host, port in answers}
-    assert process.communicate(timeout=60)[0].strip() == "False"  # it ended with the work
+    assert process.communicate("\n", timeout=60)[0].strip() == "False"  # it ended with the work
 
 
 def test_another_commands_ray_is_left_alone(running_ray: None) -> None:

@@ -61,8 +61,8 @@ def test_content_is_on_disk_before_the_name_and_the_name_before_the_return(
     with new_folder(tmp_path / "folder") as staging:
         (staging / "one").write_text("1")
         (staging / "two").write_text("2")
-    # Both files and the staging folder, then the rename, then the folder that holds it.
-    assert events == ["sync"] * 3 + ["rename", "sync"]
+    # Both files, the lock and the staging folder, then the rename, then the folder that holds it.
+    assert events == ["sync"] * 4 + ["rename", "sync"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(

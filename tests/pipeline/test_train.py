@@ -16,7 +16,7 @@ from pipeline import train_loop
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.errors import RunError
 from pipeline.recipe import Resources, TrainConfig
-from pipeline.storage import locked, write_json
+from pipeline.storage import LOCK, locked, write_json
 from pipeline.train import _scaling, check_not_given_up, derived_name, train_model
 from pipeline.train_loop import PROGRESS, TrainWorker
 from pipeline.validation import WorkerPlace
@@ -88,7 +88,7 @@ def test_two_processes_do_not_train_one_model(dataset: Path, tmp_path: Path) -> 
     with locked(run_folder), pytest.raises(InputError, match="another process works on this"):
         train_model(dataset, tmp_path / "model", CONFIG)
 
-    assert list(run_folder.iterdir()) == []
+    assert [file.name for file in run_folder.iterdir()] == [LOCK]
 
 
 @pytest.mark.parametrize(
