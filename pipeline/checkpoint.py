@@ -80,8 +80,8 @@ def last_checkpoint(run_folder: Path) -> Path | None:
     return max((run_folder / "checkpoints").glob("step-*.pt"), default=None)
 
 
-def load_checkpoint(run_folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
-    """The last checkpoint of a run, or None where there is none.
+def load_checkpoint(run_folder: Path) -> Checkpoint | None:
+    """The last checkpoint of a run, on the CPU, or None where there is none.
 
     Raises:
         InputError: the file is damaged, or of another release; names it and what to do.
@@ -90,7 +90,7 @@ def load_checkpoint(run_folder: Path, device: torch.device | str = "cpu") -> Che
     files = sorted((run_folder / "checkpoints").glob("step-*.pt"))
     if not files:
         return None
-    content = _unpacked(files[-1].read_bytes(), device)
+    content = _unpacked(files[-1])
     if content is None:
         remedy = f"to go on from {files[-2].name}" if len(files) > 1 else "to start again"
         raise InputError(f"{files[-1]}: damaged checkpoint; remove it {remedy}")
@@ -103,15 +103,14 @@ def load_checkpoint(run_folder: Path, device: torch.device | str = "cpu") -> Che
         ) from error
 
 
-def _unpacked(archive: bytes, device: torch.device | str) -> dict[str, Any] | None:
+def _unpacked(path: Path) -> dict[str, Any] | None:
     """What ``torch.save`` wrote; None if any of it is damaged."""
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as file:
-            if file.testzip() is None:  # torch.load looks at no checksum
-                content: dict[str, Any] = torch.load(
-                    io.BytesIO(archive), map_location=device, weights_only=True
-                )
-                return content
+        # torch.load looks at no checksum. From memory: where a damaged header points to, a file
+        # could not tell from a disk that fails.
+        if zipfile.ZipFile(io.BytesIO(path.read_bytes())).testzip() is not None:
+            return None
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE:
-        pass
-    return None
+        return None
+    return content

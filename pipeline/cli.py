@@ -77,6 +77,26 @@ def main() -> None:
         raise
 
 
+# Options of `translate` whose place is the file where there is one.
+_IN_CONFIG = ("text_column", "id_column", "rename", "on_new_model", "lake", "tier", "beam_size")
+
+
+def _refuse_beside_config(
+    context: typer.Context, config: Path | None, names: tuple[str, ...]
+) -> None:
+    """Refuse options that ``--config`` would make void.
+
+    Raises:
+        InputError: names the first that was given.
+    """
+    from lingo_model import InputError
+
+    for name in names if config is not None else ():
+        if str(context.get_parameter_source(name)).endswith("COMMANDLINE"):
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} and --config {config}: give one of the two")
+
+
 def _fail(error: Exception, status: int) -> None:
     print(f"lingo: error: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(status)
@@ -131,12 +151,11 @@ def train(
         Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
     ],
     preset: Annotated[
-        str | None,
+        str,
         typer.Option(
-            help="A recipe by name: demo, small, medium, large, plain, quick or production "
-            "(the default)."
+            help="A recipe by name: demo, small, medium, large, plain, quick or production."
         ),
-    ] = None,
+    ] = "production",
     config: ConfigOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Training processes; default one a GPU, else a CPU.")
@@ -145,16 +164,16 @@ def train(
         float | None, typer.Option(help="End early after so many minutes of training.")
     ] = None,
     ray_address: RayOption = None,
+    *,
+    context: typer.Context,
 ) -> None:
     """Train a model by DDP; the same command goes on after an interruption."""
-    from lingo_model import InputError
     from pipeline.recipe import Resources, TrainConfig, recipe_named
     from pipeline.settings import load_yaml, parse_settings
     from pipeline.train import train_model, training_summary
 
-    if preset is not None and config is not None:
-        raise InputError(f"--preset {preset} and --config {config}: give one of the two")
-    recipe = load_yaml(TrainConfig, config) if config else recipe_named(preset or "production")
+    _refuse_beside_config(context, config, ("preset",))
+    recipe = load_yaml(TrainConfig, config) if config is not None else recipe_named(preset)
     resources = parse_settings(
         Resources,
         {"n_workers": workers, "max_minutes": max_minutes, "ray_address": ray_address},
@@ -237,6 +256,8 @@ def translate(
     ] = False,
     models: ModelsOption = _MODELS,
     ray_address: RayOption = None,
+    *,
+    context: typer.Context,
 ) -> None:
     """Translate what is new in INPUT and publish it as one run of a table.
 
@@ -274,6 +295,7 @@ def translate(
         for original, translation in zip(texts, found, strict=True):
             print(f"{original}\n    {translation.text}    ({translation.score:.2f})")
         return
+    _refuse_beside_config(context, config, _IN_CONFIG)
     table = _place(output, "--output, or --limit for a quick look")
     bundle = resolve_model(model, models)
     settings = (

@@ -210,13 +210,21 @@ def joined_schema(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
     wider is taken where it holds every value of the other.
 
     Raises:
-        InputError: a column has types in two files of which neither holds the other; names both.
+        InputError: a column has types in two files of which neither holds the other, or is spelled
+            otherwise; names both.
     """
     fields: dict[str, pa.Field] = {}
+    spelled: dict[str, str] = {}
     first_seen: dict[str, str] = {}
     for path, schema in schemas.items():
         for field in schema:
             known = fields.get(field.name)
+            spelling = spelled.setdefault(field.name.casefold(), field.name)
+            if spelling != field.name:  # SQL engines ignore case
+                raise InputError(
+                    f"{path}: column {field.name!r} is {spelling!r} in {first_seen[spelling]}, and "
+                    "case does not tell columns apart; spell them alike"
+                )
             if known is None:
                 fields[field.name] = field.with_nullable(True).remove_metadata()
                 first_seen[field.name] = path

@@ -49,7 +49,8 @@ def run_on_ray(
     """Call ``work`` with Ray running, and ``watch`` from the calling thread all the while.
 
     A Ray that this process runs already is used and left running; otherwise one is connected to
-    or started, and shut down at the end.
+    or started, and shut down at the end; after that, Ray starts in this process only by
+    ``ray.init()``, no more by itself.
 
     Args:
         address: a cluster's address; ``"auto"`` is one that runs on this machine, ``"local"``

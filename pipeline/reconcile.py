@@ -20,11 +20,12 @@ from pipeline.measures import RANGES, Distribution, Tally
 from pipeline.published import PublishedFile
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.split import hash64
-from pipeline.storage import Location, names_below, read_parquet, write_parquet
+from pipeline.storage import Location, names_below, read_parquet, stamp_of, write_parquet
 from pipeline.table import (
     DEFERRED,
     QUARANTINE,
     RETRACTED,
+    InputFile,
     RowCounts,
     RunPlan,
     Unit,
@@ -36,12 +37,14 @@ from pipeline.units import TranslateConfig, expected_row_ids, input_root, positi
 
 @dataclasses.dataclass(frozen=True)
 class Reconciled:
-    """What a staged run really holds; ``quarantined`` counts rows by reason."""
+    """What a staged run really holds; ``files_gone`` are those of the plan that still are,
+    ``quarantined`` counts rows by reason."""
 
     emitted: tuple[Unit, ...]
     deferred: tuple[Unit, ...]
     rows: RowCounts
     row_id_digest: str
+    files_gone: tuple[str, ...]
     n_rows_retracted: int
     quarantined: Counter[str]
     measures: dict[str, Distribution]
@@ -110,12 +113,15 @@ def reconcile(
                 quarantined += rows.quarantined
         emitted += units
         gone += gone_of_file
-    for path in plan.files_gone:
+    files_gone = tuple(path for path in plan.files_gone if _is_gone(root, path, files.get(path)))
+    for path in files_gone:
         gone += _ids_gone(published, before[path], root, [], config)
     if config.id_column is not None and gone:
-        replaced = {*plan.files_gone, *(unit.path for unit in emitted)}
+        replaced = {*files_gone, *(unit.path for unit in emitted)}
         others = [file for path, file in before.items() if path not in replaced]
-        gone = _in_no_other_file(gone, others, published)
+        now = (staged / name for unit in emitted for name in _files_of(unit) if name in there)
+        elsewhere = itertools.chain.from_iterable(map(_ids_in, now))
+        gone = _without(gone, itertools.chain(elsewhere, published.of(others)))
     n_input = sum(unit.n_rows for unit in emitted)
     counts = RowCounts(
         n_input=n_input,
@@ -142,6 +148,7 @@ def reconcile(
         tuple(deferred),
         counts,
         f"{total:016x}",
+        files_gone,
         len(gone),
         reasons,
         tally.distributions(),
@@ -171,16 +178,23 @@ def _ids_gone(
         n_rows, n_before = (sum(unit.n_rows for unit in those) for those in (units, before.units))
         return [position_id(path, row) for row in range(n_rows, n_before)]
     kept = set(expected_row_ids(root, units, config)) if units else set()
-    return [row_id for row_id in published.of(before) if row_id not in kept]
+    return [row_id for row_id in published.of([before]) if row_id not in kept]
 
 
-def _in_no_other_file(
-    gone: list[str], others: list[PublishedFile], published: _PublishedIds
-) -> list[str]:
+def _is_gone(root: Location, path: str, emptied: InputFile | None) -> bool:
+    """Whether a file that the plan found deleted, or empty, still is."""
+    if emptied is not None:
+        return is_unchanged(root, emptied)
+    return stamp_of(root / path) is None
+
+
+def _without(gone: list[str], elsewhere: Iterator[str]) -> list[str]:
     """Of ids that are gone from their file, those that have not moved to another."""
     left = set(gone)
-    for file in others:
-        left.difference_update(published.of(file))
+    for row_id in elsewhere:
+        left.discard(row_id)
+        if not left:
+            break
     return [row_id for row_id in gone if row_id in left]
 
 
@@ -191,23 +205,31 @@ class _PublishedIds:
         self._data = data
         self._names: dict[str, set[str]] = {}
 
-    def of(self, file: PublishedFile) -> Iterator[str]:
-        """Those of the newest published version of a file."""
-        run = run_folder(file.run)
-        folder = self._data / run
-        mine = {unit.unit_id for unit in file.units}
-        for part in file.run.compacted:
-            if any(unit_id in mine for unit_id, _ in part.units):
-                ids = iter(_ids_in(folder / part.file_name))
-                for unit_id, n_rows in part.units:
-                    found = list(itertools.islice(ids, n_rows))
-                    yield from found if unit_id in mine else ()
-        if run not in self._names:
-            self._names[run] = names_below(folder)
-        for unit in file.units:
-            for name in (unit.file_name, f"{QUARANTINE}/{unit.file_name}"):
-                if name in self._names[run]:
-                    yield from _ids_in(folder / name)
+    def of(self, files: Iterable[PublishedFile]) -> Iterator[str]:
+        """Those of the newest published versions of some files; each part is read once."""
+        by_run: dict[str, list[PublishedFile]] = {}
+        for file in files:
+            by_run.setdefault(run_folder(file.run), []).append(file)
+        for run, mine in by_run.items():
+            if run not in self._names:
+                self._names[run] = names_below(self._data / run)
+            units = [unit for file in mine for unit in file.units]
+            wanted = {unit.unit_id for unit in units}
+            for part in mine[0].run.compacted:
+                if any(unit_id in wanted for unit_id, _ in part.units):
+                    ids = iter(_ids_in(self._data / run / part.file_name))
+                    for unit_id, n_rows in part.units:
+                        found = list(itertools.islice(ids, n_rows))
+                        yield from found if unit_id in wanted else ()
+            for unit in units:
+                for name in _files_of(unit):
+                    if name in self._names[run]:
+                        yield from _ids_in(self._data / run / name)
+
+
+def _files_of(unit: Unit) -> tuple[str, str]:
+    """Where its rows and those of its quarantine are, below a run's folder."""
+    return unit.file_name, f"{QUARANTINE}/{unit.file_name}"
 
 
 def _ids_in(part: Location) -> list[str]:
@@ -234,7 +256,7 @@ class _StagedRows:
 
 def _staged_rows(staged: Location, there: set[str], unit: Unit, tally: Tally) -> _StagedRows:
     """Read a unit's files back, of those that are ``there``, and tally its measures."""
-    part, quarantine = unit.file_name, f"{QUARANTINE}/{unit.file_name}"
+    part, quarantine = _files_of(unit)
     found = _StagedRows()
     columns = ["row_id", "status", "placeholders_ok", "truncated", *RANGES]
     try:

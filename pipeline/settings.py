@@ -49,7 +49,8 @@ def parse_settings(cls: type[S], values: Any, *, where: str) -> S:
 class _Loader(yaml.SafeLoader):
     """YAML's own loader would take the last of two equal keys, and say nothing."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         keys = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
@@ -58,7 +59,7 @@ class _Loader(yaml.SafeLoader):
                         None, None, f"key {key.value!r} stands twice", key.start_mark
                     )
                 keys.add(key.value)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def load_yaml(cls: type[S], path: Path) -> S:

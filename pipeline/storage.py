@@ -27,6 +27,11 @@ Location = Path | S3Path
 """A file or folder, on this machine or on S3."""
 
 
+def absolute(place: Location) -> Location:
+    """A place by its whole path; a link that points elsewhere each night is one place."""
+    return place if isinstance(place, S3Path) else Path(os.path.normpath(place.absolute()))
+
+
 def location(text: str | Location) -> Location:
     """What a path or ``s3://`` URI names.
 
@@ -158,7 +163,9 @@ def new_folder(final: Path) -> Iterator[Path]:
                 shutil.rmtree(folder)
     staging = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=final.parent))
     try:
-        with locked(staging):
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(InputError):  # where there are no locks, nothing is removed
+                stack.enter_context(locked(staging))
             staging.chmod(0o755)  # mkdtemp gives 0700; other readers are meant to read this
             yield staging
             sync_tree(staging)
@@ -175,7 +182,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock, a file in it; it ends with the process, however that ends.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or the file system has no locks.
     """
     with (folder / LOCK).open("a") as file:
         try:
@@ -183,6 +190,10 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise InputError(
                 f"{folder}: another process works on this; wait for it to end"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"{folder}: its file system has no locks ({error.strerror}); put it on another"
             ) from error
         yield
 

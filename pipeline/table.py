@@ -114,9 +114,9 @@ class RunPlan(Settings):
     ``settings_key`` tells apart the settings, the model aside, that can change a row;
     ``memory_key`` models and decode settings; ``memory_runs`` are the folders of earlier runs of
     the same memory key. ``files`` are those that are not as the table knows them, and those of the
-    units; ``files_gone`` those of the table that are there no more. ``schema_base64`` is the Arrow
-    schema of the input columns, those of earlier runs included. ``replay_of`` names the run whose
-    quarantine is tried again, None for a run over the lake.
+    units; ``files_gone`` those of the table that are there no more, or empty. ``schema_base64`` is
+    the Arrow schema of the input columns, those of earlier runs included. ``replay_of`` names the
+    run whose quarantine is tried again, None for a run over the lake.
     """
 
     format_version: int
@@ -143,9 +143,9 @@ class RunPlan(Settings):
 class RunManifest(Settings):
     """What a published run holds. ``n_units_planned`` = skipped + deferred + emitted.
 
-    ``n_rows_retracted``: rows of earlier runs that stand in no newer version of their file.
-    ``compacted``: the files that took the place of one for each unit, if they did. ``quarantined``
-    counts rows by reason. ``measures``: how what rows say of themselves is spread;
+    ``n_rows_retracted``: rows of earlier runs that stand in no newer version of their file, nor in
+    another. ``compacted``: the files that took the place of one for each unit, if they did.
+    ``quarantined`` counts rows by reason. ``measures``: how what rows say of themselves is spread;
     ``n_placeholders_lost`` and ``n_truncated`` count rows.
     """
 

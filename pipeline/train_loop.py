@@ -118,7 +118,7 @@ class TrainWorker:
         self._update = new_update(self._model, config, place)
         self._state = RunState()
         self._best: dict[str, torch.Tensor] = {}
-        if (found := load_checkpoint(run_folder, place.device)) is not None:
+        if (found := load_checkpoint(run_folder)) is not None:
             self._update.load(found.model, found.average, found.optimizer)
             self._state, self._best = found.state, found.best
 

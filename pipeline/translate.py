@@ -32,7 +32,7 @@ from pipeline.reconcile import reconcile
 from pipeline.replay import plan_replay
 from pipeline.run_report import write_run_report
 from pipeline.settings import Settings
-from pipeline.storage import Location, location
+from pipeline.storage import Location, absolute, location
 from pipeline.table import (
     QUARANTINE,
     RUN_REPORT,
@@ -48,7 +48,13 @@ from pipeline.table import (
 )
 from pipeline.table_store import Table, new_run_name, open_table
 from pipeline.unit_work import UnitTranslator
-from pipeline.units import FileDecision, TranslateConfig, plan_run, table_identity
+from pipeline.units import (
+    FileDecision,
+    TranslateConfig,
+    last_of_lake,
+    plan_run,
+    table_identity,
+)
 
 # As many actors of one whole CPU as there are CPUs would leave none to the tasks that feed them.
 _CPUS_PER_ACTOR = 0.5
@@ -97,7 +103,7 @@ def translate_table(
     """
     config = config if config is not None else TranslateConfig()
     resources = resources if resources is not None else TranslateResources()
-    source, model, output = source.resolve(), model.resolve(), output.resolve()
+    source, model, output = absolute(source), model.resolve(), output.resolve()
     bundle = read_bundle_manifest(model)
     if is_local(resources.ray_address):  # a cluster's machines may have what this one lacks
         check_tier(config.decode.tier, on_gpu=torch.cuda.is_available())
@@ -111,7 +117,9 @@ def translate_table(
             plan, _ = plan_run(
                 new_run_name(published), source, bundle, config, published, lineage_of(model)
             )
-            if not plan.units and not plan.files_gone:
+            before = last_of_lake(published)
+            moved = config.lake == "moved" and before is not None and before.input != plan.input
+            if not (plan.units or plan.files_gone or moved):
                 return None
             table.create(identity)
             plan = table.begin(plan)
@@ -217,7 +225,7 @@ def forecast(
     unfinished = table.unfinished()
     published = table.published()
     plan, decisions = plan_run(
-        new_run_name(published), source.resolve(), bundle, config, published, lineage_of(model)
+        new_run_name(published), absolute(source), bundle, config, published, lineage_of(model)
     )
     # Of a small run, start-up is the most: it says little of the pace.
     pace = max(published[-_RUNS_FOR_PACE:], key=lambda run: run.rows.n_input, default=None)
@@ -411,12 +419,16 @@ def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> R
     staged = table.staged(plan)
     result = reconcile(staged, plan, table.data, before)
     deferred = {unit.path for unit in result.deferred}
+    deferred.update(set(plan.files_gone) - set(result.files_gone))
     manifest = RunManifest(
-        **plan.model_dump(exclude={"files", "memory_runs", "units", "n_units_skipped"}),
+        **plan.model_dump(
+            exclude={"files", "files_gone", "memory_runs", "units", "n_units_skipped"}
+        ),
         # What is tried again says nothing of which version of its file the table has.
         files=tuple(
             file for file in plan.files if file.path not in deferred and not plan.replay_of
         ),
+        files_gone=result.files_gone,
         finished_at=utc_now(),
         units=result.emitted,
         units_deferred=result.deferred,

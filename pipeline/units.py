@@ -33,7 +33,7 @@ from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import SEGMENTER_VERSION
 from pipeline.settings import Settings
 from pipeline.split import hash64
-from pipeline.storage import Location, fingerprint_of, location
+from pipeline.storage import Location, absolute, fingerprint_of, location
 from pipeline.table import (
     FORMAT_VERSION,
     InputFile,
@@ -52,6 +52,8 @@ ROW_ID = "row_id"
 
 _PARTITION_KEYS = ("run_date", "run")
 _KEY_DIGITS = 24
+
+_IF_MOVED = "if the lake has moved, run once with --lake moved"
 
 
 class TranslateConfig(Settings):
@@ -179,7 +181,7 @@ def new_plan(
         run=run,
         run_date=now[:10],
         started_at=now,
-        input=str(source.resolve()),
+        input=str(absolute(source)),
         model_id=model.model_id,
         source_lang=model.source_lang,
         target_lang=model.target_lang,
@@ -193,7 +195,6 @@ def new_plan(
 
 def _written_schema(source: Location, schema: pa.Schema) -> str:
     """The schema of all files as a plan holds it, if it can be written at all."""
-    _check_names(source, schema.names)
     try:
         with pq.ParquetWriter(pa.BufferOutputStream(), schema):
             pass
@@ -309,24 +310,32 @@ def _check_same_file(
 ) -> None:
     """Refuse to take a file for the newer version of one of the same name in another place."""
     path = before.seen.path
-    here = {str(place.resolve()) for place in (source, root, root / path)}
-    since = [run for run in published if run_number(run.run) >= run_number(before.run.run)]
-    if not any(run.input in here and run.replay_of is None for run in since):
+    here = {str(absolute(place)) for place in (source, root, root / path)}
+    moved = [
+        run.input
+        for run in published
+        if run.settings["lake"] == "moved" and run_number(run.run) > run_number(before.run.run)
+    ]
+    if here.isdisjoint([before.run.input, *moved]):
         raise InputError(
             f"{root / path}: would replace the rows of another {path}, of {before.run.input}, "
             f"which run {before.run.run} read; give a folder that holds both, so that their paths "
-            "differ, or another table; if the lake has moved, run once with --lake moved"
+            f"differ, or another table; {_IF_MOVED}"
         )
+
+
+def last_of_lake(published: list[RunManifest]) -> RunManifest | None:
+    """The newest run that read a lake, not a quarantine."""
+    return next((run for run in reversed(published) if run.replay_of is None), None)
 
 
 def _check_same_lake(source: Location, published: list[RunManifest]) -> None:
     """Refuse to take the files of one lake for deleted because another is given."""
-    before = next((run for run in reversed(published) if run.replay_of is None), None)
-    if before is not None and before.input != str(source.resolve()):
+    before = last_of_lake(published)
+    if before is not None and before.input != str(absolute(source)):
         raise InputError(
             f"{source}: as a snapshot it would retract rows of {before.input}, which run "
-            f"{before.run} read; give that input, or, if the lake has moved, run once with "
-            "--lake moved"
+            f"{before.run} read; give that input; {_IF_MOVED}"
         )
 
 
@@ -334,7 +343,11 @@ def _renamed(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.S
     """The schema with columns renamed, checked against what the output needs."""
     schema = pa.schema([f.with_name(config.rename.get(f.name, f.name)) for f in schema])
     names = schema.names
-    _check_names(path, names)
+    # SQL engines ignore case, so that Score beside score would be one column there.
+    folded = [name.casefold() for name in names]
+    if len(set(folded)) != len(folded):
+        twice = next(name for name in names if folded.count(name.casefold()) > 1)
+        raise InputError(f"{path}: column {twice!r} stands twice (case aside); use --rename")
     for column, option in ((config.text_column, "text"), (config.id_column, "id")):
         if column is not None and column not in names:
             raise InputError(
@@ -362,14 +375,6 @@ def _renamed(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.S
             f"use --rename {taken[0]}=source_{taken[0]}"
         )
     return schema
-
-
-def _check_names(place: Location, names: list[str]) -> None:
-    # SQL engines ignore case, so that Score beside score would be one column there.
-    folded = [name.casefold() for name in names]
-    if len(set(folded)) != len(folded):
-        twice = next(name for name in names if folded.count(name.casefold()) > 1)
-        raise InputError(f"{place}: column {twice!r} stands twice (case aside); use --rename")
 
 
 def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:

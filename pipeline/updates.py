@@ -100,7 +100,7 @@ class ReplicatedUpdate:
         for name, weight in self._model.named_parameters():
             step = torch.tensor(float(state["step"]), device=weight.device)
             self._optimizer.state[weight] = {"step": step} | {
-                moment: state[moment][name].clone() for moment in _MOMENTS
+                moment: state[moment][name].to(weight.device, copy=True) for moment in _MOMENTS
             }
 
 

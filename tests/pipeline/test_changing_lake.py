@@ -20,6 +20,7 @@ from pipeline.table import PLAN, QUARANTINE, RunManifest, load_plan
 from pipeline.table_store import open_table
 from pipeline.translate import TranslateResources, translate_table
 from pipeline.units import TranslateConfig
+from pipeline.upkeep import compact
 
 CONFIG = TranslateConfig(rows_per_unit=20)
 BY_ID = CONFIG.model_copy(update={"id_column": "id"})
@@ -97,6 +98,87 @@ def test_an_id_that_moves_to_another_file_stays(lake: Path, table: Path, night: 
     assert latest(table, "row_id, text") == [("1", "A dog."), ("5", "A cat."), ("6", "A fish.")]
 
 
+def test_an_id_that_moves_within_a_run_is_not_retracted(
+    lake: Path, table: Path, night: Night
+) -> None:
+    write_csv(lake / "a.csv", _1="A dog.", _5="A cat.", _7="A hat.")
+    night(BY_ID)
+    write_csv(lake / "a.csv", _1="A dog.")
+    write_csv(lake / "b.csv", _5="A cat.")
+
+    second = night(BY_ID)
+
+    assert second is not None
+    assert second.n_rows_retracted == 1  # 7
+    assert latest(table, "row_id") == ["1", "5"]
+
+
+def test_of_a_compacted_table_ids_are_read_back_once(
+    lake: Path, table: Path, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(1, 6):
+        write_csv(lake / f"{n}.csv", **{f"_{n}": "A dog.", f"_{n}0": "A cat."})
+    night(BY_ID)
+    compact(table)
+    write_csv(lake / "1.csv", _1="A dog.")
+    read: list[Location] = []
+    true_read = reconcile.read_parquet
+    monkeypatch.setattr(
+        reconcile,
+        "read_parquet",
+        lambda path, columns: read.append(path) or true_read(path, columns),
+    )
+
+    night(BY_ID)
+
+    assert len([path for path in read if "compact" in path.name or "run=000001" in str(path)]) == 2
+    assert latest(table, "row_id") == sorted(
+        ["1", *(f"{n}{z}" for n in range(2, 6) for z in ("", "0"))]
+    )
+
+
+@pytest.mark.parametrize("before", ["emptied", "deleted"])
+def test_a_file_that_is_back_before_the_run_ends_keeps_its_rows(
+    lake: Path, table: Path, night: Night, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """A writer empties or removes it and writes it again, while the run plans and works."""
+    config = CONFIG.model_copy(update={"lake": "snapshot"})
+    for name in ("a.txt", "b.txt"):
+        (lake / name).write_text(f"A dog plays in {name}.\n")
+    night(config)
+    (lake / "b.txt").write_text("A cat plays.\n")
+    if before == "emptied":
+        (lake / "a.txt").write_text("")
+    else:
+        (lake / "a.txt").unlink()
+    true_reconcile = reconcile.reconcile
+
+    def when_it_is_back(*given: Any) -> Any:
+        (lake / "a.txt").write_text("A fish swims.\n")
+        return true_reconcile(*given)
+
+    with monkeypatch.context() as planted:
+        planted.setattr("pipeline.translate.reconcile", when_it_is_back)
+        night(config)
+    assert latest(table) == ["A cat plays.", "A dog plays in a.txt."]
+
+    night(config)
+
+    assert latest(table) == ["A cat plays.", "A fish swims."]
+
+
+def test_a_link_that_points_elsewhere_each_night_is_one_lake(
+    tmp_path: Path, table: Path, night: Night
+) -> None:
+    for day, text in (("day1", "A dog.\n"), ("day2", "A cat.\n")):
+        write_bytes(tmp_path / day / "data.txt", text.encode())
+        (tmp_path / "current").unlink(missing_ok=True)
+        (tmp_path / "current").symlink_to(tmp_path / day)
+        night(CONFIG.model_copy(update={"lake": "snapshot"}), source=tmp_path / "current")
+
+    assert latest(table) == ["A cat."]
+
+
 def test_ids_of_a_deleted_file_that_stand_in_another_stay(
     lake: Path, table: Path, night: Night
 ) -> None:
@@ -143,10 +225,37 @@ def test_a_lake_that_moved_goes_on_when_told(
     with pytest.raises(InputError, match="if the lake has moved, run once with --lake moved"):
         night(source=moved)
     night(CONFIG.model_copy(update={"lake": "moved"}), source=moved)
+    with pytest.raises(InputError, match="if the lake has moved"):
+        night(source=lake_again(lake))
     (moved / "b.txt").write_text("A bird.\n")
     night(source=moved)
 
     assert latest(table) == ["A bird.", "A cat."]
+
+
+def lake_again(lake: Path) -> Path:
+    """Something else where the lake was, with a file of the same path."""
+    write_bytes(lake / "a.txt", b"Not that lake.\n")
+    return lake
+
+
+def test_a_snapshot_that_moved_goes_on_when_told(
+    tmp_path: Path, lake: Path, table: Path, night: Night
+) -> None:
+    snapshot, told = (CONFIG.model_copy(update={"lake": kind}) for kind in ("snapshot", "moved"))
+    (lake / "a.txt").write_text("A dog.\n")
+    (lake / "b.txt").write_text("A fish.\n")
+    night(snapshot)
+    moved = lake.rename(tmp_path / "elsewhere")
+    (moved / "a.txt").unlink()
+
+    with pytest.raises(InputError, match="as a snapshot it would retract rows of"):
+        night(snapshot, source=moved)
+    assert night(told, source=moved) is not None  # nothing but where it is
+    assert night(told, source=moved) is None
+    night(snapshot, source=moved)
+
+    assert latest(table) == ["A fish."]
 
 
 def test_a_row_that_failed_only_once_is_not_counted_twice(
@@ -245,7 +354,7 @@ REFUSED: dict[str, tuple[dict[str, str], TranslateConfig, str]] = {
     "names that differ in case, in two files": (
         {"a.csv": "text,Title\nx,y\n", "b.csv": "text,title\nx,y\n"},
         CONFIG,
-        r"lake: column 'Title' stands twice \(case aside\)",
+        r"b\.csv: column 'title' is 'Title' in a\.csv",
     ),
 }
 

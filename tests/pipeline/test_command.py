@@ -263,7 +263,7 @@ def test_a_recipe_has_one_name(lingo: Lingo, tmp_path: Path) -> None:
     done = lingo(*command, "--preset", "quick")
 
     assert done.status == 2
-    assert f"--preset quick and --config {tmp_path / 'r.yaml'}: give one of the two" in done.err
+    assert f"--preset and --config {tmp_path / 'r.yaml'}: give one of the two" in done.err
 
 
 def test_a_folder_without_models_says_so(lingo: Lingo, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_yaml_and_json_are_read(tmp_path: Path, text: str) -> None:
         (b"name: a\nother: 1\n", "unknown key 'other'"),
         (b"name: a\ninner: {size: 5, size: 6}\n", "key 'size' stands twice in"),
         (b"name: a\n'name': b\n", "key 'name' stands twice in"),
+        (b"x: {b: &m {<<: &k {y: 1}, y: 2}}\nc: {<<: *m, z: 3}\n", "key 'name' is missing"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, part: str) -> None:

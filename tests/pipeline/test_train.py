@@ -154,14 +154,14 @@ def test_a_checkpoint_with_any_flipped_bit_is_named_or_unharmed(tmp_path: Path) 
         load_checkpoint(tmp_path)
 
 
-def test_a_run_that_was_refused_does_not_keep_the_name(dataset: Path, tmp_path: Path) -> None:
-    output = tmp_path / "model"
-    with pytest.raises(InputError, match="no Ray cluster answers there"):
-        train_model(dataset, output, CONFIG, Resources(ray_address="127.0.0.1:1"))
-
-    other = CONFIG.model_copy(update={"seed": 2})
-    with pytest.raises(InputError, match="no Ray cluster answers there"):
-        train_model(dataset, output, other, Resources(ray_address="127.0.0.1:1"))
+@pytest.mark.ray
+def test_a_run_that_was_refused_does_not_keep_the_name(
+    running_ray: None, dataset: Path, tmp_path: Path
+) -> None:
+    output, too_many = tmp_path / "model", Resources(n_workers=8)
+    for config in (CONFIG, CONFIG.model_copy(update={"seed": 2})):
+        with pytest.raises(InputError, match="n_workers=8: the cluster has 2 CPUs"):
+            train_model(dataset, output, config, too_many)
 
     run_folder = tmp_path / "_runs" / "model"
     assert json.loads((run_folder / "run.json").read_bytes())["recipe"]["seed"] == 2
