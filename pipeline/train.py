@@ -174,10 +174,10 @@ def _check_trainable(
 def _claim(run_folder: Path, identity: dict[str, Any]) -> None:
     """Begin a run in its folder, or go on with it if it is the same run."""
     file = run_folder / "run.json"
-    if last_checkpoint(run_folder) is None:
+    if last_checkpoint(run_folder) is None or not file.exists():
         write_json(file, identity)
         return
-    found = json.loads(file.read_bytes()) if file.exists() else {}
+    found = json.loads(file.read_bytes())
     for key, value in identity.items():
         if found.get(key) != value:
             raise InputError(
