@@ -39,7 +39,7 @@ from pipeline.dataset import (
 )
 from pipeline.errors import RunError
 from pipeline.progress import Bar, progress_bar
-from pipeline.ray_session import run_on_ray
+from pipeline.ray_session import is_local, run_on_ray
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage import fingerprint_of, locked, parquet_bytes, write_json
 from pipeline.table import utc_now
@@ -209,11 +209,24 @@ class _ProgressWatcher:
         self._watch(progress)
 
 
+class _OwnTrainer(TorchTrainer):  # type: ignore[misc]
+    """A trainer on a Ray of our own: what should tidy up after it goes with it, too.
+
+    That callback asks the dashboard, which such a Ray has not, and each run would wait twelve
+    seconds for the answer.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        found: list[Any] = super()._create_default_callbacks()
+        return [one for one in found if type(one).__name__ != "PlacementGroupCleanerCallback"]
+
+
 def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resources) -> None:
     """Run the workers to the end; called with Ray running."""
     scaling = _scaling(config, resources)
     name = uuid.uuid4().hex  # Ray would resume its own state under a name that it knows
-    trainer = TorchTrainer(
+    trainer_class = _OwnTrainer if is_local(resources.ray_address) else TorchTrainer
+    trainer = trainer_class(
         _ray_worker,
         train_loop_config={
             "dataset": str(dataset),
