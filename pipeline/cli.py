@@ -78,7 +78,16 @@ def main() -> None:
 
 
 # Options of `translate` whose place is the file where there is one.
-_IN_CONFIG = ("text_column", "id_column", "rename", "on_new_model", "lake", "tier", "beam_size")
+_IN_CONFIG = (
+    "text_column",
+    "id_column",
+    "rename",
+    "on_new_model",
+    "lake",
+    "tier",
+    "beam_size",
+    "limit",
+)
 
 
 def _refuse_beside_config(

@@ -115,18 +115,6 @@ def read_encoded(path: Path, manifest: DatasetManifest, split: Split) -> pa.Tabl
     return _read(path, manifest.splits[split].encoded_files, ENCODED, ENCODED.names)
 
 
-def _read(path: Path, files: tuple[str, ...], schema: pa.Schema, columns: list[str]) -> pa.Table:
-    wanted = pa.schema([schema.field(name) for name in columns])
-    tables = [wanted.empty_table()]
-    for name in files:
-        try:
-            table = pq.read_table(path / name, columns=columns, partitioning=None)
-            tables.append(table.cast(wanted))
-        except UNREADABLE as error:
-            raise unreadable(path / name, error) from error
-    return pa.concat_tables(tables)
-
-
 UNREADABLE = (OSError, pa.ArrowException, ValueError)
 """How reading a damaged or missing Parquet file ends."""
 
@@ -137,3 +125,15 @@ def unreadable(file: Path, error: Exception) -> InputError:
         f"{file}: named in the manifest but not readable ({' '.join(str(error).split())}); "
         "prepare the dataset again"
     )
+
+
+def _read(path: Path, files: tuple[str, ...], schema: pa.Schema, columns: list[str]) -> pa.Table:
+    wanted = pa.schema([schema.field(name) for name in columns])
+    tables = [wanted.empty_table()]
+    for name in files:
+        try:
+            table = pq.read_table(path / name, columns=columns, partitioning=None)
+            tables.append(table.cast(wanted))
+        except UNREADABLE as error:
+            raise unreadable(path / name, error) from error
+    return pa.concat_tables(tables)

@@ -266,6 +266,18 @@ def test_a_recipe_has_one_name(lingo: Lingo, tmp_path: Path) -> None:
     assert f"--preset and --config {tmp_path / 'r.yaml'}: give one of the two" in done.err
 
 
+@pytest.mark.parametrize("option", [("--limit", "5"), ("--lake", "moved"), ("--tier", "int8")])
+def test_an_option_that_the_config_would_make_void_is_refused(
+    lingo: Lingo, models: Path, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    command = ("translate", tmp_path, "--output", tmp_path / "table", "--model", models / "tiny")
+
+    done = lingo(*command, "--config", tmp_path / "c.yaml", *option)
+
+    assert done.status == 2
+    assert f"{option[0]} and --config {tmp_path / 'c.yaml'}: give one of the two" in done.err
+
+
 def test_a_folder_without_models_says_so(lingo: Lingo, tmp_path: Path) -> None:
     folder = tmp_path / "none"
     assert lingo("models", "list", "--models", folder) == Done(0, f"no models in {folder}\n", "")
