@@ -1,0 +1,194 @@
+"""Rows that fail: found by halving, put into quarantine with a reason, tried again when told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lingo_model import InputError, Translator
+from pipeline.demo_pairs import generate_pairs
+from pipeline.errors import RunError
+from pipeline.query import connect, run_query
+from pipeline.translate import (
+    TranslateResources,
+    reason_of,
+    replay_quarantine,
+    translate_table,
+)
+from pipeline.units import TranslateConfig
+
+CONFIG = TranslateConfig(rows_per_unit=20)
+RESOURCES = TranslateResources(n_actors=2)
+SENTENCES = [pair.source for pair in generate_pairs(90, seed=9, split="test")]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "table"
+
+
+def write(path: Path, texts: list[str]) -> None:
+    pq.write_table(pa.table({"doc": list(range(len(texts))), "text": texts}), path)
+
+
+def latest(table: Path) -> dict[str, dict[str, Any]]:
+    """The latest rows by their text."""
+    found = run_query(connect(table, None), "SELECT * FROM latest")
+    assert found is not None
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    assert len({row["row_id"] for row in rows}) == len(rows)
+    return {row["text"]: row for row in rows}
+
+
+@pytest.mark.ray
+def test_a_run_that_can_only_fail_is_stopped(
+    running_ray: None, lake: Path, table: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Receipts of two tasks say so, and no third is waited for."""
+    write(lake / "a.parquet", SENTENCES)
+    seen = []
+
+    def receipts(*_rest: object) -> Any:
+        for number in range(5):
+            seen.append(number)
+            yield number, 3
+
+    monkeypatch.setattr("pipeline.translate._receipts", receipts)
+    with pytest.raises(RunError, match=r"stopped after 6 rows.*_share=0\.05 of 90"):
+        translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    assert seen == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "ray.exceptions.RayTaskError(UserCodeException): \x1b[36mray::MapWorker.submit()\n"
+            "  File 'x', line 1\nOSError: [Errno 28] No space left on device\n\n"
+            "The above exception was the direct cause of the following exception:\n"
+            "ray.exceptions.UserCodeException: UDF failed to process a data block.\n"
+            "To change retry attempts, backoff, or which errors are retried, configure ...",
+            "OSError: [Errno 28] No space left on device",
+        ),
+        ("ray.exceptions.ActorDiedError: it died", "ray.exceptions.ActorDiedError: it died"),
+        ("something else\n", "something else"),
+        ("", "no reason given"),
+    ],
+)
+def test_the_reason_of_a_failure_is_its_own_not_rays(text: str, reason: str) -> None:
+    assert reason_of(text) == reason
+
+
+def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
+    without_ray: None, lake: Path, table: Path, bundle: Path
+) -> None:
+    """Two rows are too long; one of them changes in the lake meanwhile, so that it is settled."""
+    short = CONFIG.model_copy(update={"max_source_characters": 100})
+    long, other = "A dog plays. " * 20, "A cat plays. " * 20
+    write(lake / "a.parquet", ["Two dogs.", long])
+    write(lake / "b.parquet", [other])
+    (lake / "c.txt.jsonl").write_text('{"text": "x"}\nbroken\n')
+    first = translate_table(lake, bundle, table, short, RESOURCES)
+    assert first is not None
+    assert first.rows.n_quarantined == 3
+    write(lake / "b.parquet", ["A cat."])
+    translate_table(lake, bundle, table, short, RESOURCES)
+    assert translate_table(lake, bundle, table, short, RESOURCES) is None  # not retried by itself
+
+    again = replay_quarantine(first.run, bundle, table, CONFIG, RESOURCES)
+
+    assert again is not None
+    assert (again.replay_of, again.rows.n_input, again.rows.n_translated) == (first.run, 1, 1)
+    rows = latest(table)
+    assert set(rows) == {"Two dogs.", long, "A cat.", "x"}
+    assert rows[long]["doc"] == 1  # its other columns came along
+    assert rows[long]["n_segments"] == 20
+    assert replay_quarantine("1", bundle, table, CONFIG, RESOURCES) is None  # settled now
+    assert translate_table(lake, bundle, table, short, RESOURCES) is None
+    write(lake / "a.parquet", ["Two dogs."])  # the row goes like any other
+    last = translate_table(lake, bundle, table, short, RESOURCES)
+    assert last is not None
+    assert last.n_rows_retracted == 1
+    assert set(latest(table)) == {"Two dogs.", "A cat.", "x"}
+    with pytest.raises(InputError, match=rf"run '9': not in the table; its runs are {first.run}"):
+        replay_quarantine("9", bundle, table, CONFIG, RESOURCES)
+
+
+def test_a_quarantine_of_more_rows_than_a_unit(
+    without_ray: None, lake: Path, table: Path, bundle: Path
+) -> None:
+    texts = [f"The dog {i} plays. " * 10 for i in range(30)]
+    write(lake / "a.parquet", texts)
+    units = CONFIG.model_copy(update={"max_source_characters": 100, "rows_per_unit": 30})
+    first = translate_table(lake, bundle, table, units, RESOURCES)
+    assert first is not None
+    again = replay_quarantine(
+        first.run, bundle, table, CONFIG.model_copy(update={"rows_per_unit": 7}), RESOURCES
+    )
+    assert again is not None
+    assert (again.n_units_emitted, again.rows.n_translated) == (5, 30)
+    assert set(latest(table)) == set(texts)
+
+
+def test_what_fails_again_stays_in_quarantine(
+    without_ray: None, lake: Path, table: Path, bundle: Path
+) -> None:
+    config = CONFIG.model_copy(update={"max_source_characters": 100})
+    write(lake / "a.parquet", ["Two dogs.", "A dog plays. " * 20])
+    first = translate_table(lake, bundle, table, config, RESOURCES)
+    assert first is not None
+    for _ in range(2):
+        again = replay_quarantine(first.run, bundle, table, config, RESOURCES)
+        assert again is not None
+        assert (again.rows.n_input, again.rows.n_quarantined) == (1, 1)
+        assert set(latest(table)) == {"Two dogs."}
+        first = again
+
+
+@pytest.mark.parametrize(("share", "published"), [(0.02, True), (0.01, False)])
+def test_above_a_share_of_failures_nothing_is_published(
+    without_ray: None,
+    lake: Path,
+    table: Path,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    published: bool,
+) -> None:
+    """One row of ninety fails, and its batch with it until it is found."""
+    write(lake / "a.parquet", SENTENCES)
+    bad = SENTENCES[7]
+    translate = Translator.translate_sources
+
+    def break_on_one(self: Translator, sources: Any) -> Any:
+        if self.sources([bad])[0] in sources:
+            raise RuntimeError("planted")
+        return translate(self, sources)
+
+    monkeypatch.setattr(Translator, "translate_sources", break_on_one)
+    config = CONFIG.model_copy(update={"max_failed_share": share})
+    if not published:
+        with pytest.raises(RunError, match=r"1 of 90 rows failed.*max_failed_share=0\.01"):
+            translate_table(lake, bundle, table, config, RESOURCES)
+        assert not (table / "data").exists()
+        return
+    manifest = translate_table(lake, bundle, table, config, RESOURCES)
+    assert manifest is not None
+    assert (manifest.rows.n_translated, manifest.rows.n_quarantined) == (89, 1)
+    ((text, reason, detail),) = duckdb.sql(
+        f"SELECT text, reason, detail FROM '{table}/data/*/*/_quarantine/*.parquet'"
+    ).fetchall()
+    assert (text, reason) == (bad, "failed")
+    assert "failed alone" in detail and "RuntimeError: planted" in detail
