@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_logger
 
+from lingo_model import read_training
 from pipeline.dataset import DatasetManifest
 from pipeline.evaluate import ScoreReport
 from pipeline.storage import Location
@@ -79,7 +79,7 @@ class TrainingProgress:
 
 def show_training(bundle: Path) -> None:
     """The learning history of a model."""
-    training = json.loads((bundle / "training.json").read_bytes())
+    training = read_training(bundle)
     create_table_artifact(
         key="training-history", table=training["history"], description=f"Training of {bundle}"
     )

@@ -9,6 +9,7 @@ from prefect import flow
 from flows.artifacts import show_report
 from flows.stages import find_model, score_model
 from pipeline.corpus import Split
+from pipeline.decode import DecodeConfig
 
 
 @flow(log_prints=True)
@@ -18,6 +19,7 @@ def evaluate_model(
     reports: Path,
     model: str = "champion",
     split: Split = "test",
+    decode: DecodeConfig = DecodeConfig(),
 ) -> float:
     """Score a model and write its report.
 
@@ -27,10 +29,11 @@ def evaluate_model(
         reports: folder of reports.
         model: a name in ``models``, or ``champion``.
         split: test, valid or train.
+        decode: precision and search, as the model will be used.
 
     Returns:
         BLEU, 0 to 100.
     """
-    report = score_model(dataset, find_model(model, models), reports, split)
+    report = score_model(dataset, find_model(model, models), reports, split, decode)
     show_report(report)
     return report.score("BLEU")

@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.evaluate import evaluate_model
+from flows.stages import find_model
 from flows.train import train_lstm
 from flows.translate import translate_corpus
 from pipeline.recipe import TrainConfig
@@ -37,7 +38,7 @@ def nightly(
         models: folder of models.
         reports: folder of reports.
         model: a name in ``models``, or ``champion``.
-        config: columns and policies of translating.
+        config: columns, policies and decoding of translating; models are scored with that decoding.
         resources: what to translate on.
         train: train a model first, and evaluate it too; it translates only once it is promoted.
         recipe: what that model learns.
@@ -47,6 +48,8 @@ def nightly(
     """
     if train:
         trained = train_lstm(dataset, models, recipe=recipe)
-        evaluate_model(dataset, models, reports, model=trained)
-    translate_corpus(source, table, models, model=model, config=config, resources=resources)
-    return evaluate_model(dataset, models, reports, model=model)
+        evaluate_model(dataset, models, reports, model=trained, decode=config.decode)
+    # Once: another may be promoted while this one translates.
+    found = str(find_model(model, models))
+    translate_corpus(source, table, models, model=found, config=config, resources=resources)
+    return evaluate_model(dataset, models, reports, model=found, decode=config.decode)

@@ -18,6 +18,7 @@ from flows.artifacts import TrainingProgress
 from lingo_model import BundleManifest, InputError
 from pipeline.corpus import Split, load_corpus
 from pipeline.dataset import DatasetManifest
+from pipeline.decode import DecodeConfig
 from pipeline.errors import RunError
 from pipeline.evaluate import ScoreReport
 from pipeline.evaluate import evaluate_model as evaluate_model_stage
@@ -92,9 +93,11 @@ def replay_rows(
 
 
 @_stage
-def score_model(dataset: Path, model: Path, reports: Path, split: Split) -> ScoreReport:
+def score_model(
+    dataset: Path, model: Path, reports: Path, split: Split, decode: DecodeConfig
+) -> ScoreReport:
     """``pipeline.evaluate`` as a task."""
-    return evaluate_model_stage(dataset, model, reports, split=split)
+    return evaluate_model_stage(dataset, model, reports, split=split, decode=decode)
 
 
 @_stage

@@ -5,6 +5,7 @@ from lingo_model.bundle import (
     BundleManifest,
     load_bundle,
     read_bundle_manifest,
+    read_training,
     save_bundle,
 )
 from lingo_model.config import Config
@@ -33,5 +34,6 @@ __all__ = [
     "greedy_search",
     "load_bundle",
     "read_bundle_manifest",
+    "read_training",
     "save_bundle",
 ]

@@ -183,6 +183,24 @@ def read_bundle_manifest(path: str | os.PathLike[str]) -> BundleManifest:
     return manifest
 
 
+def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a bundle's ``training.json`` says of how the model came to be; empty without one.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    file = Path(path) / "training.json"
+    try:
+        values = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise InputError(f"{file}: not valid JSON ({error}); copy the bundle again") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: not a JSON object; copy the bundle again")
+    return values
+
+
 def load_bundle(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Bundle:
     """Load a bundle for inference, with every fingerprint checked.
 

@@ -106,7 +106,8 @@ class Engine:
             return
         n_tokens_most = max(search.max_length(len(source)) for source in sources)
         limits = _limits(numbers, sources, search, device)
-        tokens = torch.zeros(len(numbers), n_tokens_most, dtype=torch.int32, device=device)
+        # One place more than any translation takes, for what follows its end.
+        tokens = torch.zeros(len(numbers), n_tokens_most + 1, dtype=torch.int32, device=device)
         log_probs = torch.zeros(len(numbers), dtype=torch.float64, device=device)
         lengths = torch.zeros(len(numbers), dtype=torch.long, device=device)
         active = torch.ones(len(numbers), dtype=torch.bool, device=device)
@@ -116,7 +117,7 @@ class Engine:
             chosen, step_log_probs = decoder.best(rows, last, blocked)
             last = chosen.to(torch.int32)
             # A slot that ended and has not been looked at yet writes where nobody reads.
-            tokens[slots, lengths.clamp(max=n_tokens_most - 1)] = last
+            tokens[slots, lengths] = last
             log_probs += torch.where(active, step_log_probs.double(), 0.0)
             lengths += active
             active = active & (last != config.eos_idx) & (lengths < limits)

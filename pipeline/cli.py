@@ -77,7 +77,7 @@ def main() -> None:
         raise
 
 
-# Options of `translate` whose place is the file where there is one.
+# Options of `translate` that others would make void, and which those are.
 _IN_CONFIG = (
     "text_column",
     "id_column",
@@ -88,22 +88,23 @@ _IN_CONFIG = (
     "beam_size",
     "limit",
 )
+_NOT_OF_REPLAY = ("source", "dry_run", "explain")
+_NOT_OF_QUICK_LOOK = ("replay", "config", "rename", "dry_run", "explain")
+_NOT_OF_TEXT = ("source", "output", "limit", *_NOT_OF_QUICK_LOOK)
 
 
-def _refuse_beside_config(
-    context: typer.Context, config: Path | None, names: tuple[str, ...]
-) -> None:
-    """Refuse options that ``--config`` would make void.
+def _refuse_beside(context: typer.Context, given: str, names: tuple[str, ...]) -> None:
+    """Refuse options that would be void beside another.
 
     Raises:
-        InputError: names the first that was given.
+        InputError: names the first that stands in the command.
     """
     from lingo_model import InputError
 
-    for name in names if config is not None else ():
+    for name in names:
         if str(context.get_parameter_source(name)).endswith("COMMANDLINE"):
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(f"{option} and --config {config}: give one of the two")
+            option = "INPUT" if name == "source" else f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} and {given}: give one of the two")
 
 
 def _fail(error: Exception, status: int) -> None:
@@ -181,7 +182,8 @@ def train(
     from pipeline.settings import load_yaml, parse_settings
     from pipeline.train import train_model, training_summary
 
-    _refuse_beside_config(context, config, ("preset",))
+    if config is not None:
+        _refuse_beside(context, f"--config {config}", ("preset",))
     recipe = load_yaml(TrainConfig, config) if config is not None else recipe_named(preset)
     resources = parse_settings(
         Resources,
@@ -294,17 +296,23 @@ def translate(
         return
     decode = _decode_config(tier, beam_size)
     if text is not None:
+        _refuse_beside(context, "--text", _NOT_OF_TEXT)
         print(translate_texts(resolve_model(model, models), [text], decode)[0].text)
         return
-    if replay is None:
+    if replay is not None:
+        _refuse_beside(context, f"--replay {replay}", _NOT_OF_REPLAY)
+    else:
         _place(source, "INPUT, or --text")
     if source is not None and output is None and limit is not None:
+        _refuse_beside(context, "--limit without --output", _NOT_OF_QUICK_LOOK)
         texts = preview_texts(_place(source, "INPUT"), text_column, limit)
         found = translate_texts(resolve_model(model, models), texts, decode)
         for original, translation in zip(texts, found, strict=True):
-            print(f"{original}\n    {translation.text}    ({translation.score:.2f})")
+            score = f"{whole.score:.2f}" if (whole := translation.whole) else "as it is"
+            print(f"{original}\n    {translation.text}    ({score})")
         return
-    _refuse_beside_config(context, config, _IN_CONFIG)
+    if config is not None:
+        _refuse_beside(context, f"--config {config}", _IN_CONFIG)
     table = _place(output, "--output, or --limit for a quick look")
     bundle = resolve_model(model, models)
     settings = (
@@ -392,6 +400,9 @@ def models_list(models: ModelsOption = _MODELS) -> None:
     named = champion(models)
     found = list_models(models)
     for name, manifest in found.items():
+        if isinstance(manifest, Exception):
+            print(f"{name}  cannot be used: {manifest}")
+            continue
         mark = "  champion" if named is not None and named.name == name else ""
         print(f"{name}  {manifest.source_lang}-{manifest.target_lang}  {manifest.model_id}{mark}")
     if not found:

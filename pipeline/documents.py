@@ -28,6 +28,22 @@ class TranslatedText:
     placeholders_ok: bool | None = None
     failure: str | None = None
 
+    @property
+    def whole(self) -> Decoded | None:
+        """What its segments are together; None where there is none."""
+        if len(self.decoded) < 2:
+            return self.decoded[0] if self.decoded else None
+        n_target = sum(one.n_target_tokens for one in self.decoded)
+        return Decoded(
+            " ".join(one.text for one in self.decoded),
+            sum(one.score * one.n_target_tokens for one in self.decoded) / max(1, n_target),
+            sum(one.n_source_tokens for one in self.decoded),
+            n_target,
+            sum(one.n_unknown_tokens for one in self.decoded),
+            any(one.truncated for one in self.decoded),
+            recalled=all(one.recalled for one in self.decoded),
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Failure:
@@ -97,13 +113,18 @@ class DocumentTranslator:
         wanted = [segment.masked for parts in documents for segment in segments_of(parts)]
         while missing := [masked for masked in dict.fromkeys(wanted) if masked not in known]:
             if self._memory is not None:
-                known |= self._memory.find(missing)
+                # A run that allowed longer segments may have remembered this one whole.
+                known |= {
+                    masked: value
+                    for masked, value in self._memory.find(missing).items()
+                    if not self._too_long(masked, value.n_source_tokens)
+                }
                 missing = [masked for masked in missing if masked not in known]
             sources = self._translator.sources(missing)
             long = {
                 masked
                 for masked, source in zip(missing, sources, strict=True)
-                if len(source) > self._max_tokens and len(masked) > 1
+                if self._too_long(masked, len(source))
             }
             short = [(m, s) for m, s in zip(missing, sources, strict=True) if m not in long]
             found = self._decoded([source for _, source in short])
@@ -117,6 +138,9 @@ class DocumentTranslator:
                     parts[:] = _halved(parts, long)
                     wanted += [segment.masked for segment in segments_of(parts)]
         return new
+
+    def _too_long(self, masked: str, n_source_tokens: int) -> bool:
+        return n_source_tokens > self._max_tokens and len(masked) > 1
 
     def _decoded(self, sources: Sequence[Sequence[int]]) -> Sequence[Decoded | _Failure]:
         """Decode a batch; one that fails is halved until the segment is found that does it."""

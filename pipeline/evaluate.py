@@ -15,14 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.metrics.ter import TER
 
-from lingo_model import InputError, Translation, Translator, load_bundle
+from lingo_model import InputError, Translation, Translator, load_bundle, read_training
 from pipeline.corpus import SPLITS, Split
 from pipeline.dataset import load_dataset, read_pairs
 from pipeline.decode import DecodeConfig
+from pipeline.languages import bleu_metric, ter_metric
 from pipeline.progress import progress_bar
 from pipeline.report import write_report
 from pipeline.schemas import SCORES, SEGMENTS
@@ -96,6 +95,7 @@ def evaluate_model(
     if pairs.num_rows == 0:
         raise InputError(f"{dataset}: its {split} split is empty; name another split")
 
+    training = read_training(model)
     started = datetime.now(UTC)
     translations = _translate(decode.translator(bundle), pairs)
     seconds = (datetime.now(UTC) - started).total_seconds()
@@ -121,12 +121,16 @@ def evaluate_model(
         n_sentences=pairs.num_rows,
         seconds=seconds,
         scores=tuple(
-            corpus_scores(segments["translation"].to_pylist(), segments["reference"].to_pylist())
+            corpus_scores(
+                segments["translation"].to_pylist(),
+                segments["reference"].to_pylist(),
+                manifest.target_lang,
+            )
         ),
         folder=str(folder),
     )
     write_parquet(folder / "segments.parquet", segments)
-    write_report(folder, report.model_dump(mode="json"), segments, model / "training.json")
+    write_report(folder, report.model_dump(mode="json"), segments, training)
     write_parquet(reports / "scores" / f"part-{evaluation_id}.parquet", _scores_table(report))
     return report
 
@@ -143,8 +147,9 @@ def checked_split(name: str) -> Split:
     raise InputError(f"split={name!r}: needs one of {', '.join(SPLITS)}")
 
 
-def corpus_scores(translations: list[str], references: list[str]) -> list[Score]:
-    """BLEU, chrF and TER of a corpus by sacreBLEU (Post 2018), one reference each.
+def corpus_scores(translations: list[str], references: list[str], target_lang: str) -> list[Score]:
+    """BLEU, chrF and (see ``languages.py``) TER of a corpus by sacreBLEU (Post 2018), one reference
+    each.
 
     Raises:
         ValueError: lists of unequal length, which sacreBLEU's metrics would score regardless.
@@ -152,7 +157,9 @@ def corpus_scores(translations: list[str], references: list[str]) -> list[Score]
     if len(translations) != len(references):
         raise ValueError(f"{len(translations)} translations but {len(references)} references")
     scores = []
-    for metric in (BLEU(), CHRF(), TER()):
+    for metric in (bleu_metric(target_lang), CHRF(), ter_metric(target_lang)):
+        if metric is None:
+            continue
         score = metric.corpus_score(translations, [references])
         scores.append(
             Score(metric=score.name, score=score.score, signature=str(metric.get_signature()))
@@ -206,6 +213,6 @@ def _translate(translator: Translator, pairs: pa.Table) -> dict[str, Translation
 def _scores_table(report: ScoreReport) -> pa.Table:
     shared = report.model_dump(
         include={name for name in SCORES.names if name not in ("metric", "score", "signature")}
-    )
+    ) | report.decode.model_dump(include={"tier", "beam_size"})
     rows = [shared | score.model_dump() for score in report.scores]
     return pa.Table.from_pylist(rows, schema=SCORES)

@@ -14,10 +14,10 @@ import shutil
 import socket
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -44,6 +44,8 @@ _ROWS_PER_INFERENCE = 10_000
 _ROWS_PER_BATCH = 4096
 # What Hive writes for a partition whose key is null.
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+_Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,9 @@ def input_files(source: Location) -> tuple[Location, dict[str, FileStamp]]:
     paths = sorted(path for path in source.rglob("*") if path.is_file())
     named = {path.relative_to(source).as_posix(): path for path in paths}
     files = {name: _stamp(path) for name, path in named.items() if _is_input(name)}
+    for name in files:
+        if repaired_text(name) is not None:
+            raise InputError(f"{name!r} below {source}: the name is not UTF-8; rename the file")
     if not files:
         raise InputError(f"{source}: holds no file to translate; check the path")
     return source, files
@@ -290,8 +295,7 @@ class RangeReader:
     """Reads ranges of rows, each file mostly once: ranges that follow one another go on in it.
 
     Args:
-        copies: where the files are. rename: other names for columns. schema: the
-            columns to give. text_column: the one whose bytes are checked to be UTF-8.
+        copies: where the files are. rename: other names for columns. schema: the columns to give.
     """
 
     def __init__(
@@ -299,12 +303,10 @@ class RangeReader:
         copies: LocalCopies,
         rename: Mapping[str, str],
         schema: pa.Schema,
-        text_column: str,
     ) -> None:
         self._copies = copies
         self._rename = rename
         self._schema = schema
-        self._text_column = text_column
         self._path = ""
         self._stream: _ParquetStream | _TextStream | None = None
 
@@ -337,15 +339,16 @@ class RangeReader:
         table = self._stream.take(first_row, n_rows)
         table = table.rename_columns([self._rename.get(n, n) for n in table.column_names])
         columns = []
-        problems: list[str | None] = []
+        problems: list[str | None] = [None] * table.num_rows
         for field in self._schema:
             if field.name in table.column_names:
                 column = table[field.name]
             else:
                 value = pa.scalar(partitions.get(field.name), field.type)
                 column = pa.repeat(value, table.num_rows)
-            if field.name == self._text_column:
-                column, problems = _checked_text(column)
+            column, repaired = _checked_text(column)
+            for row in repaired:
+                problems[row] = UNDECODABLE
             columns.append(column.cast(field.type))
         return RowRange(pa.Table.from_arrays(columns, schema=self._schema), problems)
 
@@ -412,18 +415,24 @@ class _ParquetStream:
         return self._batches
 
 
-def _checked_text(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[str | None]]:
-    """Text with U+FFFD for bytes that are not UTF-8, which Parquet does not look at."""
+def _checked_text(column: _Column) -> tuple[_Column, list[int]]:
+    """A column with U+FFFD for bytes that are not UTF-8, which Parquet does not look at, and the
+    rows that had such. Text within lists and structs is left as it is."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return column, []
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        raw = column.cast(pa.large_binary()).to_pylist()
+        raw = column.cast(kind).cast(pa.large_binary()).to_pylist()
         texts = [value and value.decode("utf-8", "surrogateescape") for value in raw]
         repaired = [text and repaired_text(text) for text in texts]
-        return pa.chunked_array(
-            [pa.array([r or t for r, t in zip(repaired, texts, strict=True)], pa.large_string())]
-        ), [UNDECODABLE if found else None for found in repaired]
-    return column, [None] * len(column)
+        whole = [r or t for r, t in zip(repaired, texts, strict=True)]
+        rows = [row for row, found in enumerate(repaired) if found]
+        return pa.array(whole, pa.large_string()), rows
+    return column, []
 
 
 def read_column(
@@ -468,24 +477,37 @@ def _rows_and_schema(path: Path) -> tuple[int, pa.Schema, list[int] | None]:
         names = column_names(path) or []
         schema = pa.schema([pa.field(name, pa.string()) for name in names])
         return sum(1 for _ in iter_rows(path)), schema, None
+    n_rows, schema = _jsonl_schema(path)
+    return n_rows, schema, None
+
+
+def _jsonl_schema(path: Path) -> tuple[int, pa.Schema]:
+    """Number of rows, and the types that hold every value of all of them."""
     n_rows, schema = 0, pa.schema([])
-    for chunk in _chunks(row.values for row in iter_rows(path)):
-        n_rows += len(chunk)
-        try:
+    integers: set[str] = set()
+    try:
+        for chunk in _chunks(path):
+            n_rows += len(chunk)
             # Keys are gathered by hand: from_pylist looks for them in the first row alone.
             keys = dict.fromkeys(key for values in chunk for key in values)
             found = pa.Table.from_pydict({k: [v.get(k) for v in chunk] for k in keys}).schema
             schema = pa.unify_schemas([schema, found], promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{path}: rows give one key values of different types, or too large ones "
-                f"({reason}); make them one type"
-            ) from error
-    return n_rows, schema, None
+            integers |= {field.name for field in found if "int64" in str(field.type)}
+        # Beside a fraction of another chunk, an integer must fit a double.
+        mixed = [f for f in schema if f.name in integers and "double" in str(f.type)]
+        for chunk in _chunks(path) if mixed else ():
+            for field in mixed:
+                pa.array([values.get(field.name) for values in chunk], field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: rows give one key values of different types, or too large ones "
+            f"({reason}); make them one type"
+        ) from error
+    return n_rows, schema
 
 
-def _chunks(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
-    iterator = iter(rows)
+def _chunks(path: Path) -> Iterator[list[dict[str, Any]]]:
+    iterator = (row.values for row in iter_rows(path))
     while chunk := list(itertools.islice(iterator, _ROWS_PER_INFERENCE)):
         yield chunk

@@ -4,6 +4,7 @@ are spread over the rows of a run."""
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import islice
 
@@ -13,12 +14,24 @@ import pyarrow as pa
 from pipeline.settings import Settings
 
 _WORD = re.compile(r"[^\W\d_]+")
+# Vowel signs of Indic scripts, points of Arabic and Hebrew, and the joiners between letters. (With
+# those beyond the basic plane, of scripts that few write, a look takes twenty times as long.)
+_MARKS = "\u200c\u200d" + "".join(
+    chr(c) for c in range(0x300, 0x10000) if unicodedata.category(chr(c))[0] == "M"
+)
+_MARK = re.compile(f"[{_MARKS}]")
+_WORD_WITH_MARKS = re.compile(rf"(?:[^\W\d_]+[{_MARKS}]*)+")
 _WORDS_PER_RUN = 4
 
 
 def words(text: str) -> list[str]:
-    """The runs of letters of a text, case aside."""
-    return _WORD.findall(text.casefold())
+    """The runs of letters and their marks in a text, case aside, however they are composed."""
+    text = text.casefold()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+        if _MARK.search(text):
+            return _WORD_WITH_MARKS.findall(text)
+    return _WORD.findall(text)
 
 
 def length_ratio(source: str, translation: str) -> float | None:

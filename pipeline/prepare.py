@@ -72,8 +72,8 @@ def prepare_corpus(
     A dataset that was made from the same inputs and settings is returned as it is.
 
     Raises:
-        InputError: an input that cannot be used (see ``pipeline/corpus.py``), no training pair
-            left, or an ``output`` that holds something else.
+        InputError: an input that cannot be used (see ``pipeline/corpus.py``) or that changes, no
+            training pair left, or an ``output`` that holds something else.
     """
     config = config if config is not None else PrepareConfig()
     check_inputs(corpus)
@@ -99,6 +99,8 @@ def prepare_corpus(
                     raise RuntimeError(
                         f"{split}: wrote {n_pairs[split]} pairs, read back {splits[split].n_pairs}"
                     )
+        if _made_from(corpus, config) != made_from:
+            raise InputError(f"{output}: an input changed while it was read; prepare it again")
         manifest = DatasetManifest(
             format_version=FORMAT_VERSION,
             fingerprint=fingerprint_of(made_from),

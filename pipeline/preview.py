@@ -1,22 +1,38 @@
-"""A quick look at what a model does with some text: in this process, nothing is written."""
+"""A quick look at what a table would hold of some text: in this process, nothing is written."""
 
 from __future__ import annotations
 
 import itertools
 from pathlib import Path
 
-from lingo_model import InputError, Translation, load_bundle
+from lingo_model import InputError, load_bundle
 from pipeline.decode import DecodeConfig
+from pipeline.documents import DocumentTranslator, TranslatedText
 from pipeline.lake import LocalCopies, input_files
-from pipeline.readers import column_names, iter_rows
+from pipeline.readers import column_names, iter_rows, repaired_text
 from pipeline.storage import Location
+from pipeline.units import TranslateConfig
 
 
 def translate_texts(
     model: Path, texts: list[str], decode: DecodeConfig = DecodeConfig()
-) -> list[Translation]:
-    """Translations of some texts, in order."""
-    return decode.translator(load_bundle(model)).translate(texts)
+) -> list[TranslatedText]:
+    """Translations of some texts of any length, in order.
+
+    Raises:
+        InputError: a text is not UTF-8, or this machine cannot run the tier.
+    """
+    for text in texts:
+        if repaired_text(text) is not None:
+            raise InputError(f"text {text!r}: is not UTF-8; convert it")
+    bundle = load_bundle(model)
+    config = TranslateConfig(decode=decode)
+    documents = DocumentTranslator(
+        decode.translator(bundle),
+        language=bundle.manifest.source_lang,
+        max_segment_tokens=config.max_segment_tokens,
+    )
+    return documents.translate(texts)[0]
 
 
 def preview_texts(source: Location, text_column: str, limit: int) -> list[str]:

@@ -53,7 +53,7 @@ class Row:
 
 def format_of(path: Path) -> Format:
     """The format that a name's ending tells; any other ending is plain text, a sentence a line."""
-    suffixes = [suffix for suffix in path.suffixes if suffix not in _COMPRESSIONS]
+    suffixes = [suffix for suffix in map(str.lower, path.suffixes) if suffix not in _COMPRESSIONS]
     return _FORMATS.get(suffixes[-1], "text") if suffixes else "text"
 
 
@@ -143,7 +143,7 @@ def iter_rows(path: Path) -> Iterator[Row]:
 def open_bytes(path: Path) -> io.BufferedReader:
     """The uncompressed bytes of a plain, gzip or zstd file."""
     raw: Any
-    match path.suffix:
+    match path.suffix.lower():
         case ".gz":
             raw = gzip.open(path)  # noqa: SIM115 - closed with the BufferedReader
         case ".zst":
@@ -165,9 +165,13 @@ class reading:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         damaged = (EOFError, zlib.error, csv.Error, OSError, pa.ArrowException, UnicodeDecodeError)
+        reason = " ".join(str(error).split())
         if isinstance(error, damaged):
-            reason = " ".join(str(error).split())
             raise InputError(f"{self._path}: damaged ({reason}); copy the file again") from error
+        if isinstance(error, OverflowError):  # a time after the year 9999
+            raise InputError(
+                f"{self._path}: holds a value that is too large ({reason}); drop its column"
+            ) from error
 
 
 def _refuse_utf16(path: Path, stream: io.BufferedReader) -> None:

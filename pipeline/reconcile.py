@@ -109,7 +109,8 @@ def reconcile(
             reasons += rows.reasons
             n_lost += rows.n_placeholders_lost
             n_truncated += rows.n_truncated
-            if path in before:
+            # An id of its own may have an earlier version in any file.
+            if path in before or config.id_column is not None:
                 quarantined += rows.quarantined
         emitted += units
         gone += gone_of_file

@@ -28,9 +28,16 @@ class Champion(Settings):
     report: str
 
 
-def list_models(models: Path) -> dict[str, BundleManifest]:
-    """Manifests of all bundles below a folder, by name; folders that are no bundle are left out."""
-    return {name: read_bundle_manifest(models / name) for name in _names(models)}
+def list_models(models: Path) -> dict[str, BundleManifest | InputError]:
+    """Manifests of all bundles below a folder, by name, or what is wrong with them; folders that
+    are no bundle are left out."""
+    found: dict[str, BundleManifest | InputError] = {}
+    for name in _names(models):
+        try:
+            found[name] = read_bundle_manifest(models / name)
+        except InputError as error:
+            found[name] = error
+    return found
 
 
 def champion(models: Path) -> Champion | None:
@@ -79,7 +86,7 @@ def promote(models: Path, name: str, report_file: Path) -> Champion:
     """Make a model the champion, on the evidence of a score report.
 
     Raises:
-        InputError: no such model, no report, or a report of another model.
+        InputError: no such model, no report, or one of another model or of no test split.
     """
     if name not in _names(models):
         raise InputError(
@@ -98,6 +105,11 @@ def promote(models: Path, name: str, report_file: Path) -> Champion:
         raise InputError(
             f"{report_file}: scores model {report.model_id}, but {models / name} is "
             f"{bundle.model_id}; evaluate it first"
+        )
+    if report.split != "test":
+        raise InputError(
+            f"{report_file}: scores the {report.split} split, which the model was made with; "
+            "evaluate it on the test split"
         )
     found = Champion(
         format_version=_FORMAT_VERSION,

@@ -51,13 +51,7 @@ def plan_replay(
     many fail again, the run is published: a second failure is news, too.
     """
     scratch = table.scratch(run)
-    changes: dict[str, Any] = {
-        "id_column": ROW_ID,
-        "rename": {},
-        "limit": None,
-        "max_failed_share": 1.0,
-    }
-    config = config.model_copy(update=changes)
+    config = replay_config(config)
     settled = _settled_ids(table, [r for r in published if run_number(r.run) > run_number(of.run)])
     units: list[Unit] = []
     files: list[InputFile] = []
@@ -87,6 +81,17 @@ def plan_replay(
         n_units_skipped=0,
         replay_of=of.run,
     )
+
+
+def replay_config(config: TranslateConfig) -> TranslateConfig:
+    """The settings of a run over rows of the quarantine, which have their ids and final names."""
+    changes: dict[str, Any] = {
+        "id_column": ROW_ID,
+        "rename": {},
+        "limit": None,
+        "max_failed_share": 1.0,
+    }
+    return config.model_copy(update=changes)
 
 
 def _settled_ids(table: Table, later: list[RunManifest]) -> pa.Array:

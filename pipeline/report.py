@@ -7,7 +7,6 @@ Reads: a report's values, its segments, a model's ``training.json``. Writes: ``r
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import pyarrow as pa
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from lingo_model import InputError
 from pipeline.storage import write_bytes, write_json
 
 N_EXAMPLES = 10
@@ -26,18 +24,14 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write_report(
-    folder: Path, report: dict[str, Any], segments: pa.Table, training_file: Path
+    folder: Path, report: dict[str, Any], segments: pa.Table, training: dict[str, Any]
 ) -> None:
     """Write the three files of a report.
 
     Args:
         report: the values of ``report.json``. segments: SEGMENTS.
-        training_file: the model's ``training.json``; may be missing, or say nothing of a run.
-
-    Raises:
-        InputError: ``training_file`` is not JSON.
+        training: the model's ``training.json``, which may say nothing of a run.
     """
-    training = _training(training_file)
     write_json(folder / "report.json", report)
     write_bytes(folder / "report.md", markdown(report, segments).encode())
     write_bytes(folder / "report.html", html(report, segments, training).encode())
@@ -89,16 +83,6 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-
-
-def _training(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise InputError(f"{file}: not valid JSON ({error}); copy the bundle again") from error
-    return values if isinstance(values, dict) else {}
 
 
 def _trust(report: dict[str, Any]) -> str:

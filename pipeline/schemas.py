@@ -100,6 +100,8 @@ SCORES = pa.schema(
         pa.field("metric", pa.string(), nullable=False),
         pa.field("score", pa.float64(), nullable=False),
         pa.field("signature", pa.string(), nullable=False),
+        pa.field("tier", pa.string()),
+        pa.field("beam_size", pa.int32()),
     ]
 )
 """One row for each metric of an evaluation."""

@@ -17,12 +17,21 @@ from itertools import pairwise
 import sentencex
 
 from lingo_model.subwords import PLACEHOLDERS
+from pipeline.languages import primary_language
 
-SEGMENTER_VERSION = "segments-1"
+SEGMENTER_VERSION = "segments-2"
 """Changes whenever a text may be cut in other places, or other spans set apart."""
 
 # Cheap to look for, and one of these is in every span.
 _HINT = re.compile(r"[{%<&@]|://|www\.", re.IGNORECASE)
+# Scripts that are written without spaces, or that join their endings to a foreign word: an address
+# ends where they begin. (In addresses that browsers copy they are percent signs.) Thai to Lao,
+# Burmese, Hangul, Khmer, Chinese and Japanese with their punctuation and full-width forms.
+_UNSPACED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff"
+    r"\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
+)
+_LETTER = rf"[^\W{_UNSPACED}]"  # or a digit, or "_"
 # Every repetition is bounded, so that no text takes more than linear time.
 _SPAN = re.compile(
     r"""
@@ -32,8 +41,12 @@ _SPAN = re.compile(
     | (?<!\d)%(?:\d{1,2}\$)?[#0\-+]{0,3}\d{0,4}(?:\.\d{1,4})?[diouxXeEfFgGcrsa@](?![^\W\d_])  # %s
     | </?[A-Za-z][A-Za-z0-9:_-]{0,40}(?:\s[^<>\n]{0,1000})?/?>                     # <b> </a> <br/>
     | &(?:\#\d{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});             # &nbsp;
-    | (?:[A-Za-z][A-Za-z0-9+.-]{1,20}://|\bwww\.)[^\s<>"{}|\\^`]{0,2000}[^\s<>"{}|\\^`.,;:!?'()\[\]…»”’]
-    | (?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}                    # a@b.org
+    """
+    rf"""
+    | (?:[A-Za-z][A-Za-z0-9+.-]{{1,20}}://|(?<!{_LETTER})www\.)
+      [^\s<>"{{}}|\\^`{_UNSPACED}]{{0,2000}}[^\s<>"{{}}|\\^`.,;:!?'()\[\]…»”’{_UNSPACED}]
+    | (?<!{_LETTER})(?<![.+-])(?:{_LETTER}|[.+-]){{1,64}}@                                 # a@b.org
+      (?:{_LETTER}|-){{1,63}}(?:\.(?:{_LETTER}|-){{1,63}}){{1,8}}
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -157,7 +170,9 @@ def _sentence_ends(line: str, language: str) -> list[int]:
         return []
     try:
         # For it, white space is what one byte can say.
-        sentences = sentencex.segment(language, _UNUSUAL_SPACE.sub(" ", line))
+        # It takes a tag that it does not know, such as de-AT, for English.
+        code = primary_language(language)
+        sentences = sentencex.segment(code, _UNUSUAL_SPACE.sub(" ", line))
     except BaseException as error:
         # A bug in its compiled part is no Exception, and costs the line its cuts, not its rows.
         if type(error).__name__ != "PanicException":

@@ -51,16 +51,16 @@ class Splitter:
     A split that no file gives is drawn by hash from the inputs without a split. A sentence that
     occurs in several splits stays in the first of test, valid, train: reason ``leak`` elsewhere;
     but a given validation file loses nothing to a test split that is drawn.
-    Repeated pairs of training are rejected as ``duplicate``; those of given validation and test
-    files stay, so that scores can be compared with published ones.
+    Repeated pairs are rejected as ``duplicate``; only those of given validation and test files
+    stay, so that scores can be compared with published ones.
 
     Holds 8 bytes of hash for each sentence kept (about 70 bytes of memory each).
     """
 
     def __init__(self, inputs: Iterable[CorpusInput], config: SplitConfig) -> None:
-        given = {item.split for item in inputs}
-        self._valid_share = 0.0 if "valid" in given else config.valid_share
-        self._test_share = 0.0 if "test" in given else config.test_share
+        self._given = {item.split for item in inputs}
+        self._valid_share = 0.0 if "valid" in self._given else config.valid_share
+        self._test_share = 0.0 if "test" in self._given else config.test_share
         self._sources: dict[Split, set[int]] = {"valid": set(), "test": set()}
         self._pairs: set[int] = set()
 
@@ -84,12 +84,12 @@ class Splitter:
         }
         if any(key in self._sources[other] for other in others[split]):
             return "leak"
-        if split == "train":
+        if split == "train" or split not in self._given:
             pair = hash64(source, target)
             if pair in self._pairs:
                 return "duplicate"
             self._pairs.add(pair)
-        else:
+        if split != "train":
             self._sources[split].add(key)
         return None
 

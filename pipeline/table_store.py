@@ -15,7 +15,7 @@ import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from lingo_model import InputError
@@ -88,9 +88,18 @@ class Table(ABC):
     def plan_file(self, run: str) -> Location:
         """Where an unfinished run's plan is."""
 
-    @abstractmethod
     def unfinished(self) -> RunPlan | None:
-        """The plan of a run that was interrupted (or that another process works on), if any."""
+        """The plan of a run that was interrupted (or that another process works on), if any.
+
+        Raises:
+            InputError: the plan is damaged, or another version's.
+        """
+        file = self._unfinished_plan()
+        return load_plan(file) if file is not None else None
+
+    @abstractmethod
+    def _unfinished_plan(self) -> Location | None:
+        """The plan's file."""
 
     @abstractmethod
     def begin(self, plan: RunPlan) -> RunPlan:
@@ -107,8 +116,9 @@ class Table(ABC):
         stands, which may be that of another process that worked on the same run."""
 
     @abstractmethod
-    def discard(self, plan: RunPlan) -> None:
-        """Delete what an unfinished run has staged, and its plan."""
+    def discard_unfinished(self) -> str | None:
+        """Delete what the unfinished run has staged, and its plan, which may be damaged; returns
+        the run's name, of a damaged one on S3 its number, or None where there is none."""
 
     def scratch(self, run: str) -> Location:
         """Where a run may put what it alone needs."""
@@ -188,10 +198,10 @@ class LocalTable(Table):
     def plan_file(self, run: str) -> Path:
         return self.staging / run / PLAN
 
-    def unfinished(self) -> RunPlan | None:
+    def _unfinished_plan(self) -> Path | None:
         for folder in sorted(self.staging.glob("*")):
             if _RUN_NAME.match(folder.name) and (folder / PLAN).exists():
-                return load_plan(folder / PLAN)
+                return folder / PLAN
         return None
 
     def begin(self, plan: RunPlan) -> RunPlan:
@@ -214,8 +224,12 @@ class LocalTable(Table):
         (final / PLAN).unlink(missing_ok=True)
         return manifest
 
-    def discard(self, plan: RunPlan) -> None:
-        remove_tree(self.staged(plan))
+    def discard_unfinished(self) -> str | None:
+        plan = self._unfinished_plan()
+        if plan is None:
+            return None
+        remove_tree(plan.parent)
+        return plan.parent.name
 
 
 class S3Table(Table):
@@ -234,13 +248,13 @@ class S3Table(Table):
     def plan_file(self, run: str) -> S3Path:
         return self.staging / f"{run_number(run):06d}" / PLAN
 
-    def unfinished(self) -> RunPlan | None:
+    def _unfinished_plan(self) -> S3Path | None:
         # Plans first: a run that is published in between is then found among the published.
         plans = sorted(self.staging.glob(f"*/{PLAN}"))
         published = {run_number(name) for name in self._published_names()}
         for file in plans:
             if int(file.parent.name) not in published:
-                return load_plan(file)
+                return file
         return None
 
     def _published_names(self) -> list[str]:
@@ -269,7 +283,19 @@ class S3Table(Table):
         remove_tree(self.scratch(manifest.run))
         return manifest
 
-    def discard(self, plan: RunPlan) -> None:
-        remove_tree(self.staged(plan))
-        remove_tree(self.scratch(plan.run))
-        self.plan_file(plan.run).unlink(missing_ok=True)
+    def discard_unfinished(self) -> str | None:
+        plan = self._unfinished_plan()
+        if plan is None:
+            return None
+        number = name = plan.parent.name
+        with suppress(InputError):
+            name = load_plan(plan).run
+        staged = {"/".join(file.split("/")[:2]) for file in self.data.files()}
+        for folder in staged:
+            if f"/run={number}-" in folder:
+                remove_tree(self.data / folder)
+        for scratch in {file.split("/")[0] for file in self.staging.files()}:
+            if scratch.startswith(f"{number}-"):
+                remove_tree(self.staging / scratch)
+        plan.unlink(missing_ok=True)
+        return name

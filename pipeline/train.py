@@ -27,7 +27,7 @@ import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 
-from lingo_model import BundleManifest, InputError, read_bundle_manifest, save_bundle
+from lingo_model import BundleManifest, InputError, read_bundle_manifest, read_training, save_bundle
 from pipeline.batches import BatchPlan
 from pipeline.checkpoint import STEP_COLUMNS, RunState, last_checkpoint, load_checkpoint
 from pipeline.dataset import (
@@ -371,7 +371,7 @@ def derived_name(dataset: Path, config: TrainConfig, models: Path) -> str:
 
 def training_summary(bundle: Path) -> str:
     """How a bundle came to be, in one line, from its ``training.json``."""
-    training = json.loads((bundle / "training.json").read_bytes())
+    training = read_training(bundle)
     if "n_steps" not in training:
         return "not recorded"
     return (

@@ -8,7 +8,6 @@ on where it stopped.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -22,14 +21,14 @@ import torch
 from pydantic import Field
 from ray.data import ActorPoolStrategy, DataContext
 
-from lingo_model import InputError, read_bundle_manifest
+from lingo_model import InputError, read_bundle_manifest, read_training
 from lingo_model.engine import check_tier
 from pipeline.errors import RunError
 from pipeline.progress import progress_bar
 from pipeline.published import PublishedFile, published_files
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.reconcile import reconcile
-from pipeline.replay import plan_replay
+from pipeline.replay import plan_replay, replay_config
 from pipeline.run_report import write_run_report
 from pipeline.settings import Settings
 from pipeline.storage import Location, absolute, location
@@ -171,7 +170,8 @@ def replay_quarantine(
             if not plan.units:
                 return None
             plan = table.begin(plan)
-        _check_same_run(table, plan, {"replay_of": of.run, "model_id": bundle.model_id})
+        wanted = {"replay_of": of.run, "settings": replay_config(config).model_dump(mode="json")}
+        _check_same_run(table, plan, wanted | {"model_id": bundle.model_id})
         return _finish(table, plan, model, resources, watch)
 
 
@@ -264,7 +264,7 @@ def forecast_text(found: Forecast, *, each_unit: bool) -> str:
 
 def lineage_of(model: Path) -> Lineage:
     """What a model's bundle says of where it comes from."""
-    training = json.loads((model / "training.json").read_bytes())
+    training = read_training(model)
     return Lineage(
         model=str(model.resolve()),
         dataset_fingerprint=read_bundle_manifest(model).dataset_fingerprint,
@@ -273,8 +273,8 @@ def lineage_of(model: Path) -> Lineage:
 
 
 def abort_unfinished(output: Location) -> str | None:
-    """Discard a table's unfinished run; returns its name, or None where there is none. On S3 no
-    other process may work on it.
+    """Discard a table's unfinished run, also one whose plan is damaged; returns its name, or None
+    where there is none. On S3 no other process may work on it.
 
     Raises:
         InputError: no table there, or another process writes to it.
@@ -282,11 +282,7 @@ def abort_unfinished(output: Location) -> str | None:
     load_identity(output)
     table = open_table(output)
     with table.locked():
-        plan = table.unfinished()
-        if plan is None:
-            return None
-        table.discard(plan)
-        return plan.run
+        return table.discard_unfinished()
 
 
 def _check_same_run(table: Table, plan: RunPlan, wanted: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ the segments that were decoded in ``_memory/``; or a mark in ``_deferred/``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lingo_model import InputError, load_bundle
 from pipeline.documents import DocumentTranslator, TranslatedText
 from pipeline.lake import LocalCopies, RangeReader, RowRange, is_unchanged
 from pipeline.measures import copy_rate, length_ratio, repetition, words
-from pipeline.memory import Decoded, SegmentMemory, write_memory
+from pipeline.memory import SegmentMemory, write_memory
 from pipeline.readers import MALFORMED
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import without_symbols
@@ -58,9 +58,7 @@ class UnitTranslator:
         if plan.replay_of is not None:
             schema = schema.append(pa.field(ROW_ID, pa.string()))
         self._copies = LocalCopies(self._root)
-        self._reader = RangeReader(
-            self._copies, self._config.rename, schema, self._config.text_column
-        )
+        self._reader = RangeReader(self._copies, self._config.rename, schema)
         translator = self._config.decode.translator(load_bundle(model, device=device))
         memory = None
         if self._config.reuse:
@@ -187,9 +185,9 @@ class UnitTranslator:
 
 def explain(source: str, found: TranslatedText) -> Mapping[str, Any]:
     """What a row says of its translation; of one that passed through, little."""
-    if not found.decoded:
+    whole = found.whole
+    if whole is None:
         return _PASSED
-    whole = found.decoded[0] if len(found.decoded) == 1 else _summed(found.decoded)
     read = words(without_symbols(" ".join(found.masked)))
     written = words(without_symbols(whole.text))
     n_pieces = whole.n_source_tokens - len(found.decoded)  # without the ends of sentences
@@ -206,20 +204,6 @@ def explain(source: str, found: TranslatedText) -> Mapping[str, Any]:
         "placeholders_ok": found.placeholders_ok,
         "truncated": whole.truncated,
     }
-
-
-def _summed(parts: Sequence[Decoded]) -> Decoded:
-    """What the segments of a text are together."""
-    n_target = sum(one.n_target_tokens for one in parts)
-    return Decoded(
-        " ".join(one.text for one in parts),
-        sum(one.score * one.n_target_tokens for one in parts) / max(1, n_target),
-        sum(one.n_source_tokens for one in parts),
-        n_target,
-        sum(one.n_unknown_tokens for one in parts),
-        any(one.truncated for one in parts),
-        recalled=all(one.recalled for one in parts),
-    )
 
 
 _PASSED: Mapping[str, Any] = {

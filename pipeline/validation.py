@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sacrebleu
 import torch
 import torch.distributed as dist
 
 from lingo_model import Engine, SimpleSeq2SeqLSTM, Subwords, SummedLoss
 from pipeline.batches import make_batch
 from pipeline.dataset import DatasetManifest, read_encoded, read_pairs
+from pipeline.languages import bleu_metric
 
 _ROWS_PER_BATCH = 64
 
@@ -55,6 +55,7 @@ class Validation:
         references = read_pairs(dataset, manifest, "valid").slice(0, max_sentences)
         self._place = place
         self._subwords = subwords
+        self._bleu = bleu_metric(manifest.target_lang)
         self._references: dict[str, str] = dict(
             zip(references["pair_id"].to_pylist(), references["target"].to_pylist(), strict=True)
         )
@@ -78,7 +79,7 @@ class Validation:
             }
         )
         texts_by_id = {key: text for share in shares for key, text in share["texts"].items()}
-        bleu = sacrebleu.corpus_bleu(
+        bleu = self._bleu.corpus_score(
             [texts_by_id[pair_id] for pair_id in self._references],
             [list(self._references.values())],
         )

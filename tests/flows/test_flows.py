@@ -30,6 +30,7 @@ from flows.train import train_lstm
 from flows.translate import translate_corpus
 from lingo_model import InputError, read_bundle_manifest
 from pipeline.dataset import load_dataset
+from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.evaluate import ScoreReport
@@ -214,8 +215,7 @@ def run_nightly(place: Path, **settings: Any) -> Ran:
         place / "dataset",
         place / "models",
         place / "reports",
-        config=COLUMNS,
-        **settings,
+        **({"config": COLUMNS} | settings),
     )
 
 
@@ -252,6 +252,24 @@ def test_nightly_trains_when_told_and_the_champion_stays(
     assert trained.value not in link
     assert len(ran.artifacts["score-report"]) == 2  # of the new model and of the champion
     assert ran.value == evaluated.value
+
+
+def test_nightly_scores_the_decoding_that_the_table_was_made_with(
+    place: Path, translated: Ran
+) -> None:
+    config = COLUMNS.model_copy(update={"decode": DecodeConfig(beam_size=2)})
+
+    run_nightly(place, config=config)
+
+    reports = [
+        ScoreReport.model_validate_json(file.read_bytes())
+        for file in (place / "reports").glob("*/report.json")
+    ]
+    newest = max(reports, key=lambda report: report.evaluated_at)
+    assert newest.decode.beam_size == 2
+    named = champion(place / "models")
+    assert named is not None
+    assert newest.model_id == named.model_id
 
 
 def task_runs(run_id: UUID) -> list[TaskRun]:

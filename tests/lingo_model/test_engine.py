@@ -200,3 +200,16 @@ def test_packed_weights_replace_the_float_ones() -> None:
         for parameter in model.parameters():
             parameter.zero_()
     assert whole.translate(some_sources()) == expected
+
+
+def test_sentences_that_end_between_looks_keep_their_last_token() -> None:
+    """On a GPU the host looks at every few steps only; some sentences wait for it."""
+    model, sources = wild_model(**VARIANTS["dot"]), some_sources()
+    search = SearchConfig(max_length_ratio=0.5, max_length_offset=2)
+    expected = [Engine(model).translate([source], search)[0] for source in sources]
+    assert len({len(one.token_ids) for one in expected if one.truncated}) > 1
+    for n_steps in (2, 3, 7):
+        engine = Engine(model, n_slots=3)
+        engine._steps_between_looks = n_steps
+        assert engine.translate(sources, search) == expected
+        assert [engine.translate([source], search)[0] for source in sources] == expected

@@ -113,6 +113,22 @@ def test_an_id_that_moves_within_a_run_is_not_retracted(
     assert latest(table, "row_id") == ["1", "5"]
 
 
+@pytest.mark.parametrize("stays", [False, True])
+def test_an_id_whose_new_version_in_another_file_is_in_quarantine_has_no_latest_row(
+    lake: Path, table: Path, night: Night, stays: bool
+) -> None:
+    config = BY_ID.model_copy(update={"max_source_characters": 20})
+    write_csv(lake / "a.csv", _1="A dog.", _2="A cat.")
+    night(config)
+    if not stays:
+        write_csv(lake / "a.csv", _1="A dog.")
+    write_csv(lake / "b.csv", _2="A cat that is too long.")
+
+    night(config)
+
+    assert latest(table, "row_id") == ["1"]
+
+
 def test_of_a_compacted_table_ids_are_read_back_once(
     lake: Path, table: Path, night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:

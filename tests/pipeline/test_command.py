@@ -394,6 +394,13 @@ BAD_INPUT = [
     ),
     ("translate {lake} -o {new} --model {tiny} --rename body", "--rename 'body': needs OLD=NEW"),
     ("translate {lake} -o {lake} --model {tiny}", "{lake}: not empty and not a translation table"),
+    ("translate --replay 1 -o {new} --dry-run", "--dry-run and --replay 1: give one of the two"),
+    ("translate {lake} --replay 1 -o {new}", "INPUT and --replay 1: give one of the two"),
+    ("translate --text x --model {tiny} --config {no}", "--config and --text: give one of the two"),
+    (
+        "translate {lake} --limit 1 --model {tiny} --rename body=text",
+        "--rename and --limit without --output: give one of the two",
+    ),
     ("train {no} -o {new}", "{no}: not a dataset"),
     ("train {dataset} -o {new} --preset huge", "preset='huge': known are demo"),
     ("train {dataset} -o {new} --config {no}", "{no}: cannot be read"),

@@ -132,6 +132,25 @@ def test_what_is_remembered_is_not_decoded(recorded: Recorded, tmp_path: Path) -
     assert [one.recalled for one in again[2].decoded] == [True, False]
 
 
+def test_what_is_remembered_is_not_used_where_it_is_too_long_now(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    """An earlier run allowed longer segments."""
+    text = "the old dog plays with the big cat " * 3
+    longer = DocumentTranslator(recorded, language="en", max_segment_tokens=500)
+    (whole,), new = longer.translate([text])
+    assert len(whole.decoded) == 1
+    assert whole.decoded[0].n_source_tokens > MAX_TOKENS
+    write_memory(tmp_path / "run" / "part-1.parquet", new)
+
+    memory = SegmentMemory([tmp_path / "run"], tmp_path / "staged")
+    (found,), _ = documents(recorded, memory).translate([text])
+
+    assert len(found.decoded) > 1
+    assert all(one.n_source_tokens <= MAX_TOKENS for one in found.decoded)
+    assert found == documents(recorded).translate([text])[0][0]
+
+
 def test_actors_learn_of_each_others_segments_within_a_run(
     recorded: Recorded, tmp_path: Path
 ) -> None:

@@ -46,7 +46,7 @@ def test_scores_and_signatures_are_those_of_the_sacrebleu_command(tmp_path: Path
     )
     expected = json.loads(done.stdout)
 
-    found = corpus_scores(translations, references)
+    found = corpus_scores(translations, references, "es")
 
     assert [(s.metric, s.signature) for s in found] == [
         (e["name"], e["signature"]) for e in expected
@@ -57,16 +57,38 @@ def test_scores_and_signatures_are_those_of_the_sacrebleu_command(tmp_path: Path
 
 def test_a_perfect_translation() -> None:
     references = [reference for _, reference in CORPUS]
-    assert {s.metric: s.score for s in corpus_scores(references, references)} == pytest.approx(
-        {"BLEU": 100, "chrF2": 100, "TER": 0}
-    )
+    assert {
+        s.metric: s.score for s in corpus_scores(references, references, "es")
+    } == pytest.approx({"BLEU": 100, "chrF2": 100, "TER": 0})
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer", "translation", "reference"),
+    [
+        ("zh-Hans", "zh", "两只小狗正在花园里面玩耍。", "两只大狗正在花园里面玩耍。"),
+        ("ja", "char", "二匹の小犬が庭で遊んでいます。", "二匹の大犬が庭で遊んでいます。"),
+        ("th", "char", "สุนัขสองตัวเล่นในสวน", "สุนัขสามตัวเล่นในสวน"),
+        ("de_AT", "13a", "Zwei kleine Hunde spielen im Garten.", "Zwei Hunde spielen im Garten."),
+    ],
+)
+def test_words_are_told_apart_as_the_language_has_them(
+    language: str, tokenizer: str, translation: str, reference: str
+) -> None:
+    """One character of a sentence is wrong; as one word, which 13a takes it for, all of it is."""
+    found = {s.metric: s for s in corpus_scores([translation], [reference], language)}
+    assert f"|tok:{tokenizer}|" in found["BLEU"].signature
+    assert 40 < found["BLEU"].score < 95
+    if language != "th":
+        assert 0 < found["TER"].score < 40
+    else:
+        assert "TER" not in found
 
 
 @pytest.mark.parametrize(("n_translations", "n_references"), [(2, 3), (3, 2), (0, 1)])
 def test_lists_of_unequal_length_are_refused(n_translations: int, n_references: int) -> None:
     match = f"{n_translations} translations but {n_references} references"
     with pytest.raises(ValueError, match=match):
-        corpus_scores(["a"] * n_translations, ["a"] * n_references)
+        corpus_scores(["a"] * n_translations, ["a"] * n_references, "es")
 
 
 def pairs_table(ids: list[str]) -> pa.Table:
@@ -171,7 +193,7 @@ def test_the_segments_are_what_was_scored(
     assert segments["translation"].to_pylist()[:5] == [t.text for t in alone]
     assert segments["score"].to_pylist()[:5] == pytest.approx([t.score for t in alone], abs=1e-5)
     assert report.scores == tuple(
-        corpus_scores(segments["translation"].to_pylist(), segments["reference"].to_pylist())
+        corpus_scores(segments["translation"].to_pylist(), segments["reference"].to_pylist(), "es")
     )
 
 
@@ -184,7 +206,8 @@ def test_the_scores_table_has_a_row_for_each_metric(evaluated: tuple[Path, Score
     assert [(r["metric"], r["score"], r["signature"]) for r in rows] == [
         (s.metric, s.score, s.signature) for s in report.scores
     ]
-    for name in set(SCORES.names) - {"metric", "score", "signature"}:
+    assert {(row["tier"], row["beam_size"]) for row in rows} == {("exact", 1)}
+    for name in set(SCORES.names) - {"metric", "score", "signature", "tier", "beam_size"}:
         assert {row[name] for row in rows} == {getattr(report, name)}
 
 

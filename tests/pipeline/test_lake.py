@@ -47,9 +47,7 @@ def write(path: Path) -> Path:
 def read_range(
     path: Path, rename: dict[str, str], schema: pa.Schema, first_row: int, n_rows: int
 ) -> RowRange:
-    return RangeReader(LocalCopies(path.parent), rename, schema, "text").read(
-        path.name, first_row, n_rows
-    )
+    return RangeReader(LocalCopies(path.parent), rename, schema).read(path.name, first_row, n_rows)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv", "a.tsv.gz"])
@@ -141,7 +139,7 @@ def test_a_changed_file_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv"])
 def test_ranges_in_any_order_hold_their_rows(tmp_path: Path, name: str) -> None:
     schema = inspect_file(tmp_path, write(tmp_path / name).name).schema
-    reader = RangeReader(LocalCopies(tmp_path), {}, schema, "text")
+    reader = RangeReader(LocalCopies(tmp_path), {}, schema)
     ranges = [(0, 3), (3, 5), (20, 5), (8, 12), (8, 1), (7, 7), (24, 1), (0, 25), (14, 0)]
     for first, n in ranges:
         assert reader.read(name, first, n).table.to_pylist() == ROWS[first : first + n], (first, n)
@@ -153,7 +151,7 @@ def test_ranges_that_follow_one_another_read_a_file_once(
     schema = inspect_file(tmp_path, write(tmp_path / "a.csv").name).schema
     opened = []
     monkeypatch.setattr("pipeline.lake.iter_rows", lambda p: opened.append(p) or iter_rows(p))
-    reader = RangeReader(LocalCopies(tmp_path), {}, schema, "text")
+    reader = RangeReader(LocalCopies(tmp_path), {}, schema)
     for first in range(0, 25, 5):
         reader.read("a.csv", first, 5)
     assert len(opened) == 1
@@ -166,7 +164,7 @@ def test_text_of_parquet_that_is_not_utf8_is_a_bad_row(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": bad, "n": [1, 2, 3]}), tmp_path / "a.parquet")
     schema = inspect_file(tmp_path, "a.parquet").schema
 
-    found = RangeReader(LocalCopies(tmp_path), {}, schema, "text").read("a.parquet", 0, 3)
+    found = RangeReader(LocalCopies(tmp_path), {}, schema).read("a.parquet", 0, 3)
 
     assert found.problems == [None, "undecodable", None]
     assert found.table.to_pylist() == [
@@ -174,6 +172,41 @@ def test_text_of_parquet_that_is_not_utf8_is_a_bad_row(tmp_path: Path) -> None:
         {"text": "b\ufffdd", "n": 2},
         {"text": None, "n": 3},
     ]
+
+
+def test_any_text_of_parquet_that_is_not_utf8_makes_its_row_a_bad_one(tmp_path: Path) -> None:
+    bad = pa.array([b"1", b"caf\xe9", None]).cast(pa.string(), safe=False)
+    table = pa.table({"text": ["a", "b", "c"], "name": bad, "lang": bad.dictionary_encode()})
+    pq.write_table(table, tmp_path / "a.parquet")
+    inspected = inspect_file(tmp_path, "a.parquet")
+
+    found = RangeReader(LocalCopies(tmp_path), {}, inspected.schema).read("a.parquet", 0, 3)
+
+    assert found.problems == [None, "undecodable", None]
+    assert found.table["name"].to_pylist() == ["1", "caf\ufffd", None]
+    assert found.table["lang"].to_pylist() == ["1", "caf\ufffd", None]
+    found.table.validate(full=True)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(2**53, True), (2**53 + 1, False)])
+def test_an_integer_of_json_fits_the_fractions_of_later_rows(
+    tmp_path: Path, value: int, fits: bool
+) -> None:
+    lines = [f'{{"n": {value}}}'] * 10_001 + ['{"n": 0.5}']  # types are told by 10,000 rows
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    if not fits:
+        with pytest.raises(InputError, match=r"a\.jsonl: rows give one key values of different ty"):
+            inspect_file(tmp_path, "a.jsonl")
+        return
+    schema = inspect_file(tmp_path, "a.jsonl").schema
+    assert schema.field("n").type == pa.float64()
+    assert read_range(tmp_path / "a.jsonl", {}, schema, 0, 1).table["n"].to_pylist() == [2**53]
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x\n")
+    with pytest.raises(InputError, match=r"'caf\\udce9\.txt' below .*not UTF-8; rename the file"):
+        input_files(tmp_path)
 
 
 def test_hive_partitions_are_columns(tmp_path: Path) -> None:
@@ -190,7 +223,7 @@ def test_hive_partitions_are_columns(tmp_path: Path) -> None:
     schema = joined_schema(schemas)
     assert schema.names == ["id", "text", "lang"]
     renamed = pa.schema([(name, pa.string()) for name in ("id", "text", "language")])
-    reader = RangeReader(LocalCopies(tmp_path), {"lang": "language"}, renamed, "text")
+    reader = RangeReader(LocalCopies(tmp_path), {"lang": "language"}, renamed)
     for path, language in zip(paths, ("de", "en"), strict=True):
         found = reader.read(path, 3, 2).table.to_pylist()
         assert found == [row | {"language": language} for row in ROWS[3:5]]
@@ -203,7 +236,7 @@ def test_a_column_of_the_file_goes_before_the_partition(tmp_path: Path) -> None:
         write(tmp_path / "id=x" / name)
         inspected = inspect_file(tmp_path, f"id=x/{name}")
         assert inspected.schema.names == ["id", "text"]
-        reader = RangeReader(LocalCopies(tmp_path), {}, inspected.schema, "text")
+        reader = RangeReader(LocalCopies(tmp_path), {}, inspected.schema)
         assert reader.read(f"id=x/{name}", 1, 1).table.to_pylist() == ROWS[1:2]
 
 

@@ -12,6 +12,12 @@ def test_words_are_runs_of_letters_case_aside() -> None:
     assert words("Don't EAT 3 Straßen_x, 犬!") == ["don", "t", "eat", "strassen", "x", "犬"]
 
 
+def test_words_keep_their_marks_however_they_are_composed() -> None:
+    assert words("मेरा नाम राहुल है") == ["मेरा", "नाम", "राहुल", "है"]
+    assert words("می\u200cخواهم") == ["می\u200cخواهم"]
+    assert words("Cafe\u0301") == words("Café") == ["café"]
+
+
 def test_length_ratio() -> None:
     assert length_ratio("four", "sixsix") == 1.5
     assert length_ratio("", "x") is None

@@ -411,6 +411,24 @@ def test_a_failure_anywhere_leaves_nothing(
     assert prepare_corpus(small, tmp_path / "out" / "dataset", CONFIG).splits["train"].n_pairs > 0
 
 
+def test_an_input_that_changes_while_it_is_read_leaves_nothing(
+    tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fingerprint would be that of other text."""
+    true_train = prepare.train_subwords
+
+    def meanwhile(*given: Any, **settings: Any) -> Any:
+        (path, *_) = small.inputs[0].files
+        path.write_bytes(path.read_bytes() + b"One more.\tNoch einer.\n")
+        return true_train(*given, **settings)
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(prepare, "train_subwords", meanwhile)
+    with pytest.raises(InputError, match="an input changed while it was read; prepare it again"):
+        prepare_corpus(small, tmp_path / "out" / "dataset", CONFIG)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_the_manifest_is_written_last(
     tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lingo_model import InputError, Translator, load_bundle
 from pipeline.preview import preview_texts, translate_texts
+from pipeline.translate import translate_table
 
 
 def test_translations_come_in_the_order_of_the_texts(bundle: Path) -> None:
@@ -21,8 +22,26 @@ def test_translations_come_in_the_order_of_the_texts(bundle: Path) -> None:
     found = translate_texts(bundle, texts)
 
     assert [t.text for t in found] == [t.text for t in alone]
-    assert [t.score for t in found] == pytest.approx([t.score for t in alone], abs=1e-5)
+    scores = [t.whole.score for t in found if t.whole is not None]
+    assert scores == pytest.approx([t.score for t in alone], abs=1e-5)
     assert len({t.score for t in alone}) == 3  # else any order would do
+
+
+def test_what_a_table_would_hold_is_shown(bundle: Path, without_ray: None, tmp_path: Path) -> None:
+    texts = ["Two dogs play.\n\nCall {name}. 42", "42 %", "The cat sleeps. " * 400]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
+    translate_table(tmp_path / "a.parquet", bundle, tmp_path / "table")
+    rows = pq.read_table(next((tmp_path / "table").glob("data/*/*/part-*"))).to_pylist()
+
+    found = translate_texts(bundle, texts)
+
+    assert [t.text for t in found] == [row["translation"] for row in rows]
+    assert [t.whole and t.whole.score for t in found] == [row["score"] for row in rows]
+
+
+def test_text_that_is_not_utf8_is_refused(bundle: Path) -> None:
+    with pytest.raises(InputError, match=r"text 'caf\\udce9': is not UTF-8"):
+        translate_texts(bundle, ["caf\udce9"])
 
 
 def test_nothing_gives_nothing(bundle: Path) -> None:

@@ -192,3 +192,24 @@ def test_above_a_share_of_failures_nothing_is_published(
     ).fetchall()
     assert (text, reason) == (bad, "failed")
     assert "failed alone" in detail and "RuntimeError: planted" in detail
+
+
+def test_an_unfinished_replay_is_refused_to_other_settings(
+    without_ray: None, lake: Path, table: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = CONFIG.model_copy(update={"max_source_characters": 100})
+    write(lake / "a.parquet", ["Two dogs.", "A dog plays. " * 20])
+    first = translate_table(lake, bundle, table, short, RESOURCES)
+    assert first is not None
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("pipeline.translate._translate_units", die)
+        replay_quarantine(first.run, bundle, table, short, RESOURCES)
+    with pytest.raises(InputError, match=r"unfinished run .* has settings=.*--abort"):
+        replay_quarantine(first.run, bundle, table, CONFIG, RESOURCES)
+    again = replay_quarantine(first.run, bundle, table, short, RESOURCES)
+    assert again is not None
+    assert again.rows.n_quarantined == 1

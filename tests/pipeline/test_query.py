@@ -232,7 +232,7 @@ def test_a_manifest_of_many_megabytes_is_read(tmp_path: Path) -> None:
 def test_scores_of_all_evaluations(tmp_path: Path) -> None:
     for number, score in (("1", 10.5), ("2", 20.25)):
         row = dict.fromkeys(SCORES.names, "x") | {"evaluation_id": number, "metric": "BLEU"}
-        row |= {"evaluated_at": 0, "n_sentences": 3, "score": score}
+        row |= {"evaluated_at": 0, "n_sentences": 3, "score": score, "beam_size": 1}
         part = tmp_path / "reports" / "scores" / f"part-{number}.parquet"
         write_parquet(part, pa.Table.from_pylist([row], schema=SCORES))
     sql = "SELECT evaluation_id, score FROM scores ORDER BY evaluation_id"
@@ -278,6 +278,7 @@ def test_a_path_with_any_sign_is_read(tmp_path: Path, name: str) -> None:
     add_run(table, "000001-aaaa", {"a": "1"}, quarantined=("x",))
     reports = tmp_path / name / "reports"
     row = dict.fromkeys(SCORES.names, "x") | {"evaluated_at": 0, "n_sentences": 3, "score": 1.0}
+    row["beam_size"] = 1
     write_parquet(reports / "scores" / "p.parquet", pa.Table.from_pylist([row], schema=SCORES))
 
     found = {view: query(f"SELECT count(*) FROM {view}", table, reports)[0][0] for view in VIEWS}

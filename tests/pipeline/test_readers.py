@@ -448,3 +448,10 @@ def test_rows_come_as_a_stream(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(LINES * 50)[:-1])
     first = next(iter_rows(path))  # the damage is at the end, and nobody has gone there
     assert first.values["text"] == "line 0 0"
+
+
+def test_a_time_that_python_does_not_know_is_refused(tmp_path: Path) -> None:
+    after_9999 = pa.array([4 * 10**17], pa.timestamp("us"))
+    pq.write_table(pa.table({"text": ["a"], "at": after_9999}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: holds a value that is too large"):
+        list(iter_rows(tmp_path / "a.parquet"))

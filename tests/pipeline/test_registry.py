@@ -63,7 +63,14 @@ def test_only_bundles_are_listed_by_name(models: Path) -> None:
     found = list_models(models)
     assert list(found) == ["other", "tiny"]
     assert found["tiny"] == read_bundle_manifest(models / "tiny")
-    assert found["tiny"].model_id != found["other"].model_id
+    assert found["tiny"] != found["other"]
+
+
+def test_a_damaged_model_is_listed_with_what_is_wrong(models: Path) -> None:
+    (models / "other" / "bundle.json").write_text("{")
+    found = list_models(models)
+    assert found["tiny"] == read_bundle_manifest(models / "tiny")
+    assert "other/bundle.json: not valid JSON" in str(found["other"])
 
 
 def test_no_folder_has_no_models(tmp_path: Path) -> None:
@@ -110,9 +117,19 @@ def test_a_promotion_that_fails_leaves_the_champion(
     assert names(models) == before
 
 
+@pytest.mark.parametrize("split", ["valid", "train"])
+def test_a_report_of_sentences_that_the_model_was_made_with_is_refused(
+    models: Path, tmp_path: Path, split: str
+) -> None:
+    report = write_score_report(tmp_path / "report.json", models / "tiny", split=split)
+    with pytest.raises(InputError, match=rf"scores the {split} split.*on the test split"):
+        promote(models, "tiny", report)
+    assert champion(models) is None
+
+
 def test_a_report_of_another_model_is_refused(models: Path, tmp_path: Path) -> None:
     report = write_score_report(tmp_path / "report.json", models / "other")
-    tiny, other = (list_models(models)[name].model_id for name in ("tiny", "other"))
+    tiny, other = (read_bundle_manifest(models / name).model_id for name in ("tiny", "other"))
     with pytest.raises(InputError) as error:
         promote(models, "tiny", report)
     assert str(error.value) == (

@@ -158,3 +158,25 @@ def test_no_text_takes_long(unit: str) -> None:
     started = time.monotonic()
     assert text_of(split_text(text, "en")) == text
     assert time.monotonic() - started < 20  # seconds; with quadratic time, hours
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("詳細はhttps://example.com/a?b=1をご覧ください。", "https://example.com/a?b=1"),
+        ("请联系me@x.org了解详情", "me@x.org"),
+        ("见www.x.org。", "www.x.org"),
+        ("한국은 https://a.kr/b을 봐", "https://a.kr/b"),
+        ("Siehe https://a.de/Größe?q=ä.", "https://a.de/Größe?q=ä"),
+        ("Mail andré.x+y@exämple.co.uk.", "andré.x+y@exämple.co.uk"),
+    ],
+)
+def test_an_address_ends_where_text_without_spaces_goes_on(text: str, span: str) -> None:
+    (segment,) = segments_of(split_text(text, "ja"))
+    assert [segment.text[start:stop] for start, stop in segment.spans] == [span]
+
+
+def test_a_regional_language_has_the_rules_of_its_language() -> None:
+    text = "Er kam am 3. Mai. Sie blieb."
+    for tag in ("de", "de-AT", "de_DE", "DE"):
+        assert masked(text, tag) == ["Er kam am 3. Mai.", "Sie blieb."]

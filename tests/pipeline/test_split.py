@@ -239,3 +239,18 @@ def test_files_are_read_in_the_order_that_finds_every_leak() -> None:
 
 def test_vowel_signs_tell_sentences_apart() -> None:
     assert normalise("राम का घर") != normalise("राम की घर")
+
+
+@pytest.mark.parametrize("split", ["test", "valid", "train"])
+def test_a_repeated_pair_counts_once_where_the_split_is_drawn(split: Split) -> None:
+    item = given(None)
+    splitter = Splitter([item], SHARES)
+    text = next(t for t in sentences(500) if splitter.split_of(item, t) == split)
+    found = [splitter.reason_to_reject(split, text, target) for target in ("a", "a", "b", "a")]
+    assert found == [None, "duplicate", None, "duplicate"]
+
+
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_repeated_pairs_of_given_files_stay(split: Split) -> None:
+    splitter = Splitter([given(split), given(None)], SHARES)
+    assert [splitter.reason_to_reject(split, "one", "a") for _ in range(2)] == [None, None]

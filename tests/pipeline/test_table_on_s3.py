@@ -221,6 +221,17 @@ def test_an_aborted_run_leaves_nothing(
     assert abort_unfinished(s3 / "table") is None
 
 
+def test_an_aborted_run_with_a_damaged_plan_leaves_nothing(
+    s3: S3Path, bundle: Path, interrupted: Callable[[], S3Table]
+) -> None:
+    table = interrupted()
+    plan = table.unfinished()
+    assert plan is not None
+    table.plan_file(plan.run).write_bytes(b"{")
+    assert abort_unfinished(s3 / "table") == "000001"
+    assert list((s3 / "table").files()) == ["_table.json"]
+
+
 def test_a_second_process_goes_on_with_the_run_of_the_first(
     s3: S3Path,
     bundle: Path,

@@ -308,6 +308,20 @@ def test_an_unfinished_run_is_refused_to_other_settings_and_can_be_discarded(
     assert translate_table(lake, other_bundle, table, CONFIG, RESOURCES) is not None
 
 
+def test_a_run_whose_plan_is_damaged_can_be_discarded(
+    without_ray: None, lake: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "table"
+    staged = staged_run(monkeypatch, lake, bundle, table, n_units=1)
+    (staged / PLAN).write_text("{")
+
+    with pytest.raises(InputError, match=rf"{PLAN}: not valid JSON.*--abort"):
+        translate_table(lake, bundle, table, CONFIG, RESOURCES)
+
+    assert abort_unfinished(table) == staged.name
+    assert translate_table(lake, bundle, table, CONFIG, RESOURCES) is not None
+
+
 @pytest.mark.parametrize("change", ["rewritten", "deleted"])
 def test_a_file_that_changed_during_the_run_is_deferred(
     running_ray: None,
