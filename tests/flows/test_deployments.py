@@ -35,7 +35,7 @@ FORMS = {
     "prepare-corpus": {"PrepareConfig"},
     "train-lstm": {"TrainConfig", "Resources"},
     "translate-corpus": {"TranslateConfig", "TranslateResources"},
-    "evaluate-model": set(),
+    "evaluate-model": {"DecodeConfig"},
     "nightly": {"TranslateConfig", "TranslateResources", "TrainConfig"},
 }
 
