@@ -54,7 +54,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 faults: $(STAMP)
-	$(BIN)/pytest tests/faults -m ""
+	$(BIN)/pytest tests/faults -m "" -n 2 --dist load
 
 CORPUS ?= ../multi30k
 bench: $(STAMP)
