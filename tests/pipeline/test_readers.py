@@ -151,6 +151,8 @@ def test_a_large_compressed_file_is_read_whole(tmp_path: Path) -> None:
         ("corpus.csv.en", "text"),
         ("a.gz", "text"),
         ("a", "text"),
+        ("EXPORT.CSV", "csv"),
+        ("A.Tsv.GZ", "tsv"),
     ],
 )
 def test_the_name_tells_the_format(name: str, found: str) -> None:
