@@ -77,7 +77,7 @@ def main() -> None:
         raise
 
 
-# Options of `translate` that others would make void, and which those are.
+# Options of `translate` that would be void beside --config, --replay, a quick look, or --text.
 _IN_CONFIG = (
     "text_column",
     "id_column",

@@ -86,7 +86,7 @@ def promote(models: Path, name: str, report_file: Path) -> Champion:
     """Make a model the champion, on the evidence of a score report.
 
     Raises:
-        InputError: no such model, no report, or one of another model or of no test split.
+        InputError: no such model, no report, or one of another model or another split than test.
     """
     if name not in _names(models):
         raise InputError(

@@ -31,18 +31,6 @@ Night = Callable[..., RunManifest | None]
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    folder = tmp_path / "lake"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    return tmp_path / "table"
-
-
-@pytest.fixture
 def night(lake: Path, table: Path, bundle: Path) -> Night:
     """One run over the lake, or another input."""
 

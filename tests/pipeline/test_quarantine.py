@@ -27,18 +27,6 @@ RESOURCES = TranslateResources(n_actors=2)
 SENTENCES = [pair.source for pair in generate_pairs(90, seed=9, split="test")]
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    folder = tmp_path / "lake"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    return tmp_path / "table"
-
-
 def write(path: Path, texts: list[str]) -> None:
     pq.write_table(pa.table({"doc": list(range(len(texts))), "text": texts}), path)
 
