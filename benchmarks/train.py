@@ -27,15 +27,11 @@ from typing import Any
 
 import yaml
 
+from pipeline.train_loop import WORKER_ENVIRONMENT
+
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".peers"
 TOKENS_PER_STEP = 1000
-# As pipeline/train.py gives its workers; without them glibc returns pages at every step.
-MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    "MALLOC_TOP_PAD_": str(256 << 20),
-}
 
 
 def main() -> None:
@@ -135,7 +131,7 @@ def ours(
             "n_threads": n_threads,
         }
         command = [sys.executable, __file__, "--worker", json.dumps(job)]
-        environment = os.environ | MALLOC | {"OMP_NUM_THREADS": str(n_threads)}
+        environment = os.environ | WORKER_ENVIRONMENT | {"OMP_NUM_THREADS": str(n_threads)}
         processes.append(subprocess.Popen(command, env=environment))
     if any([process.wait() for process in processes]):
         raise SystemExit("a worker failed")

@@ -10,7 +10,7 @@ from flows.evaluate import evaluate_model
 from flows.stages import find_model
 from flows.train import train_lstm
 from flows.translate import translate_corpus
-from pipeline.recipe import TrainConfig
+from pipeline.recipe import TrainConfig, recipe_named
 from pipeline.storage import LocationField
 from pipeline.translate import TranslateResources
 from pipeline.units import TranslateConfig
@@ -27,7 +27,7 @@ def nightly(
     config: TranslateConfig = TranslateConfig(),
     resources: TranslateResources = TranslateResources(),
     train: bool = False,
-    recipe: TrainConfig = TrainConfig(),
+    recipe: TrainConfig = recipe_named(),
 ) -> float:
     """Translate the new rows of ``source`` with a named model, then evaluate that model.
 

@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows.artifacts import show_training
 from flows.stages import train_bundle
-from pipeline.recipe import Resources, TrainConfig
+from pipeline.recipe import Resources, TrainConfig, recipe_named
 from pipeline.train import derived_name
 
 
@@ -17,7 +17,7 @@ def train_lstm(
     dataset: Path,
     models: Path,
     name: str | None = None,
-    recipe: TrainConfig = TrainConfig(),
+    recipe: TrainConfig = recipe_named(),
     resources: Resources = Resources(),
 ) -> str:
     """Train a model by DDP through Ray Train.

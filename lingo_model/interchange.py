@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,9 +96,10 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         values: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # by the place of the damage, nearly any
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
-            f"{path}: not a file of weights alone ({str(error).splitlines()[0]}); "
+            f"{path}: not a file of weights alone ({reason}); "
             "save model.state_dict() with torch.save"
         ) from error
     for key in _WRAPPERS:

@@ -370,7 +370,7 @@ def evaluate(
     model: Annotated[
         str, typer.Option("--model", "-m", help="A model's folder or name, or 'champion'.")
     ] = "champion",
-    split: Annotated[str, typer.Option(help="test or valid.")] = "test",
+    split: Annotated[str, typer.Option(help="test, valid or train.")] = "test",
     tier: TierOption = "exact",
     beam_size: BeamOption = 1,
     reports: Annotated[Path, typer.Option(help="Folder of reports.")] = _REPORTS,

@@ -160,7 +160,10 @@ PRESETS: dict[str, TrainConfig] = {
 }
 
 
-def recipe_named(name: str) -> TrainConfig:
+DEFAULT_PRESET = "production"
+
+
+def recipe_named(name: str = DEFAULT_PRESET) -> TrainConfig:
     """A recipe by name.
 
     Raises:

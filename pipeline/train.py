@@ -14,6 +14,7 @@ Run: ``lingo train DATASET --output models/NAME``. Run again after an interrupti
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -38,26 +39,19 @@ from pipeline.dataset import (
     read_pairs,
 )
 from pipeline.errors import RunError
+from pipeline.loopback_group import LOOPBACK_ENVIRONMENT, LoopbackConfig
 from pipeline.progress import Bar, progress_bar
 from pipeline.ray_session import is_local, run_on_ray
-from pipeline.recipe import Resources, TrainConfig
+from pipeline.recipe import Resources, TrainConfig, recipe_named
 from pipeline.storage import fingerprint_of, locked, parquet_bytes, write_json
 from pipeline.table import utc_now
-from pipeline.train_loop import GAVE_UP, PROGRESS, TrainWorker, new_model
+from pipeline.train_loop import GAVE_UP, PROGRESS, WORKER_ENVIRONMENT, TrainWorker, new_model
 from pipeline.validation import WorkerPlace
 
 HISTORY = "history.parquet"
 
 _MAX_WORKER_FAILURES = 3
 _LEAST_CPUS = 0.5  # of a worker
-
-# glibc gives large freed blocks back to the system at once, and faulting them in again costs a
-# third of a step; the worker's process must start with these for them to work.
-_WORKER_ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    "MALLOC_TOP_PAD_": str(256 << 20),
-}
 
 
 def train_model(
@@ -73,6 +67,7 @@ def train_model(
     A bundle at ``output`` that the same recipe made of the same dataset is returned as it is.
 
     Args:
+        config: the recipe; default ``production``'s.
         watch: called with the content of ``progress.json`` whenever it changes.
 
     Raises:
@@ -81,7 +76,7 @@ def train_model(
         RunError: workers failed again and again; the same command goes on from the last
             checkpoint.
     """
-    config = config if config is not None else TrainConfig()
+    config = config if config is not None else recipe_named()
     resources = resources if resources is not None else Resources()
     dataset, output = dataset.resolve(), output.resolve()
     manifest = load_dataset(dataset)
@@ -99,7 +94,8 @@ def train_model(
             return _existing(output, identity, run_folder)
         _claim(run_folder, identity)
         load_checkpoint(run_folder)  # a damaged one is named before any worker starts
-        (run_folder / GAVE_UP).unlink(missing_ok=True)
+        for left in (GAVE_UP, PROGRESS):  # by a process that is no more
+            (run_folder / left).unlink(missing_ok=True)
         with progress_bar("train", None) as bar:
             watcher = _ProgressWatcher(run_folder, bar, watch)
             run_on_ray(
@@ -177,7 +173,12 @@ def _claim(run_folder: Path, identity: dict[str, Any]) -> None:
     if last_checkpoint(run_folder) is None or not file.exists():
         write_json(file, identity)
         return
-    found = json.loads(file.read_bytes())
+    try:
+        found: dict[str, Any] = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise InputError(
+            f"{file}: not valid JSON; copy it again, or remove {run_folder} and train again"
+        ) from error
     for key, value in identity.items():
         if found.get(key) != value:
             raise InputError(
@@ -196,7 +197,10 @@ class _ProgressWatcher:
         self._seen = b""
 
     def __call__(self) -> None:
-        content = self._file.read_bytes() if self._file.exists() else b""
+        try:
+            content = self._file.read_bytes()
+        except OSError:  # not there yet, or just being replaced on a disk of the network
+            return
         if content == self._seen or not content:
             return
         self._seen = content
@@ -225,7 +229,12 @@ def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resour
     """Run the workers to the end; called with Ray running."""
     scaling = _scaling(config, resources)
     name = uuid.uuid4().hex  # Ray would resume its own state under a name that it knows
-    trainer_class = _OwnTrainer if is_local(resources.ray_address) else TorchTrainer
+    ray_folder = run_folder / "ray"
+    ray_folder.mkdir(exist_ok=True)
+    trainer_class, torch_config, environment = TorchTrainer, None, WORKER_ENVIRONMENT
+    if is_local(resources.ray_address):
+        trainer_class, torch_config = _OwnTrainer, LoopbackConfig(folder=str(ray_folder))
+        environment = environment | LOOPBACK_ENVIRONMENT
     trainer = trainer_class(
         _ray_worker,
         train_loop_config={
@@ -234,26 +243,42 @@ def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resour
             "config": config.model_dump(mode="json"),
             "max_minutes": resources.max_minutes,
         },
+        torch_config=torch_config,
         scaling_config=scaling,
         run_config=RunConfig(
             name=name,
-            storage_path=str(run_folder / "ray"),
+            storage_path=str(ray_folder),
             failure_config=FailureConfig(
                 max_failures=_MAX_WORKER_FAILURES, controller_failure_limit=_MAX_WORKER_FAILURES
             ),
-            worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
+            worker_runtime_env={"env_vars": environment},
         ),
     )
     try:
         trainer.fit()
     except TrainingFailedError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         checkpoint = last_checkpoint(run_folder)
         raise RunError(
-            f"{run_folder}: training failed ({lines[-1] if lines else error}); mend that and run "
+            f"{run_folder}: training failed ({_reason(error)}); mend that and run "
             "the same command again: it goes on from "
             f"{checkpoint if checkpoint else 'the beginning, there was no checkpoint yet'}"
         ) from error
+
+
+def _reason(error: TrainingFailedError) -> str:
+    """The line that names what went wrong.
+
+    Where one worker is gone, the others fail because they do not reach it: that is not it.
+    """
+    failures = list(getattr(error, "worker_failures", {}).values()) or [error]
+    named = [
+        match[0]
+        for failure in failures
+        for match in re.finditer(r"^[\w.]+(Error|Exception)\b.*", str(failure), re.MULTILINE)
+    ]
+    first_hand = [line for line in named if "by peer" not in line]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return str((first_hand or named or lines or [error])[-1])
 
 
 def _scaling(config: TrainConfig, resources: Resources) -> ScalingConfig:
@@ -279,8 +304,17 @@ def _scaling(config: TrainConfig, resources: Resources) -> ScalingConfig:
         )
     while resources.n_workers is None and config.n_lanes % n_workers:
         n_workers -= 1  # lanes shared out unevenly would leave workers waiting
-    shares = [*range(n_cpus, 0, -1), _LEAST_CPUS]
-    cpus_each = next(share for share in shares if n_places(share) >= n_workers)
+    n_free = n_cpus  # for workers together: what others hold on a cluster, they may hold for long
+    if not is_local(resources.ray_address):
+        n_free = ray.available_resources().get("CPU", 0)
+    cpus_each = next(
+        (
+            share
+            for share in range(n_cpus, 0, -1)
+            if n_places(share) >= n_workers and share * n_workers <= n_free
+        ),
+        _LEAST_CPUS,
+    )
     return ScalingConfig(
         num_workers=n_workers,
         use_gpu=n_gpus > 0,

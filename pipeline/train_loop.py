@@ -28,6 +28,10 @@ from pipeline.validation import Validation, WorkerPlace
 PROGRESS = "progress.json"
 GAVE_UP = "gave_up.json"
 
+# What a worker's process must start with. Hardly two batches have one shape; for each shape oneDNN
+# compiles its products anew, and would keep the last 1,024 of them: two gigabytes.
+WORKER_ENVIRONMENT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
+
 _PROGRESS_SECONDS = 1.0
 _STEPS_PER_CLOCK_CHECK = 10
 
@@ -119,8 +123,14 @@ class TrainWorker:
         self._state = RunState()
         self._best: dict[str, torch.Tensor] = {}
         if (found := load_checkpoint(run_folder)) is not None:
-            self._update.load(found.model, found.average, found.optimizer)
             self._state, self._best = found.state, found.best
+        steps = {seen["step"] for seen in place.gathered({"step": self._state.step})}
+        if len(steps) > 1:  # a disk of the network may show a new file later to some machines
+            raise RuntimeError(
+                f"{run_folder}: workers see checkpoints of different steps, {sorted(steps)}"
+            )
+        if found is not None:
+            self._update.load(found.model, found.average, found.optimizer)
 
     def train(self, *, max_minutes: float | None = None) -> RunState:
         """Go on from the last checkpoint to the last step, or until the time budget is spent or

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from lingo_model import Engine, SimpleSeq2SeqLSTM, Subwords, SummedLoss
+from lingo_model import Engine, SearchConfig, SimpleSeq2SeqLSTM, Subwords, SummedLoss
 from pipeline.batches import make_batch
 from pipeline.dataset import DatasetManifest, read_encoded, read_pairs
 from pipeline.languages import bleu_metric
@@ -62,6 +62,9 @@ class Validation:
         mine = encoded.take(np.arange(place.rank, encoded.num_rows, place.n_workers))
         self._pair_ids: list[str] = mine["pair_id"].to_pylist()
         self._sources: list[list[int]] = mine["source_ids"].to_pylist()
+        longest = max(map(len, self._sources), default=0)
+        limit = max(longest, SearchConfig.max_source_tokens)  # as long as what is trained on
+        self._search = SearchConfig(max_source_tokens=limit)
         self._targets: list[list[int]] = mine["target_ids"].to_pylist()
 
     def measure(self, model: SimpleSeq2SeqLSTM) -> tuple[float, float]:
@@ -69,7 +72,7 @@ class Validation:
 
         Every worker calls this, with the model in ``eval`` mode.
         """
-        found = Engine(model).translate(self._sources)
+        found = Engine(model).translate(self._sources, self._search)
         texts = self._subwords.decode([hypothesis.token_ids for hypothesis in found])
         shares = self._place.gathered(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -65,6 +66,37 @@ def wait_for_checkpoint(process: subprocess.Popen[bytes], model: Path) -> None:
         assert process.poll() is None, "the run ended before it was disturbed"
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def listening(pids: set[int]) -> dict[str, int]:
+    """Addresses that TCP sockets of these processes listen at (as /proc has them), and how many."""
+    inodes = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+            inodes |= {link[8:-1] for link in links if link.startswith("socket:[")}
+    found: dict[str, int] = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == "0A" and rest[5] in inodes:
+                address = local.partition(":")[0]
+                found[address] = found.get(address, 0) + 1
+    return found
+
+
+def test_nothing_of_a_training_listens_to_other_machines(
+    dataset: Path, tmp_path: Path, descendants: Callable[[int], dict[int, str]]
+) -> None:
+    model = tmp_path / "model"
+    process = driver(dataset, model)
+    wait_for_checkpoint(process, model)
+
+    found = listening({process.pid, *descendants(process.pid)})
+
+    assert process.wait(timeout=200) == 0
+    assert set(found) <= {"0100007F", "0000000000000000FFFF00000100007F"}  # 127.0.0.1
+    assert found["0100007F"] >= N_WORKERS  # gloo's
 
 
 @pytest.mark.parametrize(

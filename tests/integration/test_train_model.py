@@ -15,6 +15,7 @@ from pipeline.errors import RunError
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage import write_json
 from pipeline.train import HISTORY, train_model
+from pipeline.train_loop import PROGRESS
 
 pytestmark = pytest.mark.ray
 
@@ -40,7 +41,18 @@ def trained(
     models = tmp_path_factory.mktemp("models")
     for n_workers in (1, 2):
         resources = Resources(n_workers=n_workers)
-        train_model(dataset, models / str(n_workers), CONFIG, resources)
+        shown: list[dict[str, Any]] = []
+        left = models / "_runs" / str(n_workers) / PROGRESS  # by a process that was killed
+        left.parent.mkdir(parents=True)
+        write_json(left, {"step": 999_999})
+        train_model(
+            dataset,
+            models / str(n_workers),
+            CONFIG,
+            resources,
+            watch=shown.append,
+        )
+        assert 0 < max(progress["step"] for progress in shown) < 999_999
     return {n: models / str(n) for n in (1, 2)}
 
 

@@ -157,6 +157,17 @@ class Planted:
         return Path.touch, (self.target,)
 
 
+@pytest.mark.parametrize("n_bytes", [0, 20, 60])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_was_cut_short_is_named(tmp_path: Path, n_bytes: int, zipped: bool) -> None:
+    path = tmp_path / "cut.pt"
+    torch.save(small_state(), path, _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[:n_bytes])
+
+    with pytest.raises(InputError, match=r"cut\.pt: not a file of weights alone \(.+\); save"):
+        import_state_dict(path, tmp_path / "s", tmp_path / "b", source_lang="en", target_lang="de")
+
+
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     weights = saved(tmp_path, {"output.weight": Planted(tmp_path / "executed")})
     with pytest.raises(InputError, match="not a file of weights alone"):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from flows.nightly import nightly
+from flows.train import train_lstm
 from lingo_model import Config, InputError
+from pipeline import cli
 from pipeline.recipe import PRESETS, Resources, TrainConfig, recipe_named
 from pipeline.settings import load_yaml
 from pipeline.train import train_model
@@ -19,6 +23,15 @@ def test_presets_by_name() -> None:
     assert recipe_named("medium").emb_dim < recipe_named("large").emb_dim
     assert recipe_named("production").attention
     assert not recipe_named("plain").attention
+
+
+def test_the_default_is_production_everywhere() -> None:
+    expected = recipe_named("production")
+
+    assert recipe_named() == expected
+    assert inspect.signature(cli.train).parameters["preset"].default == "production"
+    for started in (train_lstm, nightly):
+        assert inspect.signature(started).parameters["recipe"].default == expected
 
 
 def test_an_unknown_preset_names_the_known() -> None:

@@ -8,18 +8,29 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
+from ray.train import WorkerGroupError
 
 from lingo_model import InputError
 from pipeline import train_loop
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
+from pipeline.dataset import load_dataset, load_subwords, read_encoded
 from pipeline.errors import RunError
+from pipeline.progress import progress_bar
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage import LOCK, locked, write_json
-from pipeline.train import _scaling, check_not_given_up, derived_name, train_model
-from pipeline.train_loop import PROGRESS, TrainWorker
-from pipeline.validation import WorkerPlace
+from pipeline.train import (
+    _ProgressWatcher,
+    _reason,
+    _scaling,
+    check_not_given_up,
+    derived_name,
+    train_model,
+)
+from pipeline.train_loop import PROGRESS, TrainWorker, new_model
+from pipeline.validation import Validation, WorkerPlace
 
 CONFIG = TrainConfig(
     emb_dim=8, hidden_dim=16, num_layers=1, n_lanes=8, target_tokens_per_step=600, max_epochs=1
@@ -79,6 +90,20 @@ def test_more_workers_than_there_is_room_for_are_refused(
 
     with pytest.raises(InputError, match=says):
         _scaling(CONFIG, Resources(n_workers=n_workers))
+
+
+@pytest.mark.parametrize(("n_free", "expected"), [(8, 2), (7, 1), (4, 1), (3, 0.5), (0, 0.5)])
+def test_on_a_cluster_workers_are_given_what_others_leave(
+    monkeypatch: pytest.MonkeyPatch, n_free: float, expected: float
+) -> None:
+    monkeypatch.setattr("pipeline.train.ray.nodes", lambda: [node(8)])
+    monkeypatch.setattr(
+        "pipeline.train.ray.available_resources", lambda: {"CPU": n_free} if n_free else {}
+    )
+
+    found = _scaling(CONFIG, Resources(n_workers=4, ray_address="10.0.0.1:6379"))
+
+    assert (found.num_workers, found.resources_per_worker) == (4, {"CPU": expected})
 
 
 def test_two_processes_do_not_train_one_model(dataset: Path, tmp_path: Path) -> None:
@@ -168,6 +193,88 @@ def test_a_run_that_was_refused_does_not_keep_the_name(
     small_checkpoint(run_folder, 5)
     with pytest.raises(InputError, match="an unfinished run with another recipe"):
         train_model(dataset, output, CONFIG)
+
+
+def test_a_damaged_description_of_a_run_is_named(dataset: Path, tmp_path: Path) -> None:
+    run_folder = tmp_path / "_runs" / "model"
+    small_checkpoint(run_folder, 5)
+    (run_folder / "run.json").write_text('{"recipe": {')
+
+    with pytest.raises(InputError, match=r"run\.json: not valid JSON; copy it again, or remove"):
+        train_model(dataset, tmp_path / "model", CONFIG)
+
+
+def test_watching_does_not_end_a_run(tmp_path: Path) -> None:
+    seen: list[dict[str, Any]] = []
+    with progress_bar("train", None) as bar:
+        watcher = _ProgressWatcher(tmp_path, bar, seen.append)
+        watcher()  # nothing there yet
+        (tmp_path / PROGRESS).mkdir()  # cannot be read
+        watcher()
+        (tmp_path / PROGRESS).rmdir()
+        progress = {"step": 3, "n_steps": 9, "valid_bleu": None, "train_loss": None}
+        write_json(tmp_path / PROGRESS, progress | {"target_tokens_per_second": 1.0})
+        watcher()
+        watcher()  # the same
+
+    assert [found["step"] for found in seen] == [3]
+
+
+GONE = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task."
+UNREACHED = "RuntimeError: [gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:9"
+
+
+@pytest.mark.parametrize(
+    ("failures", "expected"),
+    [
+        ({0: UNREACHED, 1: GONE}, GONE),
+        ({0: GONE, 1: UNREACHED}, GONE),
+        ({0: UNREACHED}, UNREACHED),
+        (
+            {0: "Traceback:\n  File\ntorch.AcceleratorError: CUDA error\nCompile with it.\n"},
+            "torch.AcceleratorError: CUDA error",
+        ),
+        ({0: "no name at all"}, "no name at all"),
+    ],
+)
+def test_the_reason_of_a_failed_run_is_of_the_worker_that_failed_first(
+    failures: dict[int, str], expected: str
+) -> None:
+    text = "".join(f"[Rank {rank} Error Snippet]:\n{text}\n" for rank, text in failures.items())
+    errors = {rank: RuntimeError(text) for rank, text in failures.items()}
+
+    assert _reason(WorkerGroupError(text, errors)) == expected
+
+
+def test_workers_that_see_other_checkpoints_do_not_train_on(dataset: Path, tmp_path: Path) -> None:
+    class SeesOthers(WorkerPlace):
+        def gathered(self, mine: dict[str, Any]) -> list[dict[str, Any]]:
+            return [mine, {"step": 5}]
+
+    place = SeesOthers(0, 1, torch.device("cpu"))
+    with pytest.raises(RuntimeError, match=r"checkpoints of different steps, \[0, 5\]"):
+        TrainWorker(dataset, tmp_path, CONFIG, place)
+
+
+def test_validation_takes_sentences_of_any_length(dataset: Path) -> None:
+    manifest = load_dataset(dataset)
+    subwords = load_subwords(dataset, manifest)
+    place = WorkerPlace(0, 1, torch.device("cpu"))
+    model = new_model(subwords, CONFIG).eval()
+    encoded = read_encoded(dataset, manifest, "valid").slice(0, 1)
+    long = encoded.set_column(
+        encoded.schema.get_field_index("source_ids"),
+        encoded.schema.field("source_ids"),
+        pa.array([[5] * 5000], encoded.schema.field("source_ids").type),
+    )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.validation.read_encoded", lambda *_: long)
+        validation = Validation(dataset, manifest, subwords, place, max_sentences=1)
+    loss, bleu = validation.measure(model)
+
+    assert math.isfinite(loss)
+    assert 0.0 <= bleu <= 100.0
 
 
 def test_the_last_words_find_room_on_a_full_disk(

@@ -1,0 +1,63 @@
+"""The process group of training workers on one machine, closed to all others.
+
+By torch's own way rank 0 serves the workers' addresses on all interfaces, to anyone who asks or
+writes. Here a file in the run's folder holds them, and the workers talk over loopback.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch.distributed as dist
+from ray.train.torch import TorchConfig
+from ray.train.torch.config import _TorchBackend
+
+_INTERFACE = "lo0" if sys.platform == "darwin" else "lo"
+LOOPBACK_ENVIRONMENT = {"GLOO_SOCKET_IFNAME": _INTERFACE, "NCCL_SOCKET_IFNAME": _INTERFACE}
+"""What the workers' processes must start with."""
+
+
+@dataclasses.dataclass
+class LoopbackConfig(TorchConfig):  # type: ignore[misc]
+    """Ray Train's ``torch_config`` for workers of one machine; ``folder`` exists there."""
+
+    folder: str = ""
+
+    @property
+    def backend_cls(self) -> type[_TorchBackend]:
+        return _LoopbackBackend
+
+
+class _LoopbackBackend(_TorchBackend):  # type: ignore[misc]
+    def on_start(self, worker_group: Any, backend_config: LoopbackConfig) -> None:
+        """Called for each group of workers: the first, and each that replaces one."""
+        on_gpus = worker_group.get_resources_per_worker().get("GPU", 0) > 0
+        arguments = {
+            "backend": "nccl" if on_gpus else "gloo",
+            "rendezvous": str(Path(backend_config.folder, f"rendezvous-{uuid.uuid4().hex}")),
+            "world_size": len(worker_group),
+            "timeout_s": backend_config.timeout_s,
+        }
+        joining = [
+            worker_group.execute_single_async(rank, _join, world_rank=rank, **arguments)
+            for rank in range(len(worker_group))
+        ]
+        ray.get(joining)
+
+
+def _join(
+    *, backend: str, rendezvous: str, world_rank: int, world_size: int, timeout_s: int
+) -> None:
+    dist.init_process_group(
+        backend,
+        init_method=Path(rendezvous).as_uri(),
+        rank=world_rank,
+        world_size=world_size,
+        timeout=datetime.timedelta(seconds=timeout_s),
+    )
