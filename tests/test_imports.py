@@ -16,7 +16,9 @@ MAY_IMPORT = {  # of this project's own packages
     "pipeline": {"lingo_model", "pipeline"},
     "flows": {"lingo_model", "pipeline", "flows"},
 }
-RAY_FILES = {"pipeline/ray_session.py", "pipeline/train.py", "pipeline/translate.py"}
+RAY_FILES = {
+    f"pipeline/{name}.py" for name in ("loopback_group", "ray_session", "train", "translate")
+}
 MODEL_NEEDS = {"torch", "safetensors", "sentencepiece", "numpy"}
 
 
