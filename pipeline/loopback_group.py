@@ -23,6 +23,11 @@ LOOPBACK_ENVIRONMENT = {"GLOO_SOCKET_IFNAME": _INTERFACE, "NCCL_SOCKET_IFNAME": 
 """What the workers' processes must start with."""
 
 
+def is_on_loopback() -> bool:
+    """Whether the Ray that runs is of this machine alone, whoever started it."""
+    return all(node["NodeManagerAddress"] == "127.0.0.1" for node in ray.nodes() if node["Alive"])
+
+
 @dataclasses.dataclass
 class LoopbackConfig(TorchConfig):  # type: ignore[misc]
     """Ray Train's ``torch_config`` for workers of one machine; ``folder`` exists there."""

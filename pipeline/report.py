@@ -127,10 +127,7 @@ def _learning_curves(history: list[dict[str, Any]]) -> Markup | None:
     steps = [entry["step"] for entry in history]
     figure = Figure(figsize=(9, 3), layout="constrained")
     loss, bleu, rate = figure.subplots(1, 3)
-    for key, label in (
-        ("train_loss", "training, with dropout and smoothing"),
-        ("valid_loss", "validation, without"),
-    ):
+    for key, label in (("train_loss", "training"), ("valid_loss", "validation")):
         loss.plot(steps, [entry[key] for entry in history], marker=".", label=label)
     loss.set(title="loss (nats per token)", xlabel="step")
     loss.legend()

@@ -39,7 +39,7 @@ from pipeline.dataset import (
     read_pairs,
 )
 from pipeline.errors import RunError
-from pipeline.loopback_group import LOOPBACK_ENVIRONMENT, LoopbackConfig
+from pipeline.loopback_group import LOOPBACK_ENVIRONMENT, LoopbackConfig, is_on_loopback
 from pipeline.progress import Bar, progress_bar
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.recipe import Resources, TrainConfig, recipe_named
@@ -231,9 +231,10 @@ def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resour
     name = uuid.uuid4().hex  # Ray would resume its own state under a name that it knows
     ray_folder = run_folder / "ray"
     ray_folder.mkdir(exist_ok=True)
-    trainer_class, torch_config, environment = TorchTrainer, None, WORKER_ENVIRONMENT
-    if is_local(resources.ray_address):
-        trainer_class, torch_config = _OwnTrainer, LoopbackConfig(folder=str(ray_folder))
+    trainer_class = _OwnTrainer if is_local(resources.ray_address) else TorchTrainer
+    torch_config, environment = None, WORKER_ENVIRONMENT
+    if is_on_loopback():
+        torch_config = LoopbackConfig(folder=str(ray_folder))
         environment = environment | LOOPBACK_ENVIRONMENT
     trainer = trainer_class(
         _ray_worker,
@@ -266,19 +267,17 @@ def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resour
 
 
 def _reason(error: TrainingFailedError) -> str:
-    """The line that names what went wrong.
+    """The line that says what went wrong.
 
     Where one worker is gone, the others fail because they do not reach it: that is not it.
     """
     failures = list(getattr(error, "worker_failures", {}).values()) or [error]
-    named = [
-        match[0]
-        for failure in failures
-        for match in re.finditer(r"^[\w.]+(Error|Exception)\b.*", str(failure), re.MULTILINE)
-    ]
-    first_hand = [line for line in named if "by peer" not in line]
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return str((first_hand or named or lines or [error])[-1])
+    reasons = []
+    for failure in failures:
+        lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+        named = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
+        reasons.append((named or lines or [type(failure).__name__])[-1])
+    return next((reason for reason in reasons if "by peer" not in reason), reasons[0])
 
 
 def _scaling(config: TrainConfig, resources: Resources) -> ScalingConfig:

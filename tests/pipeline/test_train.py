@@ -18,6 +18,7 @@ from pipeline import train_loop
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.dataset import load_dataset, load_subwords, read_encoded
 from pipeline.errors import RunError
+from pipeline.loopback_group import is_on_loopback
 from pipeline.progress import progress_bar
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage import LOCK, locked, write_json
@@ -104,6 +105,20 @@ def test_on_a_cluster_workers_are_given_what_others_leave(
     found = _scaling(CONFIG, Resources(n_workers=4, ray_address="10.0.0.1:6379"))
 
     assert (found.num_workers, found.resources_per_worker) == (4, {"CPU": expected})
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [(["127.0.0.1"], True), (["10.0.0.1"], False), (["127.0.0.1", "10.0.0.2"], False)],
+)
+def test_only_workers_of_one_machine_meet_on_loopback(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str], expected: bool
+) -> None:
+    gone = {"Alive": False, "NodeManagerAddress": "10.0.0.9"}
+    nodes = [{"Alive": True, "NodeManagerAddress": address} for address in addresses]
+    monkeypatch.setattr("pipeline.loopback_group.ray.nodes", lambda: [gone, *nodes])
+
+    assert is_on_loopback() is expected
 
 
 def test_two_processes_do_not_train_one_model(dataset: Path, tmp_path: Path) -> None:
@@ -220,15 +235,16 @@ def test_watching_does_not_end_a_run(tmp_path: Path) -> None:
     assert [found["step"] for found in seen] == [3]
 
 
-GONE = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task."
+DEAD_WORKER = "The actor is dead because its worker process has died. Worker exit type: ERROR"
+GONE = f"The actor died unexpectedly before finishing this task.\n\tpid: 9\n{DEAD_WORKER}"
 UNREACHED = "RuntimeError: [gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:9"
 
 
 @pytest.mark.parametrize(
     ("failures", "expected"),
     [
-        ({0: UNREACHED, 1: GONE}, GONE),
-        ({0: GONE, 1: UNREACHED}, GONE),
+        ({0: UNREACHED, 1: GONE}, DEAD_WORKER),
+        ({0: GONE, 1: UNREACHED}, DEAD_WORKER),
         ({0: UNREACHED}, UNREACHED),
         (
             {0: "Traceback:\n  File\ntorch.AcceleratorError: CUDA error\nCompile with it.\n"},
