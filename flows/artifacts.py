@@ -18,7 +18,7 @@ from prefect.logging import get_logger
 from lingo_model import read_training
 from pipeline.dataset import DatasetManifest
 from pipeline.evaluate import ScoreReport
-from pipeline.storage import Location
+from pipeline.storage.location import Location
 from pipeline.table import RUN_REPORT, RunManifest, run_folder
 
 

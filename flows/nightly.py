@@ -11,7 +11,7 @@ from flows.stages import find_model
 from flows.train import train_lstm
 from flows.translate import translate_corpus
 from pipeline.recipe import TrainConfig, recipe_named
-from pipeline.storage import LocationField
+from pipeline.storage.location import LocationField
 from pipeline.translate import TranslateResources
 from pipeline.units import TranslateConfig
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from lingo_model import InputError
-from pipeline.storage import write_bytes
+from pipeline.storage.files import write_bytes
 
 _N_KEPT = 2
 # How reading an archive ends, by the place of the damage.

@@ -13,7 +13,7 @@ from pipeline.errors import RunError
 
 if TYPE_CHECKING:
     from pipeline.decode import DecodeConfig
-    from pipeline.storage import Location
+    from pipeline.storage.location import Location
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DEFERRED = 1, 2, 3
 _EXIT_INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -536,7 +536,7 @@ def run(
 
 def _place(value: str | None, what: str) -> Location:
     from lingo_model import InputError
-    from pipeline.storage import location
+    from pipeline.storage.location import location
 
     if value is None:
         raise InputError(f"{what} is missing; see `lingo translate --help`")

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from lingo_model import InputError, Subwords
 from pipeline.corpus import Split
 from pipeline.schemas import ENCODED, PAIRS
-from pipeline.settings import Settings, load_manifest
+from pipeline.settings import Settings
+from pipeline.storage.manifests import load_manifest
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"

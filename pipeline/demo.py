@@ -29,7 +29,7 @@ from pipeline.query import sql_command
 from pipeline.recipe import Resources, recipe_named
 from pipeline.registry import promote
 from pipeline.report import examples
-from pipeline.storage import write_bytes, write_parquet
+from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.train import train_model, training_summary
 from pipeline.translate import TranslateResources, translate_table
 from pipeline.units import TranslateConfig

@@ -26,7 +26,8 @@ from pipeline.progress import progress_bar
 from pipeline.report import write_report
 from pipeline.schemas import SCORES, SEGMENTS
 from pipeline.settings import Settings
-from pipeline.storage import fingerprint_of, write_parquet
+from pipeline.storage.files import write_parquet
+from pipeline.storage.hashing import fingerprint_of
 
 _SENTENCES_PER_BATCH = 500
 

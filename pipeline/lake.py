@@ -7,15 +7,9 @@ nothing but copies of what is on S3, which go with the process.
 from __future__ import annotations
 
 import dataclasses
-import glob
 import itertools
-import os
-import shutil
-import socket
-import tempfile
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -36,14 +30,21 @@ from pipeline.readers import (
     reading,
     repaired_text,
 )
-from pipeline.s3 import FileStamp, S3Path
-from pipeline.storage import Location, sha256_of_file, stamp_of
-from pipeline.table import InputFile
+from pipeline.storage.file_version import FileStamp, InputFile
+from pipeline.storage.hashing import sha256_of_file
+from pipeline.storage.local_copies import LocalCopies
+from pipeline.storage.location import Location, stamp_of
+from pipeline.storage.s3 import S3Path
 
 _ROWS_PER_INFERENCE = 10_000
+
+
 _ROWS_PER_BATCH = 4096
+
+
 # What Hive writes for a partition whose key is null.
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
 
 _Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
@@ -114,66 +115,6 @@ def _stamp(path: Location) -> FileStamp:
     if stamp is None:
         raise InputError(f"{path}: went while it was looked at; run the command again")
     return stamp
-
-
-class LocalCopies:
-    """Input files as files of this machine: those that are here as they are, of those on S3 a copy
-    of the one that was asked for last."""
-
-    def __init__(self, root: Location) -> None:
-        self._root = root
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._copied = ""
-
-    def path(self, relative: str) -> Path:
-        """Where a file can be read.
-
-        Raises:
-            OSError: it is not there, or S3 does not answer.
-        """
-        if isinstance(self._root, Path):
-            return self._root / relative
-        if self._folder is None or self._copied != relative:
-            self.forget()
-            _remove_copies_of_the_dead()
-            self._folder = tempfile.TemporaryDirectory(prefix=f"{_copies()}{os.getpid()}-")
-            copy = self._in(self._folder, relative)
-            (self._root / relative).download(copy)
-            self._copied = relative
-        return self._in(self._folder, relative)
-
-    def forget(self) -> None:
-        """Let go of the copy: the file is no more what it was."""
-        if self._folder is not None:
-            self._folder.cleanup()
-        self._folder = None
-
-    @contextmanager
-    def reading(self, relative: str) -> Iterator[Path]:
-        """Where a file can be read; an InputError in the block names the file, not its copy."""
-        path = self.path(relative)
-        try:
-            yield path
-        except InputError as error:
-            name = str(self._root / relative)
-            raise InputError(str(error).replace(str(path), name)) from error
-
-    @staticmethod
-    def _in(folder: tempfile.TemporaryDirectory[str], relative: str) -> Path:
-        return Path(folder.name) / relative.rpartition("/")[2]  # its name tells the format
-
-
-def _copies() -> str:
-    """What the names of this machine's copies begin with; the number of a process follows."""
-    return f"lingo-copy-{socket.gethostname()}-"
-
-
-def _remove_copies_of_the_dead() -> None:
-    """Processes that were killed have left theirs."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{glob.escape(_copies())}*"):
-        pid = folder.name.removeprefix(_copies()).partition("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def inspect_file(root: Location, relative: str) -> Inspected:
@@ -271,7 +212,11 @@ def joined_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
 
 
 _INTS = [pa.int8(), pa.int16(), pa.int32(), pa.int64()]
+
+
 _UINTS = [pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+
+
 # For each type those that hold all its values, the narrowest first.
 _WIDER: dict[pa.DataType, list[pa.DataType]] = {
     **{_INTS[i]: _INTS[i:] + [pa.float32()] * (i < 2) + [pa.float64()] * (i < 3) for i in range(4)},

@@ -21,7 +21,8 @@ import pyarrow as pa
 from lingo_model.subwords import UNK_ID
 from lingo_model.translator import Translation
 from pipeline.schemas import MEMORY
-from pipeline.storage import Location, files_in, read_parquet, write_parquet
+from pipeline.storage.files import read_parquet, write_parquet
+from pipeline.storage.location import Location, files_in
 
 HASH_BYTES = 16
 

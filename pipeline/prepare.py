@@ -39,18 +39,14 @@ from pipeline.dataset import (
     load_dataset,
 )
 from pipeline.encode import SubwordsConfig, encode_split, train_subwords
+from pipeline.prepare_rows_writer import RowsWriter
 from pipeline.progress import progress_bar
 from pipeline.schemas import PAIRS, REJECTED
 from pipeline.settings import Settings
-from pipeline.split import SplitConfig, Splitter, hash64, normalise, reading_order
-from pipeline.storage import (
-    RowsWriter,
-    fingerprint_of,
-    new_folder,
-    sha256_of_file,
-    write_bytes,
-    write_json,
-)
+from pipeline.split import SplitConfig, Splitter, normalise, reading_order
+from pipeline.storage.files import write_bytes, write_json
+from pipeline.storage.folders import new_folder
+from pipeline.storage.hashing import fingerprint_of, hash64, sha256_of_file
 
 _BATCH_ROWS = 10_000
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from lingo_model import InputError, load_bundle
 from pipeline.decode import DecodeConfig
 from pipeline.documents import DocumentTranslator, TranslatedText
-from pipeline.lake import LocalCopies, input_files
+from pipeline.lake import input_files
 from pipeline.readers import column_names, iter_rows, repaired_text
-from pipeline.storage import Location
+from pipeline.storage.local_copies import LocalCopies
+from pipeline.storage.location import Location
 from pipeline.units import TranslateConfig
 
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable
 
-from pipeline.table import InputFile, RunManifest, Unit
+from pipeline.storage.file_version import InputFile
+from pipeline.table import RunManifest, Unit
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ import duckdb
 import pyarrow as pa
 
 from lingo_model import InputError
-from pipeline.s3 import S3Path
 from pipeline.s3_views import register_table
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
-from pipeline.storage import Location
+from pipeline.storage.location import Location
+from pipeline.storage.s3 import S3Path
 from pipeline.table import (
     QUARANTINE,
     RETRACTED,

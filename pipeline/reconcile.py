@@ -19,18 +19,11 @@ from pipeline.lake import is_unchanged
 from pipeline.measures import RANGES, Distribution, Tally
 from pipeline.published import PublishedFile
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
-from pipeline.split import hash64
-from pipeline.storage import Location, names_below, read_parquet, stamp_of, write_parquet
-from pipeline.table import (
-    DEFERRED,
-    QUARANTINE,
-    RETRACTED,
-    InputFile,
-    RowCounts,
-    RunPlan,
-    Unit,
-    run_folder,
-)
+from pipeline.storage.file_version import InputFile
+from pipeline.storage.files import read_parquet, write_parquet
+from pipeline.storage.hashing import hash64
+from pipeline.storage.location import Location, names_below, stamp_of
+from pipeline.table import DEFERRED, QUARANTINE, RETRACTED, RowCounts, RunPlan, Unit, run_folder
 from pipeline.unit_work import FAILED, PASSED_THROUGH, REUSED, TRANSLATED
 from pipeline.units import TranslateConfig, expected_row_ids, input_root, position_id
 

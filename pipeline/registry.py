@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
 from pipeline.evaluate import ScoreReport
-from pipeline.settings import Settings, load_manifest
-from pipeline.storage import write_json
-from pipeline.table import utc_now
+from pipeline.settings import Settings
+from pipeline.storage.files import write_json
+from pipeline.storage.manifests import load_manifest, utc_now
 
 CHAMPION = "champion"
 _FORMAT_VERSION = 1

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from lingo_model import BundleManifest
 from pipeline.lake import inspect_file
 from pipeline.schemas import QUARANTINE_COLUMNS
-from pipeline.storage import Location, files_in, read_parquet, write_parquet
+from pipeline.storage.file_version import InputFile
+from pipeline.storage.files import read_parquet, write_parquet
+from pipeline.storage.location import Location, files_in
 from pipeline.table import (
     QUARANTINE,
     REPLAY,
     RETRACTED,
-    InputFile,
     Lineage,
     RunManifest,
     RunPlan,

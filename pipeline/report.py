@@ -16,7 +16,7 @@ import pyarrow as pa
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.storage import write_bytes, write_json
+from pipeline.storage.files import write_bytes, write_json
 
 N_EXAMPLES = 10
 

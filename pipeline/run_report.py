@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from pipeline.measures import Distribution
 from pipeline.report import figure_svg, html_template
-from pipeline.storage import Location, write_bytes
+from pipeline.storage.files import write_bytes
+from pipeline.storage.location import Location
 from pipeline.table import RunManifest
 
 _LABELS = {

@@ -15,9 +15,9 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 from obstore.fsspec import FsspecStore
 
-from pipeline.s3 import SCHEME, S3Path, client_options
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
+from pipeline.storage.s3 import SCHEME, S3Path, client_options
 from pipeline.table import QUARANTINE, RETRACTED, RunManifest, run_folder, run_number, schema_of
 from pipeline.table_store import S3Table
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +9,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lingo_model import InputError
-from pipeline.s3 import S3Path
-from pipeline.storage import Location
 
 
 class Settings(BaseModel):
@@ -77,34 +74,4 @@ def load_yaml(cls: type[S], path: Path) -> S:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    return parse_settings(cls, values, where=str(path))
-
-
-def load_manifest(
-    cls: type[S], path: Location, *, format_version: int, what: str, remedy: str
-) -> S:
-    """Read a JSON manifest and refuse another format version before anything else.
-
-    Args:
-        what: what the folder should be, such as "a dataset". remedy: what makes one.
-
-    Raises:
-        InputError: no manifest there, not JSON, another version, or keys that do not validate.
-        OSError: S3 refused, or did not answer.
-    """
-    try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        if isinstance(path, S3Path) and not isinstance(error, FileNotFoundError):
-            raise  # S3 refused, or did not answer: that says nothing of what is there
-        raise InputError(
-            f"{path.parent}: not {what} (no readable {path.name}); {remedy}"
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON; {remedy}") from error
-    found = values.get("format_version") if isinstance(values, dict) else None
-    if found != format_version:
-        raise InputError(
-            f"{path}: format_version={found!r}: this release reads {format_version}; {remedy}"
-        )
     return parse_settings(cls, values, where=str(path))

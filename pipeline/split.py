@@ -6,7 +6,6 @@ sentence never sits on both sides.
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections.abc import Iterable
 
@@ -14,6 +13,7 @@ from pydantic import Field
 
 from pipeline.corpus import CorpusInput, Split
 from pipeline.settings import Settings
+from pipeline.storage.hashing import hash64
 
 
 class SplitConfig(Settings):
@@ -36,12 +36,6 @@ def normalise(text: str) -> str:
 def _of_a_word(character: str) -> bool:
     # Vowel signs of Indic scripts and points of Arabic and Hebrew are marks, not letters.
     return character.isalnum() or unicodedata.category(character).startswith("M")
-
-
-def hash64(*parts: str) -> int:
-    """64 bits of BLAKE2b, the same on every machine and in every run."""
-    joined = "\x1f".join(parts).encode()
-    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), "big")
 
 
 class Splitter:

@@ -22,19 +22,38 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.measures import Distribution
-from pipeline.s3 import FileStamp
-from pipeline.settings import Settings, load_manifest
-from pipeline.storage import Location
+from pipeline.settings import Settings
+from pipeline.storage.file_version import InputFile
+from pipeline.storage.location import Location
+from pipeline.storage.manifests import load_manifest
 
 FORMAT_VERSION = 2
+
+
 IDENTITY = "_table.json"
+
+
 RUN_MANIFEST = "_manifest.json"
+
+
 RUN_REPORT = "_report.html"
+
+
 PLAN = "_plan.json"
+
+
 QUARANTINE = "_quarantine"
+
+
 MEMORY = "_memory"
+
+
 RETRACTED = "_retracted"
+
+
 DEFERRED = "_deferred"
+
+
 REPLAY = "_replay"
 
 
@@ -47,23 +66,6 @@ class TableIdentity(Settings):
     text_column: str
     id_column: str | None
     limit: int | None
-
-
-class InputFile(Settings):
-    """One input file as the plan saw it; ``path`` is relative to the input, ``etag`` that of an
-    object store."""
-
-    path: str
-    n_bytes: int
-    modified_ns: int
-    etag: str | None = None
-    sha256: str
-    n_rows: int
-
-    @property
-    def stamp(self) -> FileStamp:
-        """What tells cheaply whether the file is still the same."""
-        return FileStamp(self.n_bytes, self.modified_ns, self.etag)
 
 
 class Unit(Settings):
@@ -263,8 +265,3 @@ def load_run(file: Location) -> RunManifest:
 def schema_of(base64_text: str) -> pa.Schema:
     """The schema that a plan or manifest holds as text."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(base64_text)))
-
-
-def utc_now() -> str:
-    """The time, to the second, ISO 8601 in UTC."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -20,16 +20,10 @@ from pathlib import Path
 
 from lingo_model import InputError
 from pipeline.errors import RunError
-from pipeline.s3 import S3Path
-from pipeline.storage import (
-    Location,
-    json_bytes,
-    remove_tree,
-    stamp_of,
-    sync_folder,
-    sync_tree,
-    write_json,
-)
+from pipeline.storage.files import json_bytes, write_json
+from pipeline.storage.folders import sync_folder, sync_tree
+from pipeline.storage.location import Location, remove_tree, stamp_of
+from pipeline.storage.s3 import S3Path
 from pipeline.table import (
     DEFERRED,
     IDENTITY,

@@ -43,8 +43,10 @@ from pipeline.loopback_group import LOOPBACK_ENVIRONMENT, LoopbackConfig, is_on_
 from pipeline.progress import Bar, progress_bar
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.recipe import Resources, TrainConfig, recipe_named
-from pipeline.storage import fingerprint_of, locked, parquet_bytes, write_json
-from pipeline.table import utc_now
+from pipeline.storage.files import parquet_bytes, write_json
+from pipeline.storage.folders import locked
+from pipeline.storage.hashing import fingerprint_of
+from pipeline.storage.manifests import utc_now
 from pipeline.train_loop import GAVE_UP, PROGRESS, WORKER_ENVIRONMENT, TrainWorker, new_model
 from pipeline.validation import WorkerPlace
 

@@ -21,7 +21,7 @@ from pipeline.batches import BatchPlan, LaneReader, Step
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.dataset import load_dataset, load_subwords
 from pipeline.recipe import TrainConfig
-from pipeline.storage import write_json
+from pipeline.storage.files import write_json
 from pipeline.updates import new_update
 from pipeline.validation import Validation, WorkerPlace
 

@@ -31,7 +31,8 @@ from pipeline.reconcile import reconcile
 from pipeline.replay import plan_replay, replay_config
 from pipeline.run_report import write_run_report
 from pipeline.settings import Settings
-from pipeline.storage import Location, absolute, location
+from pipeline.storage.location import Location, absolute, location
+from pipeline.storage.manifests import utc_now
 from pipeline.table import (
     QUARANTINE,
     RUN_REPORT,
@@ -43,7 +44,6 @@ from pipeline.table import (
     load_plan,
     run_named,
     run_number,
-    utc_now,
 )
 from pipeline.table_store import Table, new_run_name, open_table
 from pipeline.unit_work import UnitTranslator

@@ -16,13 +16,16 @@ import torch
 
 from lingo_model import InputError, load_bundle
 from pipeline.documents import DocumentTranslator, TranslatedText
-from pipeline.lake import LocalCopies, RangeReader, RowRange, is_unchanged
+from pipeline.lake import RangeReader, RowRange, is_unchanged
 from pipeline.measures import copy_rate, length_ratio, repetition, words
 from pipeline.memory import SegmentMemory, write_memory
 from pipeline.readers import MALFORMED
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import without_symbols
-from pipeline.storage import Location, sha256_of_file, stamp_of, write_bytes, write_parquet
+from pipeline.storage.files import write_bytes, write_parquet
+from pipeline.storage.hashing import sha256_of_file
+from pipeline.storage.local_copies import LocalCopies
+from pipeline.storage.location import Location, stamp_of
 from pipeline.table import DEFERRED, MEMORY, QUARANTINE, RunPlan, Unit
 from pipeline.units import (
     ROW_ID,

@@ -28,15 +28,15 @@ from pipeline.lake import (
 )
 from pipeline.published import PublishedFile, published_files
 from pipeline.readers import TEXT_COLUMN
-from pipeline.s3 import FileStamp
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import SEGMENTER_VERSION
 from pipeline.settings import Settings
-from pipeline.split import hash64
-from pipeline.storage import Location, absolute, fingerprint_of, location
+from pipeline.storage.file_version import FileStamp, InputFile
+from pipeline.storage.hashing import fingerprint_of, hash64
+from pipeline.storage.location import Location, absolute, location
+from pipeline.storage.manifests import utc_now
 from pipeline.table import (
     FORMAT_VERSION,
-    InputFile,
     Lineage,
     RunManifest,
     RunPlan,
@@ -45,7 +45,6 @@ from pipeline.table import (
     run_folder,
     run_number,
     schema_of,
-    utc_now,
 )
 
 ROW_ID = "row_id"

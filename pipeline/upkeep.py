@@ -16,16 +16,12 @@ import pyarrow.parquet as pq
 
 from lingo_model import InputError
 from pipeline.errors import RunError
-from pipeline.s3 import S3Path
 from pipeline.schemas import MEMORY as MEMORY_SCHEMA
-from pipeline.storage import (
-    Location,
-    fingerprint_of,
-    remove_tree,
-    sync_folder,
-    sync_tree,
-    write_json,
-)
+from pipeline.storage.files import write_json
+from pipeline.storage.folders import sync_folder, sync_tree
+from pipeline.storage.hashing import fingerprint_of
+from pipeline.storage.location import Location, remove_tree
+from pipeline.storage.s3 import S3Path
 from pipeline.table import (
     DEFERRED,
     MEMORY,

@@ -21,7 +21,7 @@ from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus
 from pipeline.ray_session import start_local
-from pipeline.s3 import S3Path
+from pipeline.storage.s3 import S3Path
 from pipeline.table import RunPlan
 from pipeline.table_store import Table
 from pipeline.unit_work import UnitTranslator

@@ -31,9 +31,9 @@ from werkzeug.serving import make_server
 
 from pipeline.demo_pairs import generate_pairs
 from pipeline.query import connect, run_query
-from pipeline.s3 import S3Path
 from pipeline.settings import load_yaml
-from pipeline.storage import Location
+from pipeline.storage.location import Location
+from pipeline.storage.s3 import S3Path
 from pipeline.table_store import open_table
 from pipeline.translate import translate_table
 from pipeline.units import TranslateConfig
@@ -75,7 +75,7 @@ def dies_around_the_rename(when):
     Path.rename = called
 
 def clock_is_back_a_day():
-    now = pipeline.table.utc_now
+    now = pipeline.storage.manifests.utc_now
     import datetime
     def earlier():
         return (datetime.datetime.fromisoformat(now()) - datetime.timedelta(days=1)).isoformat()

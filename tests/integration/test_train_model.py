@@ -13,7 +13,7 @@ import pytest
 from lingo_model import InputError, Translator, load_bundle, read_bundle_manifest
 from pipeline.errors import RunError
 from pipeline.recipe import Resources, TrainConfig
-from pipeline.storage import write_json
+from pipeline.storage.files import write_json
 from pipeline.train import HISTORY, train_model
 from pipeline.train_loop import PROGRESS
 

@@ -14,8 +14,9 @@ import pytest
 from lingo_model import InputError, Translator
 from pipeline import reconcile
 from pipeline.query import connect, run_query
-from pipeline.s3 import S3Path
-from pipeline.storage import Location, write_bytes
+from pipeline.storage.files import write_bytes
+from pipeline.storage.location import Location
+from pipeline.storage.s3 import S3Path
 from pipeline.table import PLAN, QUARANTINE, RunManifest, load_plan
 from pipeline.table_store import open_table
 from pipeline.translate import TranslateResources, translate_table

@@ -13,7 +13,6 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.lake import (
-    LocalCopies,
     RangeReader,
     RowRange,
     input_files,
@@ -25,6 +24,7 @@ from pipeline.lake import (
     read_column,
 )
 from pipeline.readers import iter_rows
+from pipeline.storage.local_copies import LocalCopies
 
 ROWS = [{"id": str(i), "text": f"sentence {i}"} for i in range(25)]
 

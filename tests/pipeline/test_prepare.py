@@ -24,7 +24,7 @@ from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus
 from pipeline.schemas import ENCODED, PAIRS, REJECTED
 from pipeline.split import SplitConfig, normalise
-from pipeline.storage import LOCK
+from pipeline.storage.folders import LOCK
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))
 N_GOOD: dict[Split, int] = {"train": 100, "valid": 20, "test": 20}

@@ -18,7 +18,7 @@ from pipeline.cli import main
 from pipeline.query import VIEWS, connect, run_query, sql_command
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
-from pipeline.storage import write_json, write_parquet
+from pipeline.storage.files import write_json, write_parquet
 from pipeline.table import (
     FORMAT_VERSION,
     QUARANTINE,

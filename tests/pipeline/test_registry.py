@@ -15,7 +15,7 @@ import pytest
 from lingo_model import InputError, read_bundle_manifest
 from pipeline.evaluate import Score, ScoreReport
 from pipeline.registry import champion, list_models, promote, resolve_model
-from pipeline.storage import write_json
+from pipeline.storage.files import write_json
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import pytest
 from pipeline.evaluate import Score, ScoreReport
 from pipeline.report import examples, html, markdown, write_report
 from pipeline.schemas import SEGMENTS
-from pipeline.storage import write_parquet
+from pipeline.storage.files import write_parquet
 
 ROOT = Path(__file__).parents[2]
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"

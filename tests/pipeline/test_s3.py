@@ -11,18 +11,9 @@ import pytest
 from obstore.exceptions import GenericError
 
 from lingo_model import InputError
-from pipeline.s3 import S3Path, _reason
-from pipeline.storage import (
-    Location,
-    files_in,
-    location,
-    read_parquet,
-    remove_tree,
-    stamp_of,
-    write_bytes,
-    write_json,
-    write_parquet,
-)
+from pipeline.storage.files import read_parquet, write_bytes, write_json, write_parquet
+from pipeline.storage.location import Location, files_in, location, remove_tree, stamp_of
+from pipeline.storage.s3 import S3Path, _reason
 
 NAMES = [
     "a.txt",

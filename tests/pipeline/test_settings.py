@@ -9,7 +9,8 @@ import pytest
 from pydantic import Field, ValidationError
 
 from lingo_model import InputError
-from pipeline.settings import Settings, load_manifest, load_yaml, parse_settings
+from pipeline.settings import Settings, load_yaml, parse_settings
+from pipeline.storage.manifests import load_manifest
 
 
 class Inner(Settings):

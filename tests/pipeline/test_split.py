@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.corpus import SPLITS, CorpusInput, Split
-from pipeline.split import SplitConfig, Splitter, hash64, normalise, reading_order
+from pipeline.split import SplitConfig, Splitter, normalise, reading_order
+from pipeline.storage.hashing import hash64
 
 SHARES = SplitConfig(valid_share=0.1, test_share=0.2)
 WORDS = ["the", "red", "Straße", "niño", "fish", "12", "people's", "crème", "ﬁne,", "Ω", "σοφός"]

@@ -15,10 +15,10 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.errors import RunError
-from pipeline.lake import LocalCopies
 from pipeline.query import connect, run_query
-from pipeline.s3 import S3Path
-from pipeline.storage import Location, files_in
+from pipeline.storage.local_copies import LocalCopies
+from pipeline.storage.location import Location, files_in
+from pipeline.storage.s3 import S3Path
 from pipeline.table import RunManifest, run_folder
 from pipeline.table_store import S3Table
 from pipeline.translate import (

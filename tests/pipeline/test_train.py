@@ -21,7 +21,8 @@ from pipeline.errors import RunError
 from pipeline.loopback_group import is_on_loopback
 from pipeline.progress import progress_bar
 from pipeline.recipe import Resources, TrainConfig
-from pipeline.storage import LOCK, locked, write_json
+from pipeline.storage.files import write_json
+from pipeline.storage.folders import LOCK, locked
 from pipeline.train import (
     _ProgressWatcher,
     _reason,

@@ -14,25 +14,22 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
+from pipeline.storage.file_version import FileStamp
+
 SCHEME = "s3://"
 
+
 _NANOSECONDS = 1_000_000_000
+
+
 # Where a machine's role is asked for when the environment holds no credentials.
 _ROLES = "169.254.169.254"
-
-
-class FileStamp(NamedTuple):
-    """What tells cheaply whether a file is still the same; ``etag`` only of an object store."""
-
-    n_bytes: int
-    modified_ns: int
-    etag: str | None
 
 
 @dataclasses.dataclass(frozen=True, order=True)

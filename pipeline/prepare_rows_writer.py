@@ -1,0 +1,56 @@
+"""Writes rows to numbered Parquet files of bounded size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+class RowsWriter:
+    """Rows to numbered Parquet files of bounded size, through a bounded buffer.
+
+    For use in a folder that appears by one rename (:func:`new_folder`).
+    """
+
+    _BUFFER_ROWS = 10_000
+    _ROWS_PER_FILE = 1_000_000
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._rows: list[dict[str, Any]] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._n_files = 0
+        self._n_rows_in_file = 0
+        folder.mkdir(parents=True)
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Take one row."""
+        self._rows.append(row)
+        if len(self._rows) >= self._BUFFER_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left; there is always one file, so that every reader finds a schema."""
+        if self._rows or self._n_files == 0:
+            self._flush()
+        self._end_file()
+
+    def _flush(self) -> None:
+        if self._writer is None:
+            path = self._folder / f"part-{self._n_files:05d}.parquet"
+            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+            self._n_files += 1
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._n_rows_in_file += len(self._rows)
+        self._rows = []
+        if self._n_rows_in_file >= self._ROWS_PER_FILE:
+            self._end_file()
+
+    def _end_file(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._n_rows_in_file = None, 0
