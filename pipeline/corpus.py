@@ -14,7 +14,9 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lingo_model import InputError
-from pipeline.readers import TEXT_COLUMN, column_names, format_of, iter_rows, open_parquet
+from pipeline.formats.parquet import open_parquet
+from pipeline.formats.read import column_names, iter_rows
+from pipeline.formats.rows import TEXT_COLUMN, format_of
 from pipeline.schemas import PAIRS
 from pipeline.settings import Settings, load_yaml
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from lingo_model import InputError, load_bundle
 from pipeline.decode import DecodeConfig
 from pipeline.documents import DocumentTranslator, TranslatedText
+from pipeline.formats.encoding import repaired_text
+from pipeline.formats.read import column_names, iter_rows
 from pipeline.lake import input_files
-from pipeline.readers import column_names, iter_rows, repaired_text
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
 from pipeline.units import TranslateConfig

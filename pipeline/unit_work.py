@@ -16,10 +16,10 @@ import torch
 
 from lingo_model import InputError, load_bundle
 from pipeline.documents import DocumentTranslator, TranslatedText
+from pipeline.formats.rows import MALFORMED
 from pipeline.lake import RangeReader, RowRange, is_unchanged
 from pipeline.measures import copy_rate, length_ratio, repetition, words
 from pipeline.memory import SegmentMemory, write_memory
-from pipeline.readers import MALFORMED
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import without_symbols
 from pipeline.storage.files import write_bytes, write_parquet

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from lingo_model import BundleManifest, InputError
 from pipeline.decode import DecodeConfig
+from pipeline.formats.rows import TEXT_COLUMN
 from pipeline.lake import (
     Inspected,
     input_files,
@@ -27,7 +28,6 @@ from pipeline.lake import (
     read_column,
 )
 from pipeline.published import PublishedFile, published_files
-from pipeline.readers import TEXT_COLUMN
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import SEGMENTER_VERSION
 from pipeline.settings import Settings

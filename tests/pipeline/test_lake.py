@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
+from pipeline.formats.read import iter_rows
 from pipeline.lake import (
     RangeReader,
     RowRange,
@@ -23,7 +24,6 @@ from pipeline.lake import (
     partition_values,
     read_column,
 )
-from pipeline.readers import iter_rows
 from pipeline.storage.local_copies import LocalCopies
 
 ROWS = [{"id": str(i), "text": f"sentence {i}"} for i in range(25)]

@@ -15,7 +15,8 @@ import pytest
 import zstandard
 
 from lingo_model import InputError
-from pipeline.readers import Row, column_names, format_of, iter_rows
+from pipeline.formats.read import column_names, iter_rows
+from pipeline.formats.rows import Row, format_of
 
 # What line-based tools stumble over stands inside the text: none of it ends a row.
 PAIRS = [

@@ -1,0 +1,1 @@
+"""File formats: every format yields rows with named columns."""
