@@ -22,7 +22,7 @@ from pipeline.corpus import SPLITS, Split
 from pipeline.dataset import load_dataset, read_pairs
 from pipeline.decode import DecodeConfig
 from pipeline.languages import bleu_metric, ter_metric
-from pipeline.progress import progress_bar
+from pipeline.observability.progress import progress_bar
 from pipeline.report import write_report
 from pipeline.schemas import SCORES, SEGMENTS
 from pipeline.settings import Settings

@@ -39,8 +39,8 @@ from pipeline.dataset import (
     load_dataset,
 )
 from pipeline.encode import SubwordsConfig, encode_split, train_subwords
+from pipeline.observability.progress import progress_bar
 from pipeline.prepare_rows_writer import RowsWriter
-from pipeline.progress import progress_bar
 from pipeline.schemas import PAIRS, REJECTED
 from pipeline.settings import Settings
 from pipeline.split import SplitConfig, Splitter, normalise, reading_order

@@ -6,21 +6,17 @@ Reads: a report's values, its segments, a model's ``training.json``. Writes: ``r
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import matplotlib as mpl
 import pyarrow as pa
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.observability.pages import _environment, figure_svg, html_template
 from pipeline.storage.files import write_bytes, write_json
 
 N_EXAMPLES = 10
-
-_TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write_report(
@@ -68,20 +64,6 @@ def html(report: dict[str, Any], segments: pa.Table, training: dict[str, Any]) -
         tables=tables,
         histogram=_histogram(segments["chrf"].to_pylist()),
         curves=_learning_curves(training.get("history", [])),
-    )
-
-
-def html_template(name: str) -> jinja2.Template:
-    """A page's template, in which every text is escaped."""
-    return _environment(autoescape=True).get_template(name)
-
-
-def _environment(*, autoescape: bool) -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=autoescape,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
     )
 
 
@@ -137,15 +119,3 @@ def _learning_curves(history: list[dict[str, Any]]) -> Markup | None:
     rate.set(title="learning rate", xlabel="step")
     rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     return figure_svg(figure)
-
-
-def figure_svg(figure: Figure) -> Markup:
-    """A figure as inline SVG, the same bytes for the same figure."""
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.3)
-    content = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "lingo", "svg.fonttype": "path"}):
-        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    # Drawn by matplotlib from numbers and our own labels: the one thing that is not escaped.
-    return Markup(content.getvalue()[content.getvalue().index("<svg") :])

@@ -6,7 +6,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline.measures import Distribution
-from pipeline.report import figure_svg, html_template
+from pipeline.observability.pages import figure_svg, html_template
 from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
 from pipeline.table import RunManifest

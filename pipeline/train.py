@@ -40,7 +40,7 @@ from pipeline.dataset import (
 )
 from pipeline.errors import RunError
 from pipeline.loopback_group import LOOPBACK_ENVIRONMENT, LoopbackConfig, is_on_loopback
-from pipeline.progress import Bar, progress_bar
+from pipeline.observability.progress import Bar, progress_bar
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.recipe import Resources, TrainConfig, recipe_named
 from pipeline.storage.files import parquet_bytes, write_json

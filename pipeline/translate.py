@@ -24,7 +24,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from lingo_model import InputError, read_bundle_manifest, read_training
 from lingo_model.engine import check_tier
 from pipeline.errors import RunError
-from pipeline.progress import progress_bar
+from pipeline.observability.progress import progress_bar
 from pipeline.published import PublishedFile, published_files
 from pipeline.ray_session import is_local, run_on_ray
 from pipeline.reconcile import reconcile

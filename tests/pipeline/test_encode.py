@@ -29,7 +29,7 @@ from pipeline.encode import (
     row_group_bounds,
     train_subwords,
 )
-from pipeline.progress import progress_bar
+from pipeline.observability.progress import progress_bar
 from pipeline.schemas import ENCODED, PAIRS
 
 N_PAIRS = 203

@@ -19,7 +19,7 @@ from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_chec
 from pipeline.dataset import load_dataset, load_subwords, read_encoded
 from pipeline.errors import RunError
 from pipeline.loopback_group import is_on_loopback
-from pipeline.progress import progress_bar
+from pipeline.observability.progress import progress_bar
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage.files import write_json
 from pipeline.storage.folders import LOCK, locked
