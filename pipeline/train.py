@@ -14,7 +14,6 @@ Run: ``lingo train DATASET --output models/NAME``. Run again after an interrupti
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import ray
 import ray.train
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
@@ -31,17 +29,12 @@ from ray.train.torch import TorchTrainer, get_device
 from lingo_model import BundleManifest, InputError, read_bundle_manifest, read_training, save_bundle
 from pipeline.batches import BatchPlan
 from pipeline.checkpoint import STEP_COLUMNS, RunState, last_checkpoint, load_checkpoint
-from pipeline.dataset import (
-    DatasetManifest,
-    load_dataset,
-    load_subwords,
-    read_encoded,
-    read_pairs,
-)
+from pipeline.cluster.failures import _reason
+from pipeline.cluster.loopback_backend import LOOPBACK_ENVIRONMENT, LoopbackConfig, is_on_loopback
+from pipeline.cluster.ray_session import is_local, run_on_ray
+from pipeline.dataset import DatasetManifest, load_dataset, load_subwords, read_encoded, read_pairs
 from pipeline.errors import RunError
-from pipeline.loopback_group import LOOPBACK_ENVIRONMENT, LoopbackConfig, is_on_loopback
 from pipeline.observability.progress import Bar, progress_bar
-from pipeline.ray_session import is_local, run_on_ray
 from pipeline.recipe import Resources, TrainConfig, recipe_named
 from pipeline.storage.files import parquet_bytes, write_json
 from pipeline.storage.folders import locked
@@ -52,7 +45,10 @@ from pipeline.validation import WorkerPlace
 
 HISTORY = "history.parquet"
 
+
 _MAX_WORKER_FAILURES = 3
+
+
 _LEAST_CPUS = 0.5  # of a worker
 
 
@@ -266,20 +262,6 @@ def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resour
             "the same command again: it goes on from "
             f"{checkpoint if checkpoint else 'the beginning, there was no checkpoint yet'}"
         ) from error
-
-
-def _reason(error: TrainingFailedError) -> str:
-    """The line that says what went wrong.
-
-    Where one worker is gone, the others fail because they do not reach it: that is not it.
-    """
-    failures = list(getattr(error, "worker_failures", {}).values()) or [error]
-    reasons = []
-    for failure in failures:
-        lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-        named = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
-        reasons.append((named or lines or [type(failure).__name__])[-1])
-    return next((reason for reason in reasons if "by peer" not in reason), reasons[0])
 
 
 def _scaling(config: TrainConfig, resources: Resources) -> ScalingConfig:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray
 import ray.data
 import torch
 from pydantic import Field
@@ -23,10 +21,11 @@ from ray.data import ActorPoolStrategy, DataContext
 
 from lingo_model import InputError, read_bundle_manifest, read_training
 from lingo_model.engine import check_tier
+from pipeline.cluster.failures import reason_of
+from pipeline.cluster.ray_session import is_local, run_on_ray
 from pipeline.errors import RunError
 from pipeline.observability.progress import progress_bar
 from pipeline.published import PublishedFile, published_files
-from pipeline.ray_session import is_local, run_on_ray
 from pipeline.reconcile import reconcile
 from pipeline.replay import plan_replay, replay_config
 from pipeline.run_report import write_run_report
@@ -47,20 +46,16 @@ from pipeline.table import (
 )
 from pipeline.table_store import Table, new_run_name, open_table
 from pipeline.unit_work import UnitTranslator
-from pipeline.units import (
-    FileDecision,
-    TranslateConfig,
-    last_of_lake,
-    plan_run,
-    table_identity,
-)
+from pipeline.units import FileDecision, TranslateConfig, last_of_lake, plan_run, table_identity
 
 # As many actors of one whole CPU as there are CPUs would leave none to the tasks that feed them.
 _CPUS_PER_ACTOR = 0.5
-_RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit|Interrupt)(?:\(\w+\))?: .+")
-_RAISED_BY_RAY = re.compile(r"ray\.|RayTaskError|UserCodeException")
+
+
 # So that actors end at about the same time.
 _MIN_TASKS_PER_ACTOR = 8
+
+
 _RUNS_FOR_PACE = 10
 
 
@@ -402,13 +397,6 @@ def _receipts(
             f"{staged}: translating failed ({reason_of(str(error))}); nothing was published: run "
             "the same command again to go on"
         ) from error
-
-
-def reason_of(text: str) -> str:
-    """The line of a worker's traceback that says what happened, without Ray's own around it."""
-    found = [match[0] for line in text.splitlines() if (match := _RAISED.match(line.strip()))]
-    own = [line for line in found if not _RAISED_BY_RAY.match(line)]
-    return (own or found or text.strip().splitlines() or ["no reason given"])[-1]
 
 
 def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> RunManifest:

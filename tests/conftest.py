@@ -15,12 +15,12 @@ import torch
 from moto.server import ThreadedMotoServer
 
 from lingo_model import SimpleSeq2SeqLSTM, save_bundle
+from pipeline.cluster.ray_session import start_local
 from pipeline.corpus import CorpusDescription, Split
 from pipeline.dataset import load_dataset, load_subwords
 from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus
-from pipeline.ray_session import start_local
 from pipeline.storage.s3 import S3Path
 from pipeline.table import RunPlan
 from pipeline.table_store import Table

@@ -11,15 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator
+from pipeline.cluster.failures import reason_of
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.query import connect, run_query
-from pipeline.translate import (
-    TranslateResources,
-    reason_of,
-    replay_quarantine,
-    translate_table,
-)
+from pipeline.translate import TranslateResources, replay_quarantine, translate_table
 from pipeline.units import TranslateConfig
 
 CONFIG = TranslateConfig(rows_per_unit=20)

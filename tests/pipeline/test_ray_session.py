@@ -13,7 +13,7 @@ import time
 import pytest
 import ray
 
-from pipeline.ray_session import run_on_ray
+from pipeline.cluster.ray_session import run_on_ray
 
 pytestmark = pytest.mark.ray
 
@@ -58,7 +58,7 @@ def test_a_local_ray_listens_on_loopback_alone_and_ends_with_the_work() -> None:
         """
         import sys
         import ray
-        from pipeline.ray_session import run_on_ray
+        from pipeline.cluster.ray_session import run_on_ray
 
         def work():
             node = ray.nodes()[0]
@@ -88,7 +88,7 @@ def test_another_commands_ray_is_left_alone(running_ray: None) -> None:
     process = python(
         """
         import ray
-        from pipeline.ray_session import run_on_ray
+        from pipeline.cluster.ray_session import run_on_ray
 
         print(run_on_ray(lambda: ray.get_runtime_context().gcs_address, address=None), flush=True)
         """,
@@ -105,7 +105,7 @@ def test_an_interruption_ends_ray_for_good(running_ray: None) -> None:
         """
         import time
         import ray
-        from pipeline.ray_session import run_on_ray
+        from pipeline.cluster.ray_session import run_on_ray
 
         def work():
             print("working", flush=True)
@@ -138,7 +138,7 @@ def test_an_interruption_while_ray_starts_ends_it_before_it_works() -> None:
         """
         import time
         import ray
-        from pipeline import ray_session
+        from pipeline.cluster import ray_session
 
         def start():
             print("starting", flush=True)
@@ -164,7 +164,7 @@ def test_no_cluster_at_an_address_is_an_error_that_names_it() -> None:
     process = python(
         """
         from lingo_model import InputError
-        from pipeline.ray_session import run_on_ray
+        from pipeline.cluster.ray_session import run_on_ray
 
         try:
             run_on_ray(lambda: None, address="127.0.0.1:1")

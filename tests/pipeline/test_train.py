@@ -16,21 +16,15 @@ from ray.train import WorkerGroupError
 from lingo_model import InputError
 from pipeline import train_loop
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
+from pipeline.cluster.failures import _reason
+from pipeline.cluster.loopback_backend import is_on_loopback
 from pipeline.dataset import load_dataset, load_subwords, read_encoded
 from pipeline.errors import RunError
-from pipeline.loopback_group import is_on_loopback
 from pipeline.observability.progress import progress_bar
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage.files import write_json
 from pipeline.storage.folders import LOCK, locked
-from pipeline.train import (
-    _ProgressWatcher,
-    _reason,
-    _scaling,
-    check_not_given_up,
-    derived_name,
-    train_model,
-)
+from pipeline.train import _ProgressWatcher, _scaling, check_not_given_up, derived_name, train_model
 from pipeline.train_loop import PROGRESS, TrainWorker, new_model
 from pipeline.validation import Validation, WorkerPlace
 
@@ -117,7 +111,7 @@ def test_only_workers_of_one_machine_meet_on_loopback(
 ) -> None:
     gone = {"Alive": False, "NodeManagerAddress": "10.0.0.9"}
     nodes = [{"Alive": True, "NodeManagerAddress": address} for address in addresses]
-    monkeypatch.setattr("pipeline.loopback_group.ray.nodes", lambda: [gone, *nodes])
+    monkeypatch.setattr("pipeline.cluster.loopback_backend.ray.nodes", lambda: [gone, *nodes])
 
     assert is_on_loopback() is expected
 

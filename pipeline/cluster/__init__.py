@@ -1,0 +1,1 @@
+"""Ray: starting and stopping it, connecting to it, and reading its failures."""
