@@ -16,7 +16,7 @@ from prefect.artifacts import (
 from prefect.logging import get_logger
 
 from lingo_model import read_training
-from pipeline.dataset import DatasetManifest
+from pipeline.dataset.manifest import DatasetManifest
 from pipeline.evaluate import ScoreReport
 from pipeline.storage.location import Location
 from pipeline.table import RUN_REPORT, RunManifest, run_folder

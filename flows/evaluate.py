@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows.artifacts import show_report
 from flows.stages import find_model, score_model
-from pipeline.corpus import Split
+from pipeline.dataset.splits import Split
 from pipeline.decode import DecodeConfig
 
 

@@ -16,8 +16,9 @@ from prefect.tasks import Task
 
 from flows.artifacts import TrainingProgress
 from lingo_model import BundleManifest, InputError
-from pipeline.corpus import Split, load_corpus
-from pipeline.dataset import DatasetManifest
+from pipeline.corpus import load_corpus
+from pipeline.dataset.manifest import DatasetManifest
+from pipeline.dataset.splits import Split
 from pipeline.decode import DecodeConfig
 from pipeline.errors import RunError
 from pipeline.evaluate import ScoreReport

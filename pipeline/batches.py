@@ -23,7 +23,8 @@ import torch
 
 from lingo_model import InputError
 from lingo_model.subwords import PAD_ID, SOS_ID
-from pipeline.dataset import UNREADABLE, DatasetManifest, unreadable
+from pipeline.dataset.manifest import DatasetManifest
+from pipeline.dataset.tables import UNREADABLE, unreadable
 
 Ints = npt.NDArray[np.int64]
 

@@ -134,7 +134,8 @@ def prepare(
     config: ConfigOption = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
-    from pipeline.corpus import SPLITS, load_corpus
+    from pipeline.corpus import load_corpus
+    from pipeline.dataset.splits import SPLITS
     from pipeline.prepare import PrepareConfig, prepare_corpus
     from pipeline.settings import load_yaml
 
@@ -377,7 +378,8 @@ def evaluate(
     models: ModelsOption = _MODELS,
 ) -> None:
     """Score a model on a dataset's test sentences: BLEU, chrF and TER, with a report."""
-    from pipeline.evaluate import checked_split, evaluate_model
+    from pipeline.dataset.splits import checked_split
+    from pipeline.evaluate import evaluate_model
     from pipeline.registry import resolve_model
 
     report = evaluate_model(

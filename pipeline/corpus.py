@@ -8,20 +8,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lingo_model import InputError
+from pipeline.dataset.splits import Split
 from pipeline.formats.parquet import open_parquet
 from pipeline.formats.read import column_names, iter_rows
 from pipeline.formats.rows import TEXT_COLUMN, format_of
 from pipeline.schemas import PAIRS
 from pipeline.settings import Settings, load_yaml
 
-Split = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 LANGUAGE_TAG = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*$"
 
 

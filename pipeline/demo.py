@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from pipeline.corpus import SPLITS, Split, load_corpus
+from pipeline.corpus import load_corpus
+from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo_pairs import SentencePair, generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.evaluate import ScoreReport, evaluate_model

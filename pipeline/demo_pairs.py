@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from pipeline.corpus import SPLITS, Split
+from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo_grammar import (
     ALL_OF_A_KIND,
     BARE,

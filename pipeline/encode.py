@@ -17,7 +17,7 @@ from pydantic import Field
 
 from lingo_model import Subwords
 from lingo_model.subwords import EOS_ID
-from pipeline.corpus import Split
+from pipeline.dataset.splits import Split
 from pipeline.observability.progress import Bar
 from pipeline.schemas import ENCODED
 from pipeline.settings import Settings

@@ -18,8 +18,9 @@ import pyarrow as pa
 from sacrebleu.metrics.chrf import CHRF
 
 from lingo_model import InputError, Translation, Translator, load_bundle, read_training
-from pipeline.corpus import SPLITS, Split
-from pipeline.dataset import load_dataset, read_pairs
+from pipeline.dataset.manifest import load_dataset
+from pipeline.dataset.splits import Split
+from pipeline.dataset.tables import read_pairs
 from pipeline.decode import DecodeConfig
 from pipeline.languages import bleu_metric, ter_metric
 from pipeline.observability.progress import progress_bar
@@ -134,18 +135,6 @@ def evaluate_model(
     write_report(folder, report.model_dump(mode="json"), segments, training)
     write_parquet(reports / "scores" / f"part-{evaluation_id}.parquet", _scores_table(report))
     return report
-
-
-def checked_split(name: str) -> Split:
-    """A split's name from outside.
-
-    Raises:
-        InputError: no split of that name.
-    """
-    for split in SPLITS:
-        if split == name:
-            return split
-    raise InputError(f"split={name!r}: needs one of {', '.join(SPLITS)}")
 
 
 def corpus_scores(translations: list[str], references: list[str], target_lang: str) -> list[Score]:

@@ -1,6 +1,6 @@
 """From raw parallel text to a dataset.
 
-Reads: the files of a corpus description. Writes: a dataset (tree in ``pipeline/dataset.py``).
+Reads: the files of a corpus description. Writes: a dataset (tree in ``pipeline/dataset/manifest.py``).
 Run: ``lingo prepare corpus.yaml --output DATASET``.
 """
 
@@ -19,16 +19,8 @@ from pydantic import Field
 
 from lingo_model import InputError
 from pipeline.clean import CleanConfig, reason_to_reject, strip_pair
-from pipeline.corpus import (
-    SPLITS,
-    CorpusDescription,
-    RawPair,
-    Split,
-    check_inputs,
-    extra_schema,
-    iter_pairs,
-)
-from pipeline.dataset import (
+from pipeline.corpus import CorpusDescription, RawPair, check_inputs, extra_schema, iter_pairs
+from pipeline.dataset.manifest import (
     FORMAT_VERSION,
     MANIFEST,
     SUBWORDS,
@@ -38,6 +30,7 @@ from pipeline.dataset import (
     SplitCounts,
     load_dataset,
 )
+from pipeline.dataset.splits import SPLITS, Split
 from pipeline.encode import SubwordsConfig, encode_split, train_subwords
 from pipeline.observability.progress import progress_bar
 from pipeline.prepare_rows_writer import RowsWriter

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from pipeline.corpus import CorpusInput, Split
+from pipeline.corpus import CorpusInput
+from pipeline.dataset.splits import Split
 from pipeline.settings import Settings
 from pipeline.storage.hashing import hash64
 

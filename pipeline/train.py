@@ -32,7 +32,8 @@ from pipeline.checkpoint import STEP_COLUMNS, RunState, last_checkpoint, load_ch
 from pipeline.cluster.failures import _reason
 from pipeline.cluster.loopback_backend import LOOPBACK_ENVIRONMENT, LoopbackConfig, is_on_loopback
 from pipeline.cluster.ray_session import is_local, run_on_ray
-from pipeline.dataset import DatasetManifest, load_dataset, load_subwords, read_encoded, read_pairs
+from pipeline.dataset.manifest import DatasetManifest, load_dataset, load_subwords
+from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.errors import RunError
 from pipeline.observability.progress import Bar, progress_bar
 from pipeline.recipe import Resources, TrainConfig, recipe_named

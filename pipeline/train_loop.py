@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lingo_model import SimpleSeq2SeqLSTM, Subwords
 from pipeline.batches import BatchPlan, LaneReader, Step
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
-from pipeline.dataset import load_dataset, load_subwords
+from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.recipe import TrainConfig
 from pipeline.storage.files import write_json
 from pipeline.updates import new_update

@@ -12,7 +12,8 @@ import torch.distributed as dist
 
 from lingo_model import Engine, SearchConfig, SimpleSeq2SeqLSTM, Subwords, SummedLoss
 from pipeline.batches import make_batch
-from pipeline.dataset import DatasetManifest, read_encoded, read_pairs
+from pipeline.dataset.manifest import DatasetManifest
+from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.languages import bleu_metric
 
 _ROWS_PER_BATCH = 64

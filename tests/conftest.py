@@ -16,8 +16,9 @@ from moto.server import ThreadedMotoServer
 
 from lingo_model import SimpleSeq2SeqLSTM, save_bundle
 from pipeline.cluster.ray_session import start_local
-from pipeline.corpus import CorpusDescription, Split
-from pipeline.dataset import load_dataset, load_subwords
+from pipeline.corpus import CorpusDescription
+from pipeline.dataset.manifest import load_dataset, load_subwords
+from pipeline.dataset.splits import Split
 from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus

@@ -12,7 +12,7 @@ from prefect.context import use_profile
 from prefect.settings import Profile
 from prefect.testing.utilities import prefect_test_harness
 
-from pipeline.corpus import Split
+from pipeline.dataset.splits import Split
 from pipeline.demo_pairs import generate_pairs
 from pipeline.recipe import TrainConfig
 

@@ -29,7 +29,7 @@ from flows.prepare import prepare_corpus
 from flows.train import train_lstm
 from flows.translate import translate_corpus
 from lingo_model import InputError, read_bundle_manifest
-from pipeline.dataset import load_dataset
+from pipeline.dataset.manifest import load_dataset
 from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from ray.thirdparty_files import psutil
 
-from pipeline.dataset import load_dataset
+from pipeline.dataset.manifest import load_dataset
 from pipeline.recipe import TrainConfig
 
 ROOT = Path(__file__).parents[2]

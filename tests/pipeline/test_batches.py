@@ -12,7 +12,8 @@ import pytest
 from lingo_model import InputError
 from lingo_model.subwords import EOS_ID, PAD_ID, SOS_ID
 from pipeline.batches import BatchPlan, LaneReader, Step, make_batch
-from pipeline.dataset import load_dataset, read_encoded
+from pipeline.dataset.manifest import load_dataset
+from pipeline.dataset.tables import read_encoded
 
 
 def plan(dataset: Path, **changed: int) -> BatchPlan:

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.corpus import Split
+from pipeline.dataset.splits import Split
 from pipeline.demo_grammar import (
     BARE,
     DETERMINERS,

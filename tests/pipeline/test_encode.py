@@ -12,15 +12,9 @@ import pytest
 from lingo_model import InputError, Subwords
 from lingo_model.subwords import EOS_ID, UNK_ID
 from pipeline import encode
-from pipeline.corpus import Split
-from pipeline.dataset import (
-    DatasetManifest,
-    SplitCounts,
-    load_dataset,
-    load_subwords,
-    read_encoded,
-    read_pairs,
-)
+from pipeline.dataset.manifest import DatasetManifest, SplitCounts, load_dataset, load_subwords
+from pipeline.dataset.splits import Split
+from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import (
     LANE_MULTIPLE,

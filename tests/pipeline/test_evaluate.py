@@ -15,15 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translation, Translator, load_bundle, save_bundle
-from pipeline.corpus import SPLITS
-from pipeline.dataset import MANIFEST, load_dataset, read_pairs
-from pipeline.evaluate import (
-    ScoreReport,
-    checked_split,
-    corpus_scores,
-    evaluate_model,
-    join_by_id,
-)
+from pipeline.dataset.manifest import MANIFEST, load_dataset
+from pipeline.dataset.splits import SPLITS, checked_split
+from pipeline.dataset.tables import read_pairs
+from pipeline.evaluate import ScoreReport, corpus_scores, evaluate_model, join_by_id
 from pipeline.schemas import PAIRS, SCORES, SEGMENTS
 
 # Matches, misses, an empty translation, punctuation, case and letters beyond ASCII.

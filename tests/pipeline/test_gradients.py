@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 
 from pipeline.batches import BatchPlan, LaneReader, Step
-from pipeline.dataset import load_dataset, load_subwords
+from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.recipe import TrainConfig
 from pipeline.train_loop import accumulate_gradients, new_model
 from pipeline.updates import ReplicatedUpdate, SharedUpdate, new_update

@@ -17,8 +17,9 @@ import pytest
 from lingo_model import InputError
 from pipeline import prepare
 from pipeline.clean import CleanConfig
-from pipeline.corpus import SPLITS, CorpusDescription, Split
-from pipeline.dataset import DatasetManifest, load_dataset, load_subwords
+from pipeline.corpus import CorpusDescription
+from pipeline.dataset.manifest import DatasetManifest, load_dataset, load_subwords
+from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus import SPLITS, CorpusInput, Split
+from pipeline.corpus import CorpusInput
+from pipeline.dataset.splits import SPLITS, Split
 from pipeline.split import SplitConfig, Splitter, normalise, reading_order
 from pipeline.storage.hashing import hash64
 

@@ -18,7 +18,8 @@ from pipeline import train_loop
 from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.cluster.failures import _reason
 from pipeline.cluster.loopback_backend import is_on_loopback
-from pipeline.dataset import load_dataset, load_subwords, read_encoded
+from pipeline.dataset.manifest import load_dataset, load_subwords
+from pipeline.dataset.tables import read_encoded
 from pipeline.errors import RunError
 from pipeline.observability.progress import progress_bar
 from pipeline.recipe import Resources, TrainConfig

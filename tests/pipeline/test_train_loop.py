@@ -15,7 +15,7 @@ from lingo_model import InputError, SimpleSeq2SeqLSTM, SummedLoss
 from pipeline import train_loop
 from pipeline.batches import Batch, BatchPlan, LaneReader, make_batch
 from pipeline.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from pipeline.dataset import load_dataset, load_subwords
+from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.errors import RunError
 from pipeline.recipe import TrainConfig
 from pipeline.train import check_not_given_up
