@@ -10,7 +10,7 @@ from pipeline.decode import DecodeConfig
 from pipeline.documents import DocumentTranslator, TranslatedText
 from pipeline.formats.encoding import repaired_text
 from pipeline.formats.read import column_names, iter_rows
-from pipeline.lake import input_files
+from pipeline.lake.files import input_files
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
 from pipeline.units import TranslateConfig

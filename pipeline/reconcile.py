@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from lingo_model import InputError
 from pipeline.errors import RunError
-from pipeline.lake import is_unchanged
+from pipeline.lake.files import is_unchanged
 from pipeline.measures import RANGES, Distribution, Tally
 from pipeline.published import PublishedFile
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA

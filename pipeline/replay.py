@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lingo_model import BundleManifest
-from pipeline.lake import inspect_file
+from pipeline.lake.files import inspect_file
 from pipeline.schemas import QUARANTINE_COLUMNS
 from pipeline.storage.file_version import InputFile
 from pipeline.storage.files import read_parquet, write_parquet

@@ -17,7 +17,8 @@ import torch
 from lingo_model import InputError, load_bundle
 from pipeline.documents import DocumentTranslator, TranslatedText
 from pipeline.formats.rows import MALFORMED
-from pipeline.lake import RangeReader, RowRange, is_unchanged
+from pipeline.lake.files import is_unchanged
+from pipeline.lake.range_reader import RangeReader, RowRange
 from pipeline.measures import copy_rate, length_ratio, repetition, words
 from pipeline.memory import SegmentMemory, write_memory
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS

@@ -20,13 +20,9 @@ from pydantic import Field
 from lingo_model import BundleManifest, InputError
 from pipeline.decode import DecodeConfig
 from pipeline.formats.rows import TEXT_COLUMN
-from pipeline.lake import (
-    Inspected,
-    input_files,
-    inspect_file,
-    joined_schema,
-    read_column,
-)
+from pipeline.lake.column_types import joined_schema
+from pipeline.lake.files import Inspected, input_files, inspect_file
+from pipeline.lake.range_reader import read_column
 from pipeline.published import PublishedFile, published_files
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import SEGMENTER_VERSION

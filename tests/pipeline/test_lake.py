@@ -13,17 +13,9 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.formats.read import iter_rows
-from pipeline.lake import (
-    RangeReader,
-    RowRange,
-    input_files,
-    inspect_file,
-    is_unchanged,
-    joined_schema,
-    joined_type,
-    partition_values,
-    read_column,
-)
+from pipeline.lake.column_types import joined_schema, joined_type
+from pipeline.lake.files import input_files, inspect_file, is_unchanged, partition_values
+from pipeline.lake.range_reader import RangeReader, RowRange, read_column
 from pipeline.storage.local_copies import LocalCopies
 
 ROWS = [{"id": str(i), "text": f"sentence {i}"} for i in range(25)]
@@ -150,7 +142,7 @@ def test_ranges_that_follow_one_another_read_a_file_once(
 ) -> None:
     schema = inspect_file(tmp_path, write(tmp_path / "a.csv").name).schema
     opened = []
-    monkeypatch.setattr("pipeline.lake.iter_rows", lambda p: opened.append(p) or iter_rows(p))
+    monkeypatch.setattr("pipeline.lake.files.iter_rows", lambda p: opened.append(p) or iter_rows(p))
     reader = RangeReader(LocalCopies(tmp_path), {}, schema)
     for first in range(0, 25, 5):
         reader.read("a.csv", first, 5)

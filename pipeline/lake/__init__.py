@@ -1,0 +1,1 @@
+"""The lake at rest: the files to translate."""
