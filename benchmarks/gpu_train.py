@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs without an installation
 
 from pipeline.batches import BatchPlan, LaneReader  # noqa: E402
-from pipeline.dataset.manifest import load_dataset, load_subwords
+from pipeline.dataset.manifest import load_dataset, load_subwords  # noqa: E402
 from pipeline.recipe import PRESETS, TrainConfig  # noqa: E402
 from pipeline.train_loop import accumulate_gradients, learning_rate, new_model  # noqa: E402
 from pipeline.updates import new_update  # noqa: E402

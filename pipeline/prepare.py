@@ -1,6 +1,7 @@
 """From raw parallel text to a dataset.
 
-Reads: the files of a corpus description. Writes: a dataset (tree in ``pipeline/dataset/manifest.py``).
+Reads: the files of a corpus description.
+Writes: a dataset (tree in ``pipeline/dataset/manifest.py``).
 Run: ``lingo prepare corpus.yaml --output DATASET``.
 """
 
