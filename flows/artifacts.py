@@ -19,7 +19,7 @@ from lingo_model import read_training
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.evaluate import ScoreReport
 from pipeline.storage.location import Location
-from pipeline.table import RUN_REPORT, RunManifest, run_folder
+from pipeline.table.manifest import RUN_REPORT, RunManifest, run_folder
 
 
 def show_dataset(path: Path, manifest: DatasetManifest) -> None:

@@ -28,7 +28,7 @@ from pipeline.prepare import prepare_corpus as prepare_corpus_stage
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.registry import resolve_model
 from pipeline.storage.location import Location
-from pipeline.table import RunManifest
+from pipeline.table.manifest import RunManifest
 from pipeline.train import train_model as train_model_stage
 from pipeline.translate import TranslateResources, replay_quarantine, translate_table
 from pipeline.units import TranslateConfig

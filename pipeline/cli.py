@@ -278,9 +278,9 @@ def translate(
     for columns, policies and decoding.
     """
     from pipeline.preview import preview_texts, translate_texts
-    from pipeline.query import sql_command
     from pipeline.registry import resolve_model
     from pipeline.settings import load_yaml, parse_settings
+    from pipeline.table.query import sql_command
     from pipeline.translate import (
         TranslateResources,
         abort_unfinished,
@@ -476,7 +476,7 @@ def table_gc(
     ] = False,
 ) -> None:
     """Delete what no run refers to: what killed processes left, files that no manifest names."""
-    from pipeline.upkeep import collect_garbage
+    from pipeline.table.maintenance import collect_garbage
 
     found = collect_garbage(_place(table, "TABLE"), dry_run=dry_run)
     for path in found.paths:
@@ -490,7 +490,7 @@ def table_compact(
     table: Annotated[str, typer.Argument(help="A translation table, here or on S3.")],
 ) -> None:
     """Merge the small files of each run into large ones; rows, runs and latest stay as they are."""
-    from pipeline.upkeep import compact
+    from pipeline.table.maintenance import compact
 
     n_before, n_after = compact(_place(table, "TABLE"))
     print(f"{n_before:,} files before, {n_after:,} now")
@@ -511,7 +511,7 @@ def sql(
     """
     import shutil
 
-    from pipeline.query import connect, run_query
+    from pipeline.table.query import connect, run_query
 
     place = _place(table, "--table") if table is not None else None
     result = run_query(connect(place, reports, as_of=as_of), query)

@@ -26,11 +26,11 @@ from pipeline.demo_pairs import SentencePair, generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.evaluate import ScoreReport, evaluate_model
 from pipeline.prepare import PrepareConfig, prepare_corpus
-from pipeline.query import sql_command
 from pipeline.recipe import Resources, recipe_named
 from pipeline.registry import promote
 from pipeline.report import examples
 from pipeline.storage.files import write_bytes, write_parquet
+from pipeline.table.query import sql_command
 from pipeline.train import train_model, training_summary
 from pipeline.translate import TranslateResources, translate_table
 from pipeline.units import TranslateConfig

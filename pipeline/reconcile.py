@@ -16,14 +16,22 @@ import pyarrow.compute as pc
 from lingo_model import InputError
 from pipeline.errors import RunError
 from pipeline.lake.files import is_unchanged
-from pipeline.measures import RANGES, Distribution, Tally
-from pipeline.published import PublishedFile
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.storage.file_version import InputFile
 from pipeline.storage.files import read_parquet, write_parquet
 from pipeline.storage.hashing import hash64
 from pipeline.storage.location import Location, names_below, stamp_of
-from pipeline.table import DEFERRED, QUARANTINE, RETRACTED, RowCounts, RunPlan, Unit, run_folder
+from pipeline.table.distributions import RANGES, Distribution, Tally
+from pipeline.table.manifest import (
+    DEFERRED,
+    QUARANTINE,
+    RETRACTED,
+    RowCounts,
+    RunPlan,
+    Unit,
+    run_folder,
+)
+from pipeline.table.published_files import PublishedFile
 from pipeline.unit_work import FAILED, PASSED_THROUGH, REUSED, TRANSLATED
 from pipeline.units import TranslateConfig, expected_row_ids, input_root, position_id
 

@@ -18,7 +18,7 @@ from pipeline.schemas import QUARANTINE_COLUMNS
 from pipeline.storage.file_version import InputFile
 from pipeline.storage.files import read_parquet, write_parquet
 from pipeline.storage.location import Location, files_in
-from pipeline.table import (
+from pipeline.table.manifest import (
     QUARANTINE,
     REPLAY,
     RETRACTED,
@@ -29,7 +29,7 @@ from pipeline.table import (
     run_folder,
     run_number,
 )
-from pipeline.table_store import Table
+from pipeline.table.store import Table
 from pipeline.unit_work import FAILED, TOO_LONG
 from pipeline.units import ROW_ID, TranslateConfig, new_plan, units_of
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.measures import Distribution
 from pipeline.observability.pages import figure_svg, html_template
 from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
-from pipeline.table import RunManifest
+from pipeline.table.distributions import Distribution
+from pipeline.table.manifest import RunManifest
 
 _LABELS = {
     "score": "score (nats per token)",

@@ -1,6 +1,6 @@
 """From any table or text to a translation table, exactly once, through Ray Data actors.
 
-Reads: a file or folder, and a model bundle. Writes: one run of a table (``pipeline/table.py``).
+Reads: a file or folder, and a model bundle. Writes: one run of a table (``pipeline/table/manifest.py``).
 Run: ``lingo translate INPUT --model BUNDLE --output TABLE``; again after an interruption, it goes
 on where it stopped.
 """
@@ -25,14 +25,13 @@ from pipeline.cluster.failures import reason_of
 from pipeline.cluster.ray_session import is_local, run_on_ray
 from pipeline.errors import RunError
 from pipeline.observability.progress import progress_bar
-from pipeline.published import PublishedFile, published_files
 from pipeline.reconcile import reconcile
 from pipeline.replay import plan_replay, replay_config
 from pipeline.run_report import write_run_report
 from pipeline.settings import Settings
 from pipeline.storage.location import Location, absolute, location
 from pipeline.storage.manifests import utc_now
-from pipeline.table import (
+from pipeline.table.manifest import (
     QUARANTINE,
     RUN_REPORT,
     Lineage,
@@ -44,7 +43,8 @@ from pipeline.table import (
     run_named,
     run_number,
 )
-from pipeline.table_store import Table, new_run_name, open_table
+from pipeline.table.published_files import PublishedFile, published_files
+from pipeline.table.store import Table, new_run_name, open_table
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import FileDecision, TranslateConfig, last_of_lake, plan_run, table_identity
 

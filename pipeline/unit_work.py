@@ -27,7 +27,7 @@ from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.storage.hashing import sha256_of_file
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location, stamp_of
-from pipeline.table import DEFERRED, MEMORY, QUARANTINE, RunPlan, Unit
+from pipeline.table.manifest import DEFERRED, MEMORY, QUARANTINE, RunPlan, Unit
 from pipeline.units import (
     ROW_ID,
     TranslateConfig,

@@ -23,7 +23,6 @@ from pipeline.formats.rows import TEXT_COLUMN
 from pipeline.lake.column_types import joined_schema
 from pipeline.lake.files import Inspected, input_files, inspect_file
 from pipeline.lake.range_reader import read_column
-from pipeline.published import PublishedFile, published_files
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.segments import SEGMENTER_VERSION
 from pipeline.settings import Settings
@@ -31,7 +30,7 @@ from pipeline.storage.file_version import FileStamp, InputFile
 from pipeline.storage.hashing import fingerprint_of, hash64
 from pipeline.storage.location import Location, absolute, location
 from pipeline.storage.manifests import utc_now
-from pipeline.table import (
+from pipeline.table.manifest import (
     FORMAT_VERSION,
     Lineage,
     RunManifest,
@@ -42,6 +41,7 @@ from pipeline.table import (
     run_number,
     schema_of,
 )
+from pipeline.table.published_files import PublishedFile, published_files
 
 ROW_ID = "row_id"
 

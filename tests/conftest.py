@@ -23,8 +23,8 @@ from pipeline.demo_pairs import generate_pairs
 from pipeline.encode import SubwordsConfig
 from pipeline.prepare import PrepareConfig, prepare_corpus
 from pipeline.storage.s3 import S3Path
-from pipeline.table import RunPlan
-from pipeline.table_store import Table
+from pipeline.table.manifest import RunPlan
+from pipeline.table.store import Table
 from pipeline.unit_work import UnitTranslator
 
 _SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}

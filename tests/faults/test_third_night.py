@@ -30,11 +30,11 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from pipeline.demo_pairs import generate_pairs
-from pipeline.query import connect, run_query
 from pipeline.settings import load_yaml
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
-from pipeline.table_store import open_table
+from pipeline.table.query import connect, run_query
+from pipeline.table.store import open_table
 from pipeline.translate import translate_table
 from pipeline.units import TranslateConfig
 
@@ -88,7 +88,7 @@ match where:
     case "while planning":
         pipeline.units.inspect_file = dies_after(pipeline.units.inspect_file)
     case "planned":
-        for kind in (pipeline.table_store.LocalTable, pipeline.table_store.S3Table):
+        for kind in (pipeline.table.store.LocalTable, pipeline.table.store.S3Table):
             kind.begin = dies_after(kind.begin)
     case "before reconciling":
         pipeline.translate.reconcile = die
@@ -99,13 +99,13 @@ match where:
     case "page written":
         pipeline.translate.write_run_report = dies_after(pipeline.translate.write_run_report)
     case "manifest written":
-        pipeline.table_store.sync_tree = die
+        pipeline.table.store.sync_tree = die
     case "before the rename" | "after the rename":
         dies_around_the_rename(where.split()[0])
     case "before the commit":
-        pipeline.table_store.S3Table.publish = die
+        pipeline.table.store.S3Table.publish = die
     case "after the commit":
-        pipeline.table_store.S3Table._withdraw = die
+        pipeline.table.store.S3Table._withdraw = die
     case "clock":
         clock_is_back_a_day()
 sys.argv[1:] = ["translate", lake, "--model", bundle, "--output", table,

@@ -37,7 +37,7 @@ from pipeline.evaluate import ScoreReport
 from pipeline.prepare import PrepareConfig
 from pipeline.recipe import TrainConfig
 from pipeline.registry import champion, promote
-from pipeline.table_store import open_table
+from pipeline.table.store import open_table
 from pipeline.units import TranslateConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("prefect_harness", "running_ray")]

@@ -13,15 +13,15 @@ import pytest
 
 from lingo_model import InputError, Translator
 from pipeline import reconcile
-from pipeline.query import connect, run_query
 from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
-from pipeline.table import PLAN, QUARANTINE, RunManifest, load_plan
-from pipeline.table_store import open_table
+from pipeline.table.maintenance import compact
+from pipeline.table.manifest import PLAN, QUARANTINE, RunManifest, load_plan
+from pipeline.table.query import connect, run_query
+from pipeline.table.store import open_table
 from pipeline.translate import TranslateResources, translate_table
 from pipeline.units import TranslateConfig
-from pipeline.upkeep import compact
 
 CONFIG = TranslateConfig(rows_per_unit=20)
 BY_ID = CONFIG.model_copy(update={"id_column": "id"})

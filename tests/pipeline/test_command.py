@@ -23,7 +23,7 @@ from pipeline.cli import app, main
 from pipeline.evaluate import ScoreReport
 from pipeline.reconcile import Reconciled, reconcile
 from pipeline.registry import champion
-from pipeline.table import RunPlan
+from pipeline.table.manifest import RunPlan
 
 ROOT = Path(__file__).parents[2]
 TRAINING = {
@@ -482,7 +482,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
     def interrupted(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.query.connect", interrupted)
+    monkeypatch.setattr("pipeline.table.query.connect", interrupted)
     done = lingo("sql", "SELECT 1")
     assert done.status == 130
     assert done.err.endswith("lingo: interrupted; the same command goes on where it stopped\n")

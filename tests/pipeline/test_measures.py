@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pipeline.measures import RANGES, Tally, copy_rate, length_ratio, repetition, words
+from pipeline.measures import copy_rate, length_ratio, repetition, words
+from pipeline.table.distributions import RANGES, Tally
 
 
 def test_words_are_runs_of_letters_case_aside() -> None:

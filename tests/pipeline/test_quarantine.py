@@ -14,7 +14,7 @@ from lingo_model import InputError, Translator
 from pipeline.cluster.failures import reason_of
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
-from pipeline.query import connect, run_query
+from pipeline.table.query import connect, run_query
 from pipeline.translate import TranslateResources, replay_quarantine, translate_table
 from pipeline.units import TranslateConfig
 

@@ -15,11 +15,10 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.cli import main
-from pipeline.query import VIEWS, connect, run_query, sql_command
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.storage.files import write_json, write_parquet
-from pipeline.table import (
+from pipeline.table.manifest import (
     FORMAT_VERSION,
     QUARANTINE,
     RETRACTED,
@@ -30,7 +29,8 @@ from pipeline.table import (
     TableIdentity,
     Unit,
 )
-from pipeline.table_store import open_table
+from pipeline.table.query import VIEWS, connect, run_query, sql_command
+from pipeline.table.store import open_table
 
 COLUMNS = pa.schema([pa.field("text", pa.string())])
 TIME = "2026-11-22T01:02:03+00:00"

@@ -15,12 +15,13 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.errors import RunError
-from pipeline.query import connect, run_query
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location, files_in
 from pipeline.storage.s3 import S3Path
-from pipeline.table import RunManifest, run_folder
-from pipeline.table_store import S3Table
+from pipeline.table.maintenance import collect_garbage, compact
+from pipeline.table.manifest import RunManifest, run_folder
+from pipeline.table.query import connect, run_query
+from pipeline.table.store import S3Table
 from pipeline.translate import (
     TranslateResources,
     _finish,
@@ -31,7 +32,6 @@ from pipeline.translate import (
 )
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig
-from pipeline.upkeep import collect_garbage, compact
 
 pytestmark = pytest.mark.usefixtures("without_ray")
 

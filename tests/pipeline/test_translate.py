@@ -20,10 +20,10 @@ from lingo_model import InputError, Translator, engine, load_bundle, read_bundle
 from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
-from pipeline.query import connect, run_query
 from pipeline.schemas import TRANSLATION_COLUMNS
-from pipeline.table import FORMAT_VERSION, PLAN, RunPlan, Unit, load_plan
-from pipeline.table_store import Table, open_table
+from pipeline.table.manifest import FORMAT_VERSION, PLAN, RunPlan, Unit, load_plan
+from pipeline.table.query import connect, run_query
+from pipeline.table.store import Table, open_table
 from pipeline.translate import (
     TranslateResources,
     abort_unfinished,

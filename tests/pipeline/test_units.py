@@ -13,7 +13,7 @@ import pytest
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
 from pipeline.decode import DecodeConfig
-from pipeline.table import FORMAT_VERSION, Lineage, RowCounts, RunManifest, RunPlan
+from pipeline.table.manifest import FORMAT_VERSION, Lineage, RowCounts, RunManifest, RunPlan
 from pipeline.units import TranslateConfig, expected_row_ids, plan_run, unit_ranges
 
 CONFIG = TranslateConfig(rows_per_unit=10)

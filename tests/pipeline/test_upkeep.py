@@ -14,13 +14,13 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.memory import SegmentMemory
-from pipeline.query import connect, run_query
-from pipeline.table import RunPlan, run_folder
-from pipeline.table_store import Table, open_table
+from pipeline.table.maintenance import collect_garbage, compact, exchange
+from pipeline.table.manifest import RunPlan, run_folder
+from pipeline.table.query import connect, run_query
+from pipeline.table.store import Table, open_table
 from pipeline.translate import TranslateResources, translate_table
 from pipeline.unit_work import UnitTranslator
 from pipeline.units import TranslateConfig
-from pipeline.upkeep import collect_garbage, compact, exchange
 
 CONFIG = TranslateConfig(
     text_column="english", id_column="key", rows_per_unit=4, max_source_characters=60

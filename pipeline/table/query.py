@@ -12,12 +12,11 @@ import duckdb
 import pyarrow as pa
 
 from lingo_model import InputError
-from pipeline.s3_views import register_table
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
-from pipeline.table import (
+from pipeline.table.manifest import (
     QUARANTINE,
     RETRACTED,
     RUN_MANIFEST,
@@ -25,13 +24,17 @@ from pipeline.table import (
     run_named,
     run_number,
 )
-from pipeline.table_store import open_table
+from pipeline.table.s3_views import register_table
+from pipeline.table.store import open_table
 
 VIEWS = ("translations", "latest", "quarantine", "retracted", "runs", "lineage", "scores")
 
+
 _PARTITIONS = (pa.field("run_date", pa.date32()), pa.field("run", pa.string()))
 
+
 _RUN_NUMBER = "CAST(split_part(run, '-', 1) AS BIGINT)"
+
 
 # The README gives this query in full, for readers without this project.
 _LATEST = f"""
@@ -42,6 +45,7 @@ _LATEST = f"""
             > {_RUN_NUMBER.replace("run", "translations.run")}
     QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY {_RUN_NUMBER} DESC) = 1
 """
+
 
 # Of each row the newest version of the named run or model, and whether both say the same.
 _COMPARE = f"""
@@ -66,13 +70,16 @@ _COMPARE = f"""
     FROM one JOIN other USING (row_id)
 """
 
+
 _LINEAGE = """
     SELECT row_id, run, runs.model_id, runs.model, runs.dataset_fingerprint, runs.corpus
     FROM latest JOIN runs USING (run)
 """
 
+
 # DuckDB shows 10,000 rows at most; from one more it knows that there are more.
 _N_ROWS_SHOWN = 10_001
+
 
 # DuckDB's default. It reads no larger JSON than this option says, and a run of a large lake has a
 # manifest of many megabytes.

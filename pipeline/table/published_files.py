@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from pipeline.storage.file_version import InputFile
-from pipeline.table import RunManifest, Unit
+from pipeline.table.manifest import RunManifest, Unit
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pipeline.storage.folders import sync_folder, sync_tree
 from pipeline.storage.hashing import fingerprint_of
 from pipeline.storage.location import Location, remove_tree
 from pipeline.storage.s3 import S3Path
-from pipeline.table import (
+from pipeline.table.manifest import (
     DEFERRED,
     MEMORY,
     PLAN,
@@ -36,10 +36,14 @@ from pipeline.table import (
     load_identity,
     run_folder,
 )
-from pipeline.table_store import LocalTable, S3Table, open_table
+from pipeline.table.store import LocalTable, S3Table, open_table
 
 _ROWS_PER_FILE = 1_000_000
+
+
 _AT_FDCWD = -100
+
+
 _RENAME_EXCHANGE = 2
 
 

@@ -18,32 +18,18 @@ from obstore.fsspec import FsspecStore
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
 from pipeline.storage.s3 import SCHEME, S3Path, client_options
-from pipeline.table import QUARANTINE, RETRACTED, RunManifest, run_folder, run_number, schema_of
-from pipeline.table_store import S3Table
+from pipeline.table.manifest import (
+    QUARANTINE,
+    RETRACTED,
+    RunManifest,
+    run_folder,
+    run_number,
+    schema_of,
+)
+from pipeline.table.runs_view import _RUNS, _row
+from pipeline.table.store import S3Table
 
 _PARTITIONS = pa.schema([("run_date", pa.date32()), ("run", pa.string())])
-_RUNS = pa.schema(
-    [
-        ("run", pa.string()),
-        ("run_date", pa.date32()),
-        ("started_at", pa.timestamp("us", "UTC")),
-        ("finished_at", pa.timestamp("us", "UTC")),
-        ("model_id", pa.string()),
-        *[
-            (f"n_{name}", pa.int64())
-            for name in ("input", "translated", "reused", "passed_through", "quarantined")
-        ],
-        *[
-            (f"n_units_{name}", pa.int64())
-            for name in ("planned", "skipped", "deferred", "emitted")
-        ],
-        ("n_rows_retracted", pa.int64()),
-        ("replay_of", pa.string()),
-        ("model", pa.string()),
-        ("dataset_fingerprint", pa.string()),
-        ("corpus", pa.list_(pa.string())),
-    ]
-)
 
 
 def register_table(connection: duckdb.DuckDBPyConnection, root: S3Path, last: int | None) -> None:
@@ -97,12 +83,3 @@ def _dataset(files: list[tuple[RunManifest, str]], schema: pa.Schema) -> ds.Data
 
 def _date(text: str) -> pa.Scalar:
     return pa.scalar(datetime.date.fromisoformat(text), pa.date32())
-
-
-def _row(run: RunManifest) -> dict[str, object]:
-    """A run as the view ``runs`` shows it."""
-    flat = run.model_dump() | run.rows.model_dump() | run.lineage.model_dump()
-    for name in ("started_at", "finished_at"):
-        flat[name] = datetime.datetime.fromisoformat(flat[name])
-    flat["run_date"] = datetime.date.fromisoformat(run.run_date)
-    return {name: flat[name] for name in _RUNS.names}

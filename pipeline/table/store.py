@@ -24,7 +24,7 @@ from pipeline.storage.files import json_bytes, write_json
 from pipeline.storage.folders import sync_folder, sync_tree
 from pipeline.storage.location import Location, remove_tree, stamp_of
 from pipeline.storage.s3 import S3Path
-from pipeline.table import (
+from pipeline.table.manifest import (
     DEFERRED,
     IDENTITY,
     MEMORY,
@@ -43,6 +43,8 @@ from pipeline.table import (
 )
 
 _LOCK = "_lock"
+
+
 _RUN_NAME = re.compile(r"^(\d{6,})-[0-9a-f]{4}$")
 
 

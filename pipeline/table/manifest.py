@@ -21,11 +21,11 @@ from typing import Any
 import pyarrow as pa
 
 from lingo_model import InputError
-from pipeline.measures import Distribution
 from pipeline.settings import Settings
 from pipeline.storage.file_version import InputFile
 from pipeline.storage.location import Location
 from pipeline.storage.manifests import load_manifest
+from pipeline.table.distributions import Distribution
 
 FORMAT_VERSION = 2
 
