@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lingo_model import Translator, load_bundle
 from pipeline.demo_pairs import generate_pairs
-from pipeline.documents import DocumentTranslator
+from pipeline.documents.document_translator import DocumentTranslator
 
 PLANTED = (
     "{name}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lingo_model import InputError, load_bundle
 from pipeline.decode import DecodeConfig
-from pipeline.documents import DocumentTranslator, TranslatedText
+from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
 from pipeline.formats.encoding import repaired_text
 from pipeline.formats.read import column_names, iter_rows
 from pipeline.lake.files import input_files

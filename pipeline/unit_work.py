@@ -15,14 +15,14 @@ import pyarrow as pa
 import torch
 
 from lingo_model import InputError, load_bundle
-from pipeline.documents import DocumentTranslator, TranslatedText
+from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
+from pipeline.documents.quality_signals import copy_rate, length_ratio, repetition, words
+from pipeline.documents.segmentation import without_symbols
+from pipeline.documents.translation_memory import SegmentMemory, write_memory
 from pipeline.formats.rows import MALFORMED
 from pipeline.lake.files import is_unchanged
 from pipeline.lake.range_reader import RangeReader, RowRange
-from pipeline.measures import copy_rate, length_ratio, repetition, words
-from pipeline.memory import SegmentMemory, write_memory
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
-from pipeline.segments import without_symbols
 from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.storage.hashing import sha256_of_file
 from pipeline.storage.local_copies import LocalCopies

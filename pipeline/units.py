@@ -19,12 +19,12 @@ from pydantic import Field
 
 from lingo_model import BundleManifest, InputError
 from pipeline.decode import DecodeConfig
+from pipeline.documents.segmentation import SEGMENTER_VERSION
 from pipeline.formats.rows import TEXT_COLUMN
 from pipeline.lake.column_types import joined_schema
 from pipeline.lake.files import Inspected, input_files, inspect_file
 from pipeline.lake.range_reader import read_column
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
-from pipeline.segments import SEGMENTER_VERSION
 from pipeline.settings import Settings
 from pipeline.storage.file_version import FileStamp, InputFile
 from pipeline.storage.hashing import fingerprint_of, hash64

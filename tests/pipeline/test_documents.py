@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lingo_model import Translation, Translator, load_bundle
-from pipeline.documents import DocumentTranslator
-from pipeline.memory import SegmentMemory, write_memory
+from pipeline.documents.document_translator import DocumentTranslator
+from pipeline.documents.translation_memory import SegmentMemory, write_memory
 
 MAX_TOKENS = 40
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pipeline.measures import copy_rate, length_ratio, repetition, words
+from pipeline.documents.quality_signals import copy_rate, length_ratio, repetition, words
 from pipeline.table.distributions import RANGES, Tally
 
 

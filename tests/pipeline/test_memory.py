@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import memory
-from pipeline.memory import Decoded, SegmentMemory, write_memory
+from pipeline.documents import memory
+from pipeline.documents.translation_memory import Decoded, SegmentMemory, write_memory
 
 
 def value(text: str) -> Decoded:

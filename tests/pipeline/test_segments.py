@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingo_model.subwords import PLACEHOLDERS
-from pipeline import segments
-from pipeline.segments import Part, Segment, has_language, joined, segments_of, split_text
+from pipeline.documents import segments
+from pipeline.documents.segmentation import (
+    Part,
+    Segment,
+    has_language,
+    joined,
+    segments_of,
+    split_text,
+)
 
 # Every character that means something to the cutter, and some that hide in text.
 HOSTILE = st.text(

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
-from pipeline.memory import SegmentMemory
+from pipeline.documents.translation_memory import SegmentMemory
 from pipeline.table.maintenance import collect_garbage, compact, exchange
 from pipeline.table.manifest import RunPlan, run_folder
 from pipeline.table.query import connect, run_query

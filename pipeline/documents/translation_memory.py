@@ -26,11 +26,17 @@ from pipeline.storage.location import Location, files_in
 
 HASH_BYTES = 16
 
+
 # Tables of published memory files that are kept after a look into them.
 _MAX_CACHE_BYTES = 64 << 20
+
+
 # Of what the run decoded: some 300,000 sentences.
 _MAX_RECENT_BYTES = 40 << 20
+
+
 _FILES_PER_BLOCK = 16
+
 
 Index = npt.NDArray[np.uint64]
 

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Sequence
 
 from lingo_model import Translator
-from pipeline.memory import Decoded, SegmentMemory, decoded
-from pipeline.segments import Part, Segment, joined, segments_of, split_text
+from pipeline.documents.segmentation import Part, Segment, joined, segments_of, split_text
+from pipeline.documents.translation_memory import Decoded, SegmentMemory, decoded
 
 _LOG = logging.getLogger(__name__)
 

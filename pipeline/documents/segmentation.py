@@ -22,8 +22,11 @@ from pipeline.languages import primary_language
 SEGMENTER_VERSION = "segments-2"
 """Changes whenever a text may be cut in other places, or other spans set apart."""
 
+
 # Cheap to look for, and one of these is in every span.
 _HINT = re.compile(r"[{%<&@]|://|www\.", re.IGNORECASE)
+
+
 # Scripts that are written without spaces, or that join their endings to a foreign word: an address
 # ends where they begin. (In addresses that browsers copy they are percent signs.) Thai to Lao,
 # Burmese, Hangul, Khmer, Chinese and Japanese with their punctuation and full-width forms.
@@ -31,7 +34,11 @@ _UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff"
     r"\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
 )
+
+
 _LETTER = rf"[^\W{_UNSPACED}]"  # or a digit, or "_"
+
+
 # Every repetition is bounded, so that no text takes more than linear time.
 _SPAN = re.compile(
     r"""
@@ -50,13 +57,23 @@ _SPAN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+
 _SYMBOL = re.compile(r"<ph(\d)>")
+
+
 # What `str.splitlines` takes for the end of a line.
 _LINE_BREAKS = re.compile("([\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+)")
+
+
 # Most lines of most lakes, which need no look at the rules of a language: nothing in them but their
 # last character could end a sentence.
 _ONE_SENTENCE = re.compile(r"\w[\w ,'-]*[\w.!?]")
+
+
 _UNUSUAL_SPACE = re.compile(r"[^\S \t]")
+
+
 # Where an over-long sentence is cut: after a clause, at a space, anywhere.
 _CUTS = (re.compile(r"[,;:)\]–—、，；：]\s+"), re.compile(r"\s+"))
 

@@ -1,0 +1,1 @@
+"""Text alone: segments, placeholders, translation memory and quality signals. Knows no files of a lake."""
