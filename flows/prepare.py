@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows.artifacts import show_dataset
 from flows.stages import prepare_dataset
-from pipeline.prepare import PrepareConfig
+from pipeline.prepare.config import PrepareConfig
 
 
 @flow(log_prints=True)

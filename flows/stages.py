@@ -16,15 +16,15 @@ from prefect.tasks import Task
 
 from flows.artifacts import TrainingProgress
 from lingo_model import BundleManifest, InputError
-from pipeline.corpus import load_corpus
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import Split
 from pipeline.decode import DecodeConfig
 from pipeline.errors import RunError
 from pipeline.evaluate import ScoreReport
 from pipeline.evaluate import evaluate_model as evaluate_model_stage
-from pipeline.prepare import PrepareConfig
-from pipeline.prepare import prepare_corpus as prepare_corpus_stage
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.corpus import load_corpus
+from pipeline.prepare.stage import prepare_corpus as prepare_corpus_stage
 from pipeline.recipe import Resources, TrainConfig
 from pipeline.registry import resolve_model
 from pipeline.storage.location import Location
@@ -56,7 +56,7 @@ _stage = task(
 
 @_stage
 def prepare_dataset(corpus: Path, output: Path, config: PrepareConfig) -> DatasetManifest:
-    """``pipeline.prepare`` as a task."""
+    """``pipeline.prepare.stage`` as a task."""
     return prepare_corpus_stage(load_corpus(corpus), output, config)
 
 

@@ -134,9 +134,10 @@ def prepare(
     config: ConfigOption = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
-    from pipeline.corpus import load_corpus
     from pipeline.dataset.splits import SPLITS
-    from pipeline.prepare import PrepareConfig, prepare_corpus
+    from pipeline.prepare.config import PrepareConfig
+    from pipeline.prepare.corpus import load_corpus
+    from pipeline.prepare.stage import prepare_corpus
     from pipeline.settings import load_yaml
 
     settings = load_yaml(PrepareConfig, config) if config is not None else None

@@ -20,12 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from pipeline.corpus import load_corpus
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo_pairs import SentencePair, generate_pairs
-from pipeline.encode import SubwordsConfig
 from pipeline.evaluate import ScoreReport, evaluate_model
-from pipeline.prepare import PrepareConfig, prepare_corpus
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.corpus import load_corpus
+from pipeline.prepare.encoding import SubwordsConfig
+from pipeline.prepare.stage import prepare_corpus
 from pipeline.recipe import Resources, recipe_named
 from pipeline.registry import promote
 from pipeline.report import examples

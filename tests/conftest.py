@@ -16,12 +16,13 @@ from moto.server import ThreadedMotoServer
 
 from lingo_model import SimpleSeq2SeqLSTM, save_bundle
 from pipeline.cluster.ray_session import start_local
-from pipeline.corpus import CorpusDescription
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.dataset.splits import Split
 from pipeline.demo_pairs import generate_pairs
-from pipeline.encode import SubwordsConfig
-from pipeline.prepare import PrepareConfig, prepare_corpus
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.encoding import SubwordsConfig
+from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.s3 import S3Path
 from pipeline.table.manifest import RunPlan
 from pipeline.table.store import Table

@@ -82,11 +82,15 @@ def copy(tmp_path: Path) -> Path:
     [
         ("lingo_model/search.py", "from pipeline.settings import Settings", "backward import"),
         ("lingo_model/search.py", "import flows.train", "backward import"),
-        ("pipeline/split.py", "from flows import stages", "backward import"),
-        ("pipeline/split.py", "def late():\n    import flows.stages as s", "backward import"),
+        ("pipeline/prepare/splitting.py", "from flows import stages", "backward import"),
+        (
+            "pipeline/prepare/splitting.py",
+            "def late():\n    import flows.stages as s",
+            "backward import",
+        ),
         ("pipeline/train.py", "from prefect import flow", "Prefect is for flows/ only"),
         ("lingo_model/search.py", "import prefect", "Prefect is for flows/ only"),
-        ("pipeline/prepare.py", "import json, ray.data", "Ray is for"),
+        ("pipeline/prepare/stage.py", "import json, ray.data", "Ray is for"),
         ("flows/stages.py", "from ray.train import Checkpoint", "Ray is for"),
         ("lingo_model/bundle.py", "import pyarrow as pa", "lingo_model needs only"),
         ("pipeline/planted/deep.py", "import flows", "backward import"),

@@ -32,9 +32,9 @@ from lingo_model import InputError, read_bundle_manifest
 from pipeline.dataset.manifest import load_dataset
 from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
-from pipeline.encode import SubwordsConfig
 from pipeline.evaluate import ScoreReport
-from pipeline.prepare import PrepareConfig
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.recipe import TrainConfig
 from pipeline.registry import champion, promote
 from pipeline.table.store import open_table

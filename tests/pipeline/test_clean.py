@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from pipeline.clean import CleanConfig, reason_to_reject, strip_pair
-from pipeline.corpus import RawPair
+from pipeline.prepare.cleaning import CleanConfig, reason_to_reject, strip_pair
+from pipeline.prepare.pairs import RawPair
 
 CONFIG = CleanConfig(max_characters=40, max_length_ratio=2.5, ratio_min_characters=10)
 

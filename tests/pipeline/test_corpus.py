@@ -11,15 +11,14 @@ import pytest
 import yaml
 
 from lingo_model import InputError
-from pipeline.corpus import (
+from pipeline.prepare.corpus import (
     CorpusDescription,
     CorpusInput,
-    RawPair,
     check_inputs,
     extra_schema,
-    iter_pairs,
     load_corpus,
 )
+from pipeline.prepare.pairs import RawPair, iter_pairs
 
 TABLE = {"path": "x.tsv"}
 

@@ -11,19 +11,19 @@ import pytest
 
 from lingo_model import InputError, Subwords
 from lingo_model.subwords import EOS_ID, UNK_ID
-from pipeline import encode
 from pipeline.dataset.manifest import DatasetManifest, SplitCounts, load_dataset, load_subwords
 from pipeline.dataset.splits import Split
 from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.demo_pairs import generate_pairs
-from pipeline.encode import (
+from pipeline.observability.progress import progress_bar
+from pipeline.prepare import encode
+from pipeline.prepare.encoding import (
     LANE_MULTIPLE,
     SubwordsConfig,
     encode_split,
     row_group_bounds,
     train_subwords,
 )
-from pipeline.observability.progress import progress_bar
 from pipeline.schemas import ENCODED, PAIRS
 
 N_PAIRS = 203

@@ -15,16 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
-from pipeline import prepare
-from pipeline.clean import CleanConfig
-from pipeline.corpus import CorpusDescription
 from pipeline.dataset.manifest import DatasetManifest, load_dataset, load_subwords
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo_pairs import generate_pairs
-from pipeline.encode import SubwordsConfig
-from pipeline.prepare import PrepareConfig, prepare_corpus
+from pipeline.prepare import prepare
+from pipeline.prepare.cleaning import CleanConfig
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.encoding import SubwordsConfig
+from pipeline.prepare.normalise import normalise
+from pipeline.prepare.splitting import SplitConfig
+from pipeline.prepare.stage import prepare_corpus
 from pipeline.schemas import ENCODED, PAIRS, REJECTED
-from pipeline.split import SplitConfig, normalise
 from pipeline.storage.folders import LOCK
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))

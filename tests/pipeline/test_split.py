@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus import CorpusInput
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.split import SplitConfig, Splitter, normalise, reading_order
+from pipeline.prepare.corpus import CorpusInput
+from pipeline.prepare.normalise import normalise
+from pipeline.prepare.splitting import SplitConfig, Splitter, reading_order
 from pipeline.storage.hashing import hash64
 
 SHARES = SplitConfig(valid_share=0.1, test_share=0.2)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.prepare_rows_writer import RowsWriter
+from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.storage.files import write_bytes, write_json, write_parquet
 from pipeline.storage.folders import new_folder
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file

@@ -25,8 +25,13 @@ from pipeline.settings import Settings
 LANE_MULTIPLE = 8
 """A split has a multiple of this many row groups, so that 1, 2, 4 or 8 lanes own equally many."""
 
+
 _MAX_ROWS_PER_GROUP = 8192
+
+
 _GROUPS_PER_FILE = 16 * LANE_MULTIPLE
+
+
 _BATCH_ROWS = 10_000
 
 

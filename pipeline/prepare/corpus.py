@@ -5,10 +5,8 @@ Reads: the files that a description names. Writes: nothing.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -16,8 +14,8 @@ from pydantic import Field, model_validator
 from lingo_model import InputError
 from pipeline.dataset.splits import Split
 from pipeline.formats.parquet import open_parquet
-from pipeline.formats.read import column_names, iter_rows
-from pipeline.formats.rows import TEXT_COLUMN, format_of
+from pipeline.formats.read import column_names
+from pipeline.formats.rows import format_of
 from pipeline.schemas import PAIRS
 from pipeline.settings import Settings, load_yaml
 
@@ -64,17 +62,6 @@ class CorpusDescription(Settings):
     source_lang: str = Field(pattern=LANGUAGE_TAG)
     target_lang: str = Field(pattern=LANGUAGE_TAG)
     inputs: tuple[CorpusInput, ...] = Field(min_length=1)
-
-
-@dataclasses.dataclass(slots=True)
-class RawPair:
-    """A pair as read: either side may be missing, and ``problem`` says if reading it failed."""
-
-    source: str | None
-    target: str | None
-    origin: str
-    problem: str | None
-    extra: dict[str, Any]
 
 
 def load_corpus(path: Path) -> CorpusDescription:
@@ -170,61 +157,3 @@ def extra_schema(description: CorpusDescription) -> pa.Schema:
                     f"{known.type}; cast one"
                 )
     return pa.schema(fields.values())
-
-
-def iter_pairs(item: CorpusInput) -> Iterator[RawPair]:
-    """Every pair of one input, in order, read as a stream.
-
-    Raises:
-        InputError: aligned files of unequal length, or a JSONL file without one of the columns.
-    """
-    if item.path is not None:
-        yield from _table_pairs(item, item.path)
-    elif item.source is not None and item.target is not None:
-        yield from _aligned_pairs(item.source, item.target)
-
-
-def _aligned_pairs(source_file: Path, target_file: Path) -> Iterator[RawPair]:
-    sources, targets = iter_rows(source_file), iter_rows(target_file)
-    line = 0
-    while True:
-        source, target = next(sources, None), next(targets, None)
-        if source is None and target is None:
-            return
-        if source is None or target is None:
-            n_source = line + (source is not None) + sum(1 for _ in sources)
-            n_target = line + (target is not None) + sum(1 for _ in targets)
-            raise InputError(
-                f"{source_file} has {n_source} lines and {target_file} has {n_target}: aligned "
-                "files need equally many; find the line that is missing or doubled"
-            )
-        line += 1
-        yield RawPair(
-            source.values[TEXT_COLUMN],
-            target.values[TEXT_COLUMN],
-            f"{source_file.name}:{line}",
-            source.problem or target.problem,
-            {},
-        )
-
-
-def _table_pairs(item: CorpusInput, path: Path) -> Iterator[RawPair]:
-    # The keys of JSONL are known only when rows have them, so extra ones have no place to go.
-    jsonl = format_of(path) == "jsonl"
-    seen: set[str] = set()
-    n_rows = 0
-    for n_rows, row in enumerate(iter_rows(path), start=1):
-        values = row.values
-        seen.update({item.source_column, item.target_column} & values.keys())
-        source, target = values.pop(item.source_column, None), values.pop(item.target_column, None)
-        text = isinstance(source, str | None) and isinstance(target, str | None)
-        yield RawPair(
-            source if isinstance(source, str) else None,
-            target if isinstance(target, str) else None,
-            f"{path.name}:{n_rows}",
-            row.problem or (None if text else "malformed"),
-            {} if jsonl else values,
-        )
-    for column in (item.source_column, item.target_column):
-        if jsonl and n_rows and column not in seen:
-            raise InputError(f"{path}: no row has {column!r}; set source_column and target_column")

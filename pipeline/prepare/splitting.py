@@ -6,13 +6,13 @@ sentence never sits on both sides.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
 from pydantic import Field
 
-from pipeline.corpus import CorpusInput
 from pipeline.dataset.splits import Split
+from pipeline.prepare.corpus import CorpusInput
+from pipeline.prepare.normalise import normalise
 from pipeline.settings import Settings
 from pipeline.storage.hashing import hash64
 
@@ -22,21 +22,6 @@ class SplitConfig(Settings):
 
     valid_share: float = Field(default=0.02, ge=0.0, lt=0.5)
     test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
-
-
-def normalise(text: str) -> str:
-    """Text by which sentences count as the same: NFKC, case folded, letters, marks and digits only.
-
-    A text without any (such as "...") stands for itself.
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    words = "".join(c if _of_a_word(c) else " " for c in folded).split()
-    return " ".join(words) or text
-
-
-def _of_a_word(character: str) -> bool:
-    # Vowel signs of Indic scripts and points of Arabic and Hebrew are marks, not letters.
-    return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
 class Splitter:

@@ -16,42 +16,31 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import Field
 
 from lingo_model import InputError
-from pipeline.clean import CleanConfig, reason_to_reject, strip_pair
-from pipeline.corpus import CorpusDescription, RawPair, check_inputs, extra_schema, iter_pairs
 from pipeline.dataset.manifest import (
     FORMAT_VERSION,
     MANIFEST,
     SUBWORDS,
     DatasetManifest,
     InputCounts,
-    LeakageCertificate,
     SplitCounts,
     load_dataset,
 )
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.encode import SubwordsConfig, encode_split, train_subwords
 from pipeline.observability.progress import progress_bar
-from pipeline.prepare_rows_writer import RowsWriter
+from pipeline.prepare.cleaning import reason_to_reject, strip_pair
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
+from pipeline.prepare.encoding import encode_split, train_subwords
+from pipeline.prepare.leakage import _leakage_certificate
+from pipeline.prepare.pairs import RawPair, iter_pairs
+from pipeline.prepare.rows_writer import RowsWriter
+from pipeline.prepare.splitting import Splitter, reading_order
 from pipeline.schemas import PAIRS, REJECTED
-from pipeline.settings import Settings
-from pipeline.split import SplitConfig, Splitter, normalise, reading_order
 from pipeline.storage.files import write_bytes, write_json
 from pipeline.storage.folders import new_folder
-from pipeline.storage.hashing import fingerprint_of, hash64, sha256_of_file
-
-_BATCH_ROWS = 10_000
-
-
-class PrepareConfig(Settings):
-    """Settings of ``prepare``."""
-
-    seed: int = Field(default=1, ge=0, lt=2**63)
-    clean: CleanConfig = Field(default_factory=CleanConfig)
-    split: SplitConfig = Field(default_factory=SplitConfig)
-    subwords: SubwordsConfig = Field(default_factory=SubwordsConfig)
+from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 
 def prepare_corpus(
@@ -62,7 +51,7 @@ def prepare_corpus(
     A dataset that was made from the same inputs and settings is returned as it is.
 
     Raises:
-        InputError: an input that cannot be used (see ``pipeline/corpus.py``) or that changes, no
+        InputError: an input that cannot be used (see ``pipeline/prepare/corpus.py``) or that changes, no
             training pair left, or an ``output`` that holds something else.
     """
     config = config if config is not None else PrepareConfig()
@@ -240,37 +229,4 @@ def _split_counts(root: Path, pairs_files: list[Path], encoded_files: list[Path]
         n_target_tokens=n_target_tokens,
         pairs_files=tuple(str(file.relative_to(root)) for file in pairs_files),
         encoded_files=tuple(str(file.relative_to(root)) for file in encoded_files),
-    )
-
-
-def _leakage_certificate(
-    pairs_files: dict[Split, list[Path]], counts: list[InputCounts]
-) -> LeakageCertificate:
-    """Compare the splits as they were written, whatever the splitter says it did."""
-    sources: dict[Split, set[int]] = {}
-    for split, files in pairs_files.items():
-        batches = (
-            batch
-            for file in files
-            for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["source"])
-        )
-        sources[split] = {
-            hash64(normalise(text)) for batch in batches for text in batch.column(0).to_pylist()
-        }
-    shared = (
-        (sources["train"] & sources["valid"])
-        | (sources["train"] & sources["test"])
-        | (sources["valid"] & sources["test"])
-    )
-    if shared:
-        raise RuntimeError(f"{len(shared)} sources stand in several splits")
-    lost: Counter[str] = Counter()  # two inputs may have one name
-    for item in counts:
-        if item.split is not None and item.n_kept < item.n_read:
-            lost[item.name] += item.n_read - item.n_kept
-    return LeakageCertificate(
-        method="normalised source (NFKC, case folded, letters and digits), BLAKE2b 64 bit",
-        n_rejected_as_leak=sum(item.n_rejected.get("leak", 0) for item in counts),
-        n_sources_in_several_splits=len(shared),
-        inputs_that_lost_rows=dict(lost),
     )

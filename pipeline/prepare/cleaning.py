@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline.corpus import RawPair
+from pipeline.prepare.pairs import RawPair
 from pipeline.settings import Settings
 
 

@@ -1,0 +1,1 @@
+"""Stage 1: raw parallel text to a dataset."""
