@@ -17,7 +17,7 @@ from prefect.logging import get_logger
 
 from lingo_model import read_training
 from pipeline.dataset.manifest import DatasetManifest
-from pipeline.evaluate import ScoreReport
+from pipeline.evaluate.scores import ScoreReport
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RUN_REPORT, RunManifest, run_folder
 

@@ -20,8 +20,8 @@ from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import Split
 from pipeline.decode import DecodeConfig
 from pipeline.errors import RunError
-from pipeline.evaluate import ScoreReport
-from pipeline.evaluate import evaluate_model as evaluate_model_stage
+from pipeline.evaluate.scores import ScoreReport
+from pipeline.evaluate.stage import evaluate_model as evaluate_model_stage
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.stage import prepare_corpus as prepare_corpus_stage
@@ -97,7 +97,7 @@ def replay_rows(
 def score_model(
     dataset: Path, model: Path, reports: Path, split: Split, decode: DecodeConfig
 ) -> ScoreReport:
-    """``pipeline.evaluate`` as a task."""
+    """``pipeline.evaluate.stage`` as a task."""
     return evaluate_model_stage(dataset, model, reports, split=split, decode=decode)
 
 

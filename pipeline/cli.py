@@ -380,7 +380,7 @@ def evaluate(
 ) -> None:
     """Score a model on a dataset's test sentences: BLEU, chrF and TER, with a report."""
     from pipeline.dataset.splits import checked_split
-    from pipeline.evaluate import evaluate_model
+    from pipeline.evaluate.stage import evaluate_model
     from pipeline.registry import resolve_model
 
     report = evaluate_model(

@@ -22,14 +22,15 @@ import yaml
 
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo_pairs import SentencePair, generate_pairs
-from pipeline.evaluate import ScoreReport, evaluate_model
+from pipeline.evaluate.report import examples
+from pipeline.evaluate.scores import ScoreReport
+from pipeline.evaluate.stage import evaluate_model
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.recipe import Resources, recipe_named
 from pipeline.registry import promote
-from pipeline.report import examples
 from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.table.query import sql_command
 from pipeline.train import train_model, training_summary

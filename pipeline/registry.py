@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
-from pipeline.evaluate import ScoreReport
+from pipeline.evaluate.scores import ScoreReport
 from pipeline.settings import Settings
 from pipeline.storage.files import write_json
 from pipeline.storage.manifests import load_manifest, utc_now

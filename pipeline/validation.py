@@ -14,7 +14,7 @@ from lingo_model import Engine, SearchConfig, SimpleSeq2SeqLSTM, Subwords, Summe
 from pipeline.batches import make_batch
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.tables import read_encoded, read_pairs
-from pipeline.languages import bleu_metric
+from pipeline.evaluate.metrics import bleu_metric
 
 _ROWS_PER_BATCH = 64
 

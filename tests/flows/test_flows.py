@@ -32,7 +32,7 @@ from lingo_model import InputError, read_bundle_manifest
 from pipeline.dataset.manifest import load_dataset
 from pipeline.decode import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
-from pipeline.evaluate import ScoreReport
+from pipeline.evaluate.scores import ScoreReport
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.recipe import TrainConfig

@@ -18,7 +18,8 @@ from lingo_model import InputError, Translation, Translator, load_bundle, save_b
 from pipeline.dataset.manifest import MANIFEST, load_dataset
 from pipeline.dataset.splits import SPLITS, checked_split
 from pipeline.dataset.tables import read_pairs
-from pipeline.evaluate import ScoreReport, corpus_scores, evaluate_model, join_by_id
+from pipeline.evaluate.scores import ScoreReport, corpus_scores
+from pipeline.evaluate.stage import evaluate_model, join_by_id
 from pipeline.schemas import PAIRS, SCORES, SEGMENTS
 
 # Matches, misses, an empty translation, punctuation, case and letters beyond ASCII.

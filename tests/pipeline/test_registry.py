@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lingo_model import InputError, read_bundle_manifest
-from pipeline.evaluate import Score, ScoreReport
+from pipeline.evaluate.scores import Score, ScoreReport
 from pipeline.registry import champion, list_models, promote, resolve_model
 from pipeline.storage.files import write_json
 

@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.evaluate import Score, ScoreReport
-from pipeline.report import examples, html, markdown, write_report
+from pipeline.evaluate.report import examples, html, markdown, write_report
+from pipeline.evaluate.scores import Score, ScoreReport
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
 
@@ -186,7 +186,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     script = """
 import hashlib, json, pathlib, sys
 import pyarrow.parquet as pq
-from pipeline.report import html
+from pipeline.evaluate.report import html
 folder = pathlib.Path(sys.argv[1])
 values, training = json.loads((folder / "values.json").read_text())
 page = html(values, pq.read_table(folder / "segments.parquet"), training)

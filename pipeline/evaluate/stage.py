@@ -2,7 +2,7 @@
 
 Reads: a dataset's PAIRS, a model bundle. Writes, below the folder of reports:
 
-    REPORTS/MODEL-SPLIT-1a2b3c4d/report.json|md|html     what pipeline/report.py makes
+    REPORTS/MODEL-SPLIT-1a2b3c4d/report.json|md|html     what pipeline/evaluate/report.py makes
                                 /segments.parquet        SEGMENTS, a row for each sentence
     REPORTS/scores/part-1a2b3c4d5e6f7a8b.parquet         SCORES, a row for each metric
 
@@ -22,52 +22,14 @@ from pipeline.dataset.manifest import load_dataset
 from pipeline.dataset.splits import Split
 from pipeline.dataset.tables import read_pairs
 from pipeline.decode import DecodeConfig
-from pipeline.languages import bleu_metric, ter_metric
+from pipeline.evaluate.report import write_report
+from pipeline.evaluate.scores import ScoreReport, _scores_table, corpus_scores
 from pipeline.observability.progress import progress_bar
-from pipeline.report import write_report
-from pipeline.schemas import SCORES, SEGMENTS
-from pipeline.settings import Settings
+from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
 from pipeline.storage.hashing import fingerprint_of
 
 _SENTENCES_PER_BATCH = 500
-
-
-class Score(Settings):
-    """One metric over the whole test set, 0 to 100 (TER may be more); never without signature."""
-
-    metric: str
-    score: float
-    signature: str
-
-
-class ScoreReport(Settings):
-    """What an evaluation found; ``report.json``.
-
-    ``same_dataset`` says that the model was trained on this very dataset, whose certificate rules
-    leaks out; without it nobody has checked that the model never saw these sentences.
-    """
-
-    format_version: int
-    evaluation_id: str
-    evaluated_at: datetime
-    model: str
-    model_id: str
-    dataset: str
-    dataset_fingerprint: str
-    same_dataset: bool
-    split: Split
-    source_lang: str
-    target_lang: str
-    decode: DecodeConfig = DecodeConfig()
-    n_sentences: int
-    seconds: float
-    scores: tuple[Score, ...]
-    folder: str
-
-    def score(self, metric: str) -> float:
-        """The score of a metric by its name; KeyError for one that was not measured."""
-        return {s.metric: s.score for s in self.scores}[metric]
 
 
 def evaluate_model(
@@ -137,26 +99,6 @@ def evaluate_model(
     return report
 
 
-def corpus_scores(translations: list[str], references: list[str], target_lang: str) -> list[Score]:
-    """BLEU, chrF and (see ``languages.py``) TER of a corpus by sacreBLEU (Post 2018), one reference
-    each.
-
-    Raises:
-        ValueError: lists of unequal length, which sacreBLEU's metrics would score regardless.
-    """
-    if len(translations) != len(references):
-        raise ValueError(f"{len(translations)} translations but {len(references)} references")
-    scores = []
-    for metric in (bleu_metric(target_lang), CHRF(), ter_metric(target_lang)):
-        if metric is None:
-            continue
-        score = metric.corpus_score(translations, [references])
-        scores.append(
-            Score(metric=score.name, score=score.score, signature=str(metric.get_signature()))
-        )
-    return scores
-
-
 def join_by_id(pairs: pa.Table, translations: dict[str, Translation]) -> pa.Table:
     """SEGMENTS: each reference beside the translation of the same ``pair_id``.
 
@@ -198,11 +140,3 @@ def _translate(translator: Translator, pairs: pa.Table) -> dict[str, Translation
             translations |= zip(ids, translator.translate(sources), strict=True)
             bar.advance(batch.num_rows)
     return translations
-
-
-def _scores_table(report: ScoreReport) -> pa.Table:
-    shared = report.model_dump(
-        include={name for name in SCORES.names if name not in ("metric", "score", "signature")}
-    ) | report.decode.model_dump(include={"tier", "beam_size"})
-    rows = [shared | score.model_dump() for score in report.scores]
-    return pa.Table.from_pylist(rows, schema=SCORES)

@@ -1,0 +1,1 @@
+"""Stage 4: a model's scores on a test set."""
