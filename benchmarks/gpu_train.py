@@ -21,12 +21,12 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs without an installation
 
-from pipeline.batches import BatchPlan, LaneReader  # noqa: E402
 from pipeline.dataset.manifest import load_dataset, load_subwords  # noqa: E402
-from pipeline.recipe import PRESETS, TrainConfig  # noqa: E402
-from pipeline.train_loop import accumulate_gradients, learning_rate, new_model  # noqa: E402
-from pipeline.updates import new_update  # noqa: E402
-from pipeline.validation import WorkerPlace  # noqa: E402
+from pipeline.train.batches import BatchPlan, LaneReader
+from pipeline.train.new_update import new_update
+from pipeline.train.recipe import PRESETS, TrainConfig
+from pipeline.train.worker import accumulate_gradients, learning_rate, new_model
+from pipeline.train.worker_context import WorkerPlace
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.train_loop import WORKER_ENVIRONMENT
+from pipeline.train.worker import WORKER_ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".peers"
@@ -145,9 +145,9 @@ def work(job: dict[str, Any]) -> None:
     import torch
     import torch.distributed as dist
 
-    from pipeline.recipe import TrainConfig
-    from pipeline.train_loop import TrainWorker
-    from pipeline.validation import WorkerPlace
+    from pipeline.train.recipe import TrainConfig
+    from pipeline.train.worker import TrainWorker
+    from pipeline.train.worker_context import WorkerPlace
 
     torch.set_num_threads(job["n_threads"])
     if job["n_workers"] > 1:

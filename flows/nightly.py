@@ -10,8 +10,8 @@ from flows.evaluate import evaluate_model
 from flows.stages import find_model
 from flows.train import train_lstm
 from flows.translate import translate_corpus
-from pipeline.recipe import TrainConfig, recipe_named
 from pipeline.storage.location import LocationField
+from pipeline.train.recipe import TrainConfig, recipe_named
 from pipeline.translate import TranslateResources
 from pipeline.units import TranslateConfig
 

@@ -25,11 +25,11 @@ from pipeline.evaluate.stage import evaluate_model as evaluate_model_stage
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.stage import prepare_corpus as prepare_corpus_stage
-from pipeline.recipe import Resources, TrainConfig
 from pipeline.registry import resolve_model
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest
-from pipeline.train import train_model as train_model_stage
+from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.stage import train_model as train_model_stage
 from pipeline.translate import TranslateResources, replay_quarantine, translate_table
 from pipeline.units import TranslateConfig
 
@@ -64,7 +64,7 @@ def prepare_dataset(corpus: Path, output: Path, config: PrepareConfig) -> Datase
 def train_bundle(
     dataset: Path, output: Path, recipe: TrainConfig, resources: Resources
 ) -> BundleManifest:
-    """``pipeline.train`` as a task."""
+    """``pipeline.train.stage`` as a task."""
     watch = TrainingProgress(output)
     return train_model_stage(dataset, output, recipe, resources, watch=watch)
 

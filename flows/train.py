@@ -8,8 +8,8 @@ from prefect import flow
 
 from flows.artifacts import show_training
 from flows.stages import train_bundle
-from pipeline.recipe import Resources, TrainConfig, recipe_named
-from pipeline.train import derived_name
+from pipeline.train.export import derived_name
+from pipeline.train.recipe import Resources, TrainConfig, recipe_named
 
 
 @flow(log_prints=True)

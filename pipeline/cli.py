@@ -180,9 +180,10 @@ def train(
     context: typer.Context,
 ) -> None:
     """Train a model by DDP; the same command goes on after an interruption."""
-    from pipeline.recipe import Resources, TrainConfig, recipe_named
     from pipeline.settings import load_yaml, parse_settings
-    from pipeline.train import train_model, training_summary
+    from pipeline.train.export import training_summary
+    from pipeline.train.recipe import Resources, TrainConfig, recipe_named
+    from pipeline.train.stage import train_model
 
     if config is not None:
         _refuse_beside(context, f"--config {config}", ("preset",))
@@ -422,7 +423,7 @@ def models_show(
 
     from lingo_model import load_bundle, read_bundle_manifest
     from pipeline.registry import resolve_model
-    from pipeline.train import training_summary
+    from pipeline.train.export import training_summary
 
     path = resolve_model(name, models)
     manifest = read_bundle_manifest(path)

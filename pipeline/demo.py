@@ -29,11 +29,12 @@ from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
-from pipeline.recipe import Resources, recipe_named
 from pipeline.registry import promote
 from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.table.query import sql_command
-from pipeline.train import train_model, training_summary
+from pipeline.train.export import training_summary
+from pipeline.train.recipe import Resources, recipe_named
+from pipeline.train.stage import train_model
 from pipeline.translate import TranslateResources, translate_table
 from pipeline.units import TranslateConfig
 

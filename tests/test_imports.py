@@ -88,7 +88,7 @@ def copy(tmp_path: Path) -> Path:
             "def late():\n    import flows.stages as s",
             "backward import",
         ),
-        ("pipeline/train.py", "from prefect import flow", "Prefect is for flows/ only"),
+        ("pipeline/train/stage.py", "from prefect import flow", "Prefect is for flows/ only"),
         ("lingo_model/search.py", "import prefect", "Prefect is for flows/ only"),
         ("pipeline/prepare/stage.py", "import json, ray.data", "Ray is for"),
         ("flows/stages.py", "from ray.train import Checkpoint", "Ray is for"),
@@ -111,7 +111,7 @@ def test_planted_import_is_caught(copy: Path, file: str, statement: str, rule: s
     [
         ("lingo_model/search.py", "from __future__ import annotations\nimport numpy as np, math"),
         ("lingo_model/search.py", "from .config import Config\nimport torch.nn.functional"),
-        ("pipeline/train.py", "from ray.train import Checkpoint"),
+        ("pipeline/train/stage.py", "from ray.train import Checkpoint"),
         ("flows/stages.py", "from prefect import flow\nfrom lingo_model import Subwords"),
     ],
 )

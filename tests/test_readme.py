@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from lingo_model import SimpleSeq2SeqLSTM
 from pipeline import schemas
-from pipeline.recipe import PRESETS
 from pipeline.schemas import TRANSLATION_COLUMNS
+from pipeline.train.recipe import PRESETS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

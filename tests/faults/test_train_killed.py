@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from lingo_model import load_bundle
-from pipeline.train import HISTORY
+from pipeline.train.export import HISTORY
 
 pytestmark = pytest.mark.ray
 
@@ -25,8 +25,8 @@ N_WORKERS = 2
 DRIVER = """
 import sys
 from pathlib import Path
-from pipeline.recipe import Resources, TrainConfig
-from pipeline.train import train_model
+from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.stage import train_model
 
 train_model(
     Path(sys.argv[1]), Path(sys.argv[2]),

@@ -14,7 +14,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from pipeline.dataset.splits import Split
 from pipeline.demo_pairs import generate_pairs
-from pipeline.recipe import TrainConfig
+from pipeline.train.recipe import TrainConfig
 
 _SIZES: dict[Split, int] = {"train": 600, "valid": 20, "test": 30}
 

@@ -23,7 +23,7 @@ from flows.prepare import prepare_corpus
 from flows.train import train_lstm
 from flows.translate import translate_corpus
 from pipeline import demo
-from pipeline.recipe import Resources, TrainConfig
+from pipeline.train.recipe import Resources, TrainConfig
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())[

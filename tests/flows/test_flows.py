@@ -35,9 +35,9 @@ from pipeline.demo_pairs import generate_pairs
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.encoding import SubwordsConfig
-from pipeline.recipe import TrainConfig
 from pipeline.registry import champion, promote
 from pipeline.table.store import open_table
+from pipeline.train.recipe import TrainConfig
 from pipeline.units import TranslateConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("prefect_harness", "running_ray")]

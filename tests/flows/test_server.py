@@ -17,7 +17,7 @@ import pytest
 from ray.thirdparty_files import psutil
 
 from pipeline.dataset.manifest import load_dataset
-from pipeline.recipe import TrainConfig
+from pipeline.train.recipe import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 LINGO = ["-c", "from pipeline.cli import main; main()"]

@@ -12,10 +12,11 @@ import pytest
 
 from lingo_model import InputError, Translator, load_bundle, read_bundle_manifest
 from pipeline.errors import RunError
-from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage.files import write_json
-from pipeline.train import HISTORY, train_model
-from pipeline.train_loop import PROGRESS
+from pipeline.train.export import HISTORY
+from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.stage import train_model
+from pipeline.train.worker import PROGRESS
 
 pytestmark = pytest.mark.ray
 

@@ -11,9 +11,9 @@ import pytest
 
 from lingo_model import InputError
 from lingo_model.subwords import EOS_ID, PAD_ID, SOS_ID
-from pipeline.batches import BatchPlan, LaneReader, Step, make_batch
 from pipeline.dataset.manifest import load_dataset
 from pipeline.dataset.tables import read_encoded
+from pipeline.train.batches import BatchPlan, LaneReader, Step, make_batch
 
 
 def plan(dataset: Path, **changed: int) -> BatchPlan:

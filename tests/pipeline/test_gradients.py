@@ -15,12 +15,14 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from pipeline.batches import BatchPlan, LaneReader, Step
 from pipeline.dataset.manifest import load_dataset, load_subwords
-from pipeline.recipe import TrainConfig
-from pipeline.train_loop import accumulate_gradients, new_model
-from pipeline.updates import ReplicatedUpdate, SharedUpdate, new_update
-from pipeline.validation import WorkerPlace
+from pipeline.train.batches import BatchPlan, LaneReader, Step
+from pipeline.train.new_update import new_update
+from pipeline.train.recipe import TrainConfig
+from pipeline.train.shared_update import SharedUpdate
+from pipeline.train.weight_updates import ReplicatedUpdate
+from pipeline.train.worker import accumulate_gradients, new_model
+from pipeline.train.worker_context import WorkerPlace
 
 N_STEPS = 3
 Fault = Literal["none", "sockets", "local divisor", "dropped lane", "doubled lane"]

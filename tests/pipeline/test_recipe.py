@@ -12,9 +12,9 @@ from flows.nightly import nightly
 from flows.train import train_lstm
 from lingo_model import Config, InputError
 from pipeline import cli
-from pipeline.recipe import PRESETS, Resources, TrainConfig, recipe_named
 from pipeline.settings import load_yaml
-from pipeline.train import train_model
+from pipeline.train.recipe import PRESETS, Resources, TrainConfig, recipe_named
+from pipeline.train.stage import train_model
 
 
 def test_presets_by_name() -> None:

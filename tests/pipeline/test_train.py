@@ -14,20 +14,23 @@ import torch
 from ray.train import WorkerGroupError
 
 from lingo_model import InputError
-from pipeline import train_loop
-from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.cluster.failures import _reason
 from pipeline.cluster.loopback_backend import is_on_loopback
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.dataset.tables import read_encoded
 from pipeline.errors import RunError
 from pipeline.observability.progress import progress_bar
-from pipeline.recipe import Resources, TrainConfig
 from pipeline.storage.files import write_json
 from pipeline.storage.folders import LOCK, locked
-from pipeline.train import _ProgressWatcher, _scaling, check_not_given_up, derived_name, train_model
-from pipeline.train_loop import PROGRESS, TrainWorker, new_model
-from pipeline.validation import Validation, WorkerPlace
+from pipeline.train import train_loop
+from pipeline.train.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
+from pipeline.train.export import derived_name
+from pipeline.train.ray_trainer import _scaling
+from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.stage import _ProgressWatcher, check_not_given_up, train_model
+from pipeline.train.validation import Validation
+from pipeline.train.worker import PROGRESS, TrainWorker, new_model
+from pipeline.train.worker_context import WorkerPlace
 
 CONFIG = TrainConfig(
     emb_dim=8, hidden_dim=16, num_layers=1, n_lanes=8, target_tokens_per_step=600, max_epochs=1
@@ -64,7 +67,7 @@ def test_workers_are_given_what_one_node_has(
     n_workers: int | None,
     expected: tuple[int, float],
 ) -> None:
-    monkeypatch.setattr("pipeline.train.ray.nodes", lambda: nodes)
+    monkeypatch.setattr("pipeline.train.stage.ray.nodes", lambda: nodes)
 
     found = _scaling(CONFIG, Resources(n_workers=n_workers))
 
@@ -83,7 +86,7 @@ def test_workers_are_given_what_one_node_has(
 def test_more_workers_than_there_is_room_for_are_refused(
     monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, Any]], n_workers: int | None, says: str
 ) -> None:
-    monkeypatch.setattr("pipeline.train.ray.nodes", lambda: nodes)
+    monkeypatch.setattr("pipeline.train.stage.ray.nodes", lambda: nodes)
 
     with pytest.raises(InputError, match=says):
         _scaling(CONFIG, Resources(n_workers=n_workers))
@@ -93,9 +96,9 @@ def test_more_workers_than_there_is_room_for_are_refused(
 def test_on_a_cluster_workers_are_given_what_others_leave(
     monkeypatch: pytest.MonkeyPatch, n_free: float, expected: float
 ) -> None:
-    monkeypatch.setattr("pipeline.train.ray.nodes", lambda: [node(8)])
+    monkeypatch.setattr("pipeline.train.stage.ray.nodes", lambda: [node(8)])
     monkeypatch.setattr(
-        "pipeline.train.ray.available_resources", lambda: {"CPU": n_free} if n_free else {}
+        "pipeline.train.stage.ray.available_resources", lambda: {"CPU": n_free} if n_free else {}
     )
 
     found = _scaling(CONFIG, Resources(n_workers=4, ray_address="10.0.0.1:6379"))
@@ -281,7 +284,7 @@ def test_validation_takes_sentences_of_any_length(dataset: Path) -> None:
     )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.validation.read_encoded", lambda *_: long)
+        patch.setattr("pipeline.train.validation.read_encoded", lambda *_: long)
         validation = Validation(dataset, manifest, subwords, place, max_sentences=1)
     loss, bleu = validation.measure(model)
 
@@ -314,10 +317,10 @@ def test_the_last_words_find_room_on_a_full_disk(
 def test_a_derived_name_is_kept_over_midnight(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.train.utc_now", lambda: "2026-11-22T23:59:00Z")
+    monkeypatch.setattr("pipeline.train.stage.utc_now", lambda: "2026-11-22T23:59:00Z")
     begun = derived_name(dataset, CONFIG, tmp_path)
     small_checkpoint(tmp_path / "_runs" / begun, 5)
-    monkeypatch.setattr("pipeline.train.utc_now", lambda: "2026-11-23T00:10:00Z")
+    monkeypatch.setattr("pipeline.train.stage.utc_now", lambda: "2026-11-23T00:10:00Z")
 
     assert begun.endswith("-2026-11-22")
     assert derived_name(dataset, CONFIG, tmp_path) == begun

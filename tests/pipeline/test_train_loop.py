@@ -12,21 +12,16 @@ import pytest
 import torch
 
 from lingo_model import InputError, SimpleSeq2SeqLSTM, SummedLoss
-from pipeline import train_loop
-from pipeline.batches import Batch, BatchPlan, LaneReader, make_batch
-from pipeline.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.errors import RunError
-from pipeline.recipe import TrainConfig
-from pipeline.train import check_not_given_up
-from pipeline.train_loop import (
-    TrainWorker,
-    dropout_seed,
-    learning_rate,
-    new_model,
-)
-from pipeline.updates import lerp_weight
-from pipeline.validation import WorkerPlace
+from pipeline.train import train_loop
+from pipeline.train.batches import Batch, BatchPlan, LaneReader, make_batch
+from pipeline.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from pipeline.train.optimizer import lerp_weight
+from pipeline.train.recipe import TrainConfig
+from pipeline.train.stage import check_not_given_up
+from pipeline.train.worker import TrainWorker, dropout_seed, learning_rate, new_model
+from pipeline.train.worker_context import WorkerPlace
 
 PLACE = WorkerPlace(0, 1, torch.device("cpu"))
 CONFIG = TrainConfig(

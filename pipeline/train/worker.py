@@ -17,22 +17,29 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lingo_model import SimpleSeq2SeqLSTM, Subwords
-from pipeline.batches import BatchPlan, LaneReader, Step
-from pipeline.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.dataset.manifest import load_dataset, load_subwords
-from pipeline.recipe import TrainConfig
 from pipeline.storage.files import write_json
-from pipeline.updates import new_update
-from pipeline.validation import Validation, WorkerPlace
+from pipeline.train.batches import BatchPlan, LaneReader, Step
+from pipeline.train.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
+from pipeline.train.new_update import new_update
+from pipeline.train.recipe import TrainConfig
+from pipeline.train.validation import Validation
+from pipeline.train.worker_context import WorkerPlace
 
 PROGRESS = "progress.json"
+
+
 GAVE_UP = "gave_up.json"
+
 
 # What a worker's process must start with. Hardly two batches have one shape; for each shape oneDNN
 # compiles its products anew, and would keep the last 1,024 of them: two gigabytes.
 WORKER_ENVIRONMENT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
 
+
 _PROGRESS_SECONDS = 1.0
+
+
 _STEPS_PER_CLOCK_CHECK = 10
 
 

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from lingo_model import Engine, SearchConfig, SimpleSeq2SeqLSTM, Subwords, SummedLoss
-from pipeline.batches import make_batch
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.evaluate.metrics import bleu_metric
+from pipeline.train.batches import make_batch
+from pipeline.train.worker_context import WorkerPlace
 
 _ROWS_PER_BATCH = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class WorkerPlace:
-    """Which worker this is, of how many, and what it computes on."""
-
-    rank: int
-    n_workers: int
-    device: torch.device
-
-    def gathered(self, mine: dict[str, Any]) -> list[dict[str, Any]]:
-        """Every worker's value, in order of rank."""
-        if self.n_workers == 1:
-            return [mine]
-        values: list[Any] = [None] * self.n_workers
-        dist.all_gather_object(values, mine)
-        return values
-
-    def agreed(self, mine: bool) -> bool:
-        """What rank 0 says, so that all workers do the same."""
-        return bool(self.gathered({"value": mine})[0]["value"]) if self.n_workers > 1 else mine
 
 
 class Validation:

@@ -21,6 +21,8 @@ from lingo_model import InputError
 from pipeline.storage.files import write_bytes
 
 _N_KEPT = 2
+
+
 # How reading an archive ends, by the place of the damage.
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -31,6 +33,8 @@ _DAMAGE = (
     ValueError,
     EOFError,
 )
+
+
 # Of each step: mean loss of a target token (nats, with label smoothing), and what made the step.
 STEP_COLUMNS = ("train_loss", "learning_rate", "gradient_norm", "n_target_tokens")
 

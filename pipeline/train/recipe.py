@@ -11,6 +11,8 @@ from lingo_model.config import AttentionType
 from pipeline.settings import Settings
 
 Precision = Literal["float32", "bfloat16"]
+
+
 Schedule = Literal["cosine", "inverse_sqrt"]
 
 

@@ -1,15 +1,7 @@
-"""How gradients become weights: averaged over the workers, clipped, AdamW, the moving average.
-
-Two ways, the same numbers. :class:`ReplicatedUpdate`: each worker has all of it, and
-DistributedDataParallel averages; for GPUs, for several machines, and for one worker.
-:class:`SharedUpdate`, for processes of one machine, between which DDP would send every gradient
-through a socket and each would do the same update: weights, optimiser state and gradients lie in
-memory that all share, and each worker updates its part of them.
-"""
+"""The update of the weights in memory that the workers of one machine share."""
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import secrets
@@ -19,89 +11,16 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from lingo_model import SimpleSeq2SeqLSTM, SummedLoss
-from pipeline.recipe import TrainConfig
-from pipeline.validation import WorkerPlace
+from lingo_model import SimpleSeq2SeqLSTM
+from pipeline.train.optimizer import _MOMENTS, _adamw, _average_of, _loss_of, lerp_weight
+from pipeline.train.recipe import TrainConfig
+from pipeline.train.worker_context import WorkerPlace
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-_STEPS_AVERAGED_ONE_BY_ONE = 100
-_STEPS_PER_AVERAGE = 8
 _TOKEN_BYTES = 64
+
+
 _ALIGNMENT = 64  # numbers: so that no part ends within a vector register
-
-
-def lerp_weight(decay: float, step: int) -> float:
-    """How far the moving average goes towards the weights after ``step`` (counted from 0).
-
-    A short memory at first, so that the first steps are forgotten soon: the decay of step t is
-    ``min(decay, (1 + t) / (10 + t))``. After step 100 the weights of every eighth step stand for
-    those since the one before: an eighth of the cost, and the same average for every purpose.
-    """
-    n_steps = 1 if step < _STEPS_AVERAGED_ONE_BY_ONE else _STEPS_PER_AVERAGE
-    if step % n_steps:
-        return 0.0
-    return 1.0 - min(decay, (1 + step) / (10 + step)) ** n_steps
-
-
-class ReplicatedUpdate:
-    """Every worker updates all weights.
-
-    ``loss`` is what training calls, and whose gradients :meth:`step` uses. ``average`` is the
-    model with the moving average of the weights, None where the recipe has none.
-    """
-
-    def __init__(self, model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerPlace) -> None:
-        self._model = model
-        self._config = config
-        self._optimizer = _adamw(model.parameters(), config)
-        self.loss: nn.Module = _loss_of(model, config)
-        if place.n_workers > 1:
-            self.loss = DistributedDataParallel(self.loss)
-        self.average = _average_of(model) if config.average_decay else None
-
-    def step(self, learning_rate: float, number: int) -> float:
-        """One update, unless the gradients are not finite.
-
-        Returns:
-            the norm of the mean gradient before clipping, the same on every worker.
-        """
-        weights: list[Tensor] = list(self._model.parameters())
-        norm = nn.utils.clip_grad_norm_(weights, self._config.clip_norm).item()
-        if math.isfinite(norm):
-            self._optimizer.param_groups[0]["lr"] = learning_rate
-            self._optimizer.step()
-            if self.average is not None:
-                share = lerp_weight(self._config.average_decay, number)
-                if share:
-                    with torch.no_grad():
-                        torch._foreach_lerp_(list(self.average.parameters()), weights, share)
-        self._optimizer.zero_grad(set_to_none=True)
-        return norm
-
-    def state(self) -> dict[str, Any]:
-        """AdamW's moments by the names of the weights, for a checkpoint."""
-        found: dict[str, Any] = {moment: {} for moment in _MOMENTS} | {"step": 0}
-        for name, weight in self._model.named_parameters():
-            state = self._optimizer.state[weight]
-            found["step"] = int(state["step"])
-            for moment in _MOMENTS:
-                found[moment][name] = state[moment]
-        return found
-
-    def load(
-        self, weights: dict[str, Tensor], average: dict[str, Tensor], state: dict[str, Any]
-    ) -> None:
-        """Go on from a checkpoint's weights, their average and :meth:`state`."""
-        self._model.load_state_dict(weights)
-        if self.average is not None:
-            self.average.load_state_dict(average)
-        for name, weight in self._model.named_parameters():
-            step = torch.tensor(float(state["step"]), device=weight.device)
-            self._optimizer.state[weight] = {"step": step} | {
-                moment: state[moment][name].to(weight.device, copy=True) for moment in _MOMENTS
-            }
 
 
 class SharedUpdate:
@@ -231,18 +150,6 @@ class SharedUpdate:
         return summed.item()
 
 
-def new_update(
-    model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerPlace
-) -> ReplicatedUpdate | SharedUpdate:
-    """The faster way that these workers have. Every worker calls this."""
-    if place.n_workers > 1 and place.device.type == "cpu":
-        dtype = model.output.weight.dtype
-        memory = shared_memory(SharedUpdate.memory_shape(model, place), dtype, place)
-        if memory is not None:
-            return SharedUpdate(model, config, place, memory)
-    return ReplicatedUpdate(model, config, place)
-
-
 def shared_memory(shape: tuple[int, int], dtype: torch.dtype, place: WorkerPlace) -> Tensor | None:
     """Zeros that all workers share; None where they cannot. Every worker calls this.
 
@@ -279,23 +186,3 @@ def _places(model: SimpleSeq2SeqLSTM) -> list[slice]:
         places.append(slice(start, start + weight.numel()))
         start += -(-weight.numel() // _ALIGNMENT) * _ALIGNMENT
     return places
-
-
-def _adamw(weights: Any, config: TrainConfig) -> torch.optim.AdamW:
-    return torch.optim.AdamW(
-        weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-
-
-def _loss_of(model: SimpleSeq2SeqLSTM, config: TrainConfig) -> SummedLoss:
-    return SummedLoss(
-        model, label_smoothing=config.label_smoothing, word_dropout=config.word_dropout
-    )
-
-
-def _average_of(model: SimpleSeq2SeqLSTM) -> SimpleSeq2SeqLSTM:
-    """A copy in ``eval`` mode, where it stays."""
-    average = copy.deepcopy(model).eval().requires_grad_(False)
-    for lstm in (average.encoder, average.decoder):
-        lstm.flatten_parameters()  # as cuDNN wants them, which a copy is not
-    return average

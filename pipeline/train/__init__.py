@@ -1,0 +1,1 @@
+"""Stage 2: a dataset to a model bundle, by data-parallel training."""
