@@ -9,7 +9,7 @@ from prefect import flow
 from flows.artifacts import show_report
 from flows.stages import find_model, score_model
 from pipeline.dataset.splits import Split
-from pipeline.decode import DecodeConfig
+from pipeline.decoding import DecodeConfig
 
 
 @flow(log_prints=True)

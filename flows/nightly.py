@@ -12,8 +12,7 @@ from flows.train import train_lstm
 from flows.translate import translate_corpus
 from pipeline.storage.location import LocationField
 from pipeline.train.recipe import TrainConfig, recipe_named
-from pipeline.translate import TranslateResources
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig, TranslateResources
 
 
 @flow(log_prints=True)

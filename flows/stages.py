@@ -18,7 +18,7 @@ from flows.artifacts import TrainingProgress
 from lingo_model import BundleManifest, InputError
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import Split
-from pipeline.decode import DecodeConfig
+from pipeline.decoding import DecodeConfig
 from pipeline.errors import RunError
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model as evaluate_model_stage
@@ -30,8 +30,8 @@ from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest
 from pipeline.train.recipe import Resources, TrainConfig
 from pipeline.train.stage import train_model as train_model_stage
-from pipeline.translate import TranslateResources, replay_quarantine, translate_table
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.stage import replay_quarantine, translate_table
 
 _RETRIES = 2
 _RETRY_DELAY_SECONDS = 10
@@ -77,7 +77,7 @@ def translate_new_rows(
     config: TranslateConfig,
     resources: TranslateResources,
 ) -> RunManifest | None:
-    """``pipeline.translate`` as a task."""
+    """``pipeline.translate.stage`` as a task."""
     return translate_table(source, model, table, config, resources)
 
 
@@ -89,7 +89,7 @@ def replay_rows(
     config: TranslateConfig,
     resources: TranslateResources,
 ) -> RunManifest | None:
-    """``pipeline.replay`` as a task."""
+    """``pipeline.translate.retry_quarantine`` as a task."""
     return replay_quarantine(run, model, table, config, resources)
 
 

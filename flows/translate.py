@@ -9,8 +9,7 @@ from prefect import flow
 from flows.artifacts import show_run
 from flows.stages import find_model, replay_rows, translate_new_rows
 from pipeline.storage.location import LocationField
-from pipeline.translate import TranslateResources
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig, TranslateResources
 
 
 @flow(log_prints=True)

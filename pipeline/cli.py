@@ -12,7 +12,7 @@ import typer
 from pipeline.errors import RunError
 
 if TYPE_CHECKING:
-    from pipeline.decode import DecodeConfig
+    from pipeline.decoding import DecodeConfig
     from pipeline.storage.location import Location
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DEFERRED = 1, 2, 3
@@ -279,19 +279,13 @@ def translate(
     meanwhile and was left for the next run. --config has every setting, in place of the options
     for columns, policies and decoding.
     """
-    from pipeline.preview import preview_texts, translate_texts
     from pipeline.registry import resolve_model
     from pipeline.settings import load_yaml, parse_settings
     from pipeline.table.query import sql_command
-    from pipeline.translate import (
-        TranslateResources,
-        abort_unfinished,
-        forecast,
-        forecast_text,
-        replay_quarantine,
-        translate_table,
-    )
-    from pipeline.units import TranslateConfig
+    from pipeline.translate.config import TranslateConfig, TranslateResources
+    from pipeline.translate.forecast import forecast, forecast_text
+    from pipeline.translate.preview import preview_texts, translate_texts
+    from pipeline.translate.stage import abort_unfinished, replay_quarantine, translate_table
 
     if abort:
         run_name = abort_unfinished(_place(output, "--output"))
@@ -548,7 +542,7 @@ def _place(value: str | None, what: str) -> Location:
 
 
 def _decode_config(tier: str, beam_size: int) -> DecodeConfig:
-    from pipeline.decode import DecodeConfig
+    from pipeline.decoding import DecodeConfig
     from pipeline.settings import parse_settings
 
     return parse_settings(DecodeConfig, {"tier": tier, "beam_size": beam_size}, where="decode")

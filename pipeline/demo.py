@@ -35,8 +35,8 @@ from pipeline.table.query import sql_command
 from pipeline.train.export import training_summary
 from pipeline.train.recipe import Resources, recipe_named
 from pipeline.train.stage import train_model
-from pipeline.translate import TranslateResources, translate_table
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.stage import translate_table
 
 MODEL = "demo"
 

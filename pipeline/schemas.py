@@ -14,6 +14,7 @@ PAIRS = pa.schema(
 )
 """Aligned sentences. Columns that the input had besides follow these four."""
 
+
 REJECTED = pa.schema(
     [
         pa.field("origin", pa.string(), nullable=False),
@@ -25,6 +26,7 @@ REJECTED = pa.schema(
 )
 """Pairs that cleaning refused; bytes that are not UTF-8 stand as U+FFFD."""
 
+
 ENCODED = pa.schema(
     [
         pa.field("pair_id", pa.string(), nullable=False),
@@ -35,6 +37,7 @@ ENCODED = pa.schema(
     ]
 )
 """Subword ids, each row ending with eos; token counts include it."""
+
 
 TRANSLATION_COLUMNS = pa.schema(
     [
@@ -59,6 +62,7 @@ TRANSLATION_COLUMNS = pa.schema(
 )
 """What a translation table adds after the input's own columns."""
 
+
 QUARANTINE_COLUMNS = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
@@ -68,9 +72,11 @@ QUARANTINE_COLUMNS = pa.schema(
 )
 """What the quarantine adds after the input's own columns."""
 
+
 RETRACTED = pa.schema([pa.field("row_id", pa.string(), nullable=False)])
 """Rows whose versions of earlier runs count no more: the newest version of their file has them not,
 or this run put them into quarantine."""
+
 
 MEMORY = pa.schema(
     [
@@ -85,6 +91,7 @@ MEMORY = pa.schema(
     ]
 )
 """Segments as the model read them, and what it made of them."""
+
 
 SCORES = pa.schema(
     [
@@ -106,6 +113,7 @@ SCORES = pa.schema(
 )
 """One row for each metric of an evaluation."""
 
+
 SEGMENTS = pa.schema(
     [
         pa.field("pair_id", pa.string(), nullable=False),
@@ -117,3 +125,9 @@ SEGMENTS = pa.schema(
     ]
 )
 """The sentences of an evaluation: the model's score (nats per token) and chrF (0 to 100)."""
+
+
+TRANSLATED, REUSED, PASSED_THROUGH = "translated", "reused", "passed_through"
+
+
+TOO_LONG, FAILED = "too_long", "failed"

@@ -26,7 +26,7 @@ from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.s3 import S3Path
 from pipeline.table.manifest import RunPlan
 from pipeline.table.store import Table
-from pipeline.unit_work import UnitTranslator
+from pipeline.translate.unit_translator import UnitTranslator
 
 _SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}
 
@@ -113,7 +113,7 @@ def work_here() -> Callable[..., None]:
 @pytest.fixture
 def without_ray(monkeypatch: pytest.MonkeyPatch, work_here: Callable[..., None]) -> None:
     """Translation runs in this process: for tests of what is before and after the work."""
-    monkeypatch.setattr("pipeline.translate._translate_units", work_here)
+    monkeypatch.setattr("pipeline.translate.actors._translate_units", work_here)
 
 
 @pytest.fixture(scope="session")

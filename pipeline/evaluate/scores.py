@@ -8,7 +8,7 @@ import pyarrow as pa
 from sacrebleu.metrics.chrf import CHRF
 
 from pipeline.dataset.splits import Split
-from pipeline.decode import DecodeConfig
+from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.metrics import bleu_metric, ter_metric
 from pipeline.schemas import SCORES
 from pipeline.settings import Settings

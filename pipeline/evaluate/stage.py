@@ -21,7 +21,7 @@ from lingo_model import InputError, Translation, Translator, load_bundle, read_t
 from pipeline.dataset.manifest import load_dataset
 from pipeline.dataset.splits import Split
 from pipeline.dataset.tables import read_pairs
-from pipeline.decode import DecodeConfig
+from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.report import write_report
 from pipeline.evaluate.scores import ScoreReport, _scores_table, corpus_scores
 from pipeline.observability.progress import progress_bar

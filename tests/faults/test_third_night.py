@@ -35,8 +35,8 @@ from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
 from pipeline.table.query import connect, run_query
 from pipeline.table.store import open_table
-from pipeline.translate import translate_table
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig
+from pipeline.translate.stage import translate_table
 
 pytestmark = pytest.mark.ray
 
@@ -79,25 +79,25 @@ def clock_is_back_a_day():
     import datetime
     def earlier():
         return (datetime.datetime.fromisoformat(now()) - datetime.timedelta(days=1)).isoformat()
-    pipeline.units.utc_now = pipeline.translate.utc_now = earlier
+    pipeline.translate.planning.utc_now = pipeline.translate.stage.utc_now = earlier
 
 lake, bundle, table, config, where = sys.argv[1:]
 match where:
     case "before planning":
-        pipeline.translate.plan_run = die
+        pipeline.translate.stage.plan_run = die
     case "while planning":
-        pipeline.units.inspect_file = dies_after(pipeline.units.inspect_file)
+        pipeline.translate.planning.inspect_file = dies_after(pipeline.translate.planning.inspect_file)
     case "planned":
         for kind in (pipeline.table.store.LocalTable, pipeline.table.store.S3Table):
             kind.begin = dies_after(kind.begin)
     case "before reconciling":
-        pipeline.translate.reconcile = die
+        pipeline.translate.stage.reconcile = die
     case "while reconciling":
-        pipeline.reconcile.row_id_digest = dies_after(pipeline.reconcile.row_id_digest, 7)
+        pipeline.translate.reconcile.row_id_digest = dies_after(pipeline.translate.reconcile.row_id_digest, 7)
     case "reconciled":
-        pipeline.translate.reconcile = dies_after(pipeline.translate.reconcile)
+        pipeline.translate.stage.reconcile = dies_after(pipeline.translate.stage.reconcile)
     case "page written":
-        pipeline.translate.write_run_report = dies_after(pipeline.translate.write_run_report)
+        pipeline.translate.stage.write_run_report = dies_after(pipeline.translate.stage.write_run_report)
     case "manifest written":
         pipeline.table.store.sync_tree = die
     case "before the rename" | "after the rename":
@@ -149,7 +149,7 @@ class World:
         """A night in this process, without Ray: undisturbed, and sooner."""
         config = load_yaml(TranslateConfig, self.config)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pipeline.translate._translate_units", work)
+            patch.setattr("pipeline.translate.actors._translate_units", work)
             translate_table(self.lake, self.bundle, self.table, config)
 
     def finish(self) -> None:

@@ -30,7 +30,7 @@ from flows.train import train_lstm
 from flows.translate import translate_corpus
 from lingo_model import InputError, read_bundle_manifest
 from pipeline.dataset.manifest import load_dataset
-from pipeline.decode import DecodeConfig
+from pipeline.decoding import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.prepare.config import PrepareConfig
@@ -38,7 +38,7 @@ from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.registry import champion, promote
 from pipeline.table.store import open_table
 from pipeline.train.recipe import TrainConfig
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("prefect_harness", "running_ray")]
 

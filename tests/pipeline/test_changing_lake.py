@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator
-from pipeline import reconcile
 from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
@@ -20,8 +19,9 @@ from pipeline.table.maintenance import compact
 from pipeline.table.manifest import PLAN, QUARANTINE, RunManifest, load_plan
 from pipeline.table.query import connect, run_query
 from pipeline.table.store import open_table
-from pipeline.translate import TranslateResources, translate_table
-from pipeline.units import TranslateConfig
+from pipeline.translate import reconcile
+from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.stage import translate_table
 
 CONFIG = TranslateConfig(rows_per_unit=20)
 BY_ID = CONFIG.model_copy(update={"id_column": "id"})
@@ -163,7 +163,7 @@ def test_a_file_that_is_back_before_the_run_ends_keeps_its_rows(
         return true_reconcile(*given)
 
     with monkeypatch.context() as planted:
-        planted.setattr("pipeline.translate.reconcile", when_it_is_back)
+        planted.setattr("pipeline.translate.stage.reconcile", when_it_is_back)
         night(config)
     assert latest(table) == ["A cat plays.", "A dog plays in a.txt."]
 
@@ -275,7 +275,7 @@ def test_a_row_that_failed_only_once_is_not_counted_twice(
 
     with monkeypatch.context() as planted:
         planted.setattr(Translator, "translate_sources", fail)
-        planted.setattr("pipeline.translate._publish", lambda *_: None)
+        planted.setattr("pipeline.translate.stage._publish", lambda *_: None)
         night(config)
     (staged,) = (table / "_staging").iterdir()
     (unit,) = load_plan(staged / PLAN).units

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator, load_bundle
-from pipeline.preview import preview_texts, translate_texts
-from pipeline.translate import translate_table
+from pipeline.translate.preview import preview_texts, translate_texts
+from pipeline.translate.stage import translate_table
 
 
 def test_translations_come_in_the_order_of_the_texts(bundle: Path) -> None:

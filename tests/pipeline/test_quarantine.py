@@ -15,8 +15,8 @@ from pipeline.cluster.failures import reason_of
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.table.query import connect, run_query
-from pipeline.translate import TranslateResources, replay_quarantine, translate_table
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.stage import replay_quarantine, translate_table
 
 CONFIG = TranslateConfig(rows_per_unit=20)
 RESOURCES = TranslateResources(n_actors=2)
@@ -49,7 +49,7 @@ def test_a_run_that_can_only_fail_is_stopped(
             seen.append(number)
             yield number, 3
 
-    monkeypatch.setattr("pipeline.translate._receipts", receipts)
+    monkeypatch.setattr("pipeline.translate.actors._receipts", receipts)
     with pytest.raises(RunError, match=r"stopped after 6 rows.*_share=0\.05 of 90"):
         translate_table(lake, bundle, table, CONFIG, RESOURCES)
     assert seen == [0, 1]
@@ -190,7 +190,7 @@ def test_an_unfinished_replay_is_refused_to_other_settings(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("pipeline.translate._translate_units", die)
+        patch.setattr("pipeline.translate.actors._translate_units", die)
         replay_quarantine(first.run, bundle, table, short, RESOURCES)
     with pytest.raises(InputError, match=r"unfinished run .* has settings=.*--abort"):
         replay_quarantine(first.run, bundle, table, CONFIG, RESOURCES)

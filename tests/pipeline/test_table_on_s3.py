@@ -22,16 +22,10 @@ from pipeline.table.maintenance import collect_garbage, compact
 from pipeline.table.manifest import RunManifest, run_folder
 from pipeline.table.query import connect, run_query
 from pipeline.table.store import S3Table
-from pipeline.translate import (
-    TranslateResources,
-    _finish,
-    abort_unfinished,
-    forecast,
-    replay_quarantine,
-    translate_table,
-)
-from pipeline.unit_work import UnitTranslator
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.forecast import forecast
+from pipeline.translate.stage import _finish, abort_unfinished, replay_quarantine, translate_table
+from pipeline.translate.unit_translator import UnitTranslator
 
 pytestmark = pytest.mark.usefixtures("without_ray")
 
@@ -181,7 +175,7 @@ def interrupted(s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     def leave() -> S3Table:
         put(s3 / "lake", "a.parquet", content("abcdefghijkl"))
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.translate._translate_units", work)
+            patch.setattr("pipeline.translate.actors._translate_units", work)
             with pytest.raises(Interrupted):
                 translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
         return S3Table(s3 / "table")

@@ -17,22 +17,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator, engine, load_bundle, read_bundle_manifest
-from pipeline.decode import DecodeConfig
+from pipeline.decoding import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.table.manifest import FORMAT_VERSION, PLAN, RunPlan, Unit, load_plan
 from pipeline.table.query import connect, run_query
 from pipeline.table.store import Table, open_table
-from pipeline.translate import (
-    TranslateResources,
-    abort_unfinished,
-    lineage_of,
-    task_groups,
-    translate_table,
-)
-from pipeline.unit_work import UnitTranslator
-from pipeline.units import TranslateConfig, plan_run
+from pipeline.translate.actors import task_groups
+from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.forecast import lineage_of
+from pipeline.translate.planning import plan_run
+from pipeline.translate.stage import abort_unfinished, translate_table
+from pipeline.translate.unit_translator import UnitTranslator
 
 pytestmark = pytest.mark.ray
 
@@ -256,7 +253,7 @@ def staged_run(
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.translate._translate_units", stop_after)
+        patch.setattr("pipeline.translate.actors._translate_units", stop_after)
         with pytest.raises(Interrupted):
             translate_table(lake, bundle, table, CONFIG, RESOURCES)
     (staged,) = (table / "_staging").iterdir()
@@ -557,7 +554,7 @@ def test_a_file_of_other_content_and_the_same_time_is_deferred(
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         work_here(table, plan, model, *rest)
 
-    monkeypatch.setattr("pipeline.translate._translate_units", change_and_work)
+    monkeypatch.setattr("pipeline.translate.actors._translate_units", change_and_work)
     manifest = translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
 
     assert manifest is not None

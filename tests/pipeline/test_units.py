@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
-from pipeline.decode import DecodeConfig
+from pipeline.decoding import DecodeConfig
 from pipeline.table.manifest import FORMAT_VERSION, Lineage, RowCounts, RunManifest, RunPlan
-from pipeline.units import TranslateConfig, expected_row_ids, plan_run, unit_ranges
+from pipeline.translate.config import TranslateConfig
+from pipeline.translate.planning import plan_run
+from pipeline.translate.row_ids import expected_row_ids
+from pipeline.translate.units import unit_ranges
 
 CONFIG = TranslateConfig(rows_per_unit=10)
 LINEAGE = Lineage(model="models/m", dataset_fingerprint="d", corpus=())
@@ -113,7 +116,7 @@ def test_a_file_that_the_table_knows_is_not_opened(
     def refuse(path: Path, *_rest: object) -> None:
         raise AssertionError(f"{path} was opened")
 
-    monkeypatch.setattr("pipeline.units.inspect_file", refuse)
+    monkeypatch.setattr("pipeline.translate.planning.inspect_file", refuse)
     again, why = plan(lake, model, [published(first)])
     assert (again.units, again.files, again.n_units_skipped) == ((), (), 4)
     assert why == dict.fromkeys(["a.txt", "b.txt"], ("published in run 000001-aaaa", False))

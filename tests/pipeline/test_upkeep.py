@@ -18,9 +18,9 @@ from pipeline.table.maintenance import collect_garbage, compact, exchange
 from pipeline.table.manifest import RunPlan, run_folder
 from pipeline.table.query import connect, run_query
 from pipeline.table.store import Table, open_table
-from pipeline.translate import TranslateResources, translate_table
-from pipeline.unit_work import UnitTranslator
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.stage import translate_table
+from pipeline.translate.unit_translator import UnitTranslator
 
 CONFIG = TranslateConfig(
     text_column="english", id_column="key", rows_per_unit=4, max_source_characters=60
@@ -176,7 +176,7 @@ def test_an_unfinished_run_keeps_its_own(
 
     write(tmp_path / "lake", "d", "tuvwxy")
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.translate._translate_units", stop_after_one)
+        patch.setattr("pipeline.translate.actors._translate_units", stop_after_one)
         with pytest.raises(Interrupted):
             translate_table(tmp_path / "lake", bundle, table, CONFIG, TranslateResources())
     assert collect_garbage(table).paths == ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,24 +16,25 @@ import pyarrow.compute as pc
 from lingo_model import InputError
 from pipeline.errors import RunError
 from pipeline.lake.files import is_unchanged
+from pipeline.schemas import FAILED, PASSED_THROUGH, REUSED, TRANSLATED
 from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
-from pipeline.storage.file_version import InputFile
 from pipeline.storage.files import read_parquet, write_parquet
 from pipeline.storage.hashing import hash64
-from pipeline.storage.location import Location, names_below, stamp_of
+from pipeline.storage.location import Location, names_below
 from pipeline.table.distributions import RANGES, Distribution, Tally
-from pipeline.table.manifest import (
-    DEFERRED,
-    QUARANTINE,
-    RETRACTED,
-    RowCounts,
-    RunPlan,
-    Unit,
-    run_folder,
-)
+from pipeline.table.manifest import DEFERRED, QUARANTINE, RETRACTED, RowCounts, RunPlan, Unit
 from pipeline.table.published_files import PublishedFile
-from pipeline.unit_work import FAILED, PASSED_THROUGH, REUSED, TRANSLATED
-from pipeline.units import TranslateConfig, expected_row_ids, input_root, position_id
+from pipeline.translate.config import TranslateConfig
+from pipeline.translate.planning import input_root
+from pipeline.translate.row_ids import expected_row_ids
+from pipeline.translate.tombstones import (
+    _files_of,
+    _ids_gone,
+    _ids_in,
+    _is_gone,
+    _PublishedIds,
+    _without,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,80 +164,6 @@ def _expected_digests(root: Location, units: list[Unit], config: TranslateConfig
     """Of each unit of a file the digest of the row ids that it must give."""
     ids = expected_row_ids(root, units, config)
     return [row_id_digest(itertools.islice(ids, unit.n_rows)) for unit in units]
-
-
-def _ids_gone(
-    published: _PublishedIds,
-    before: PublishedFile | None,
-    root: Location,
-    units: list[Unit],
-    config: TranslateConfig,
-) -> list[str]:
-    """Ids of rows that the table has of a file whose newest version, ``units``, has them not."""
-    if before is None:
-        return []
-    if config.id_column is None:
-        path = before.seen.path
-        n_rows, n_before = (sum(unit.n_rows for unit in those) for those in (units, before.units))
-        return [position_id(path, row) for row in range(n_rows, n_before)]
-    kept = set(expected_row_ids(root, units, config)) if units else set()
-    return [row_id for row_id in published.of([before]) if row_id not in kept]
-
-
-def _is_gone(root: Location, path: str, emptied: InputFile | None) -> bool:
-    """Whether a file that the plan found deleted, or empty, still is."""
-    if emptied is not None:
-        return is_unchanged(root, emptied)
-    return stamp_of(root / path) is None
-
-
-def _without(gone: list[str], elsewhere: Iterator[str]) -> list[str]:
-    """Of ids that are gone from their file, those that have not moved to another."""
-    left = set(gone)
-    for row_id in elsewhere:
-        left.discard(row_id)
-        if not left:
-            break
-    return [row_id for row_id in gone if row_id in left]
-
-
-class _PublishedIds:
-    """Ids of the rows that a table has, read back. Args: data: where its runs are."""
-
-    def __init__(self, data: Location) -> None:
-        self._data = data
-        self._names: dict[str, set[str]] = {}
-
-    def of(self, files: Iterable[PublishedFile]) -> Iterator[str]:
-        """Those of the newest published versions of some files; each part is read once."""
-        by_run: dict[str, list[PublishedFile]] = {}
-        for file in files:
-            by_run.setdefault(run_folder(file.run), []).append(file)
-        for run, mine in by_run.items():
-            if run not in self._names:
-                self._names[run] = names_below(self._data / run)
-            units = [unit for file in mine for unit in file.units]
-            wanted = {unit.unit_id for unit in units}
-            for part in mine[0].run.compacted:
-                if any(unit_id in wanted for unit_id, _ in part.units):
-                    ids = iter(_ids_in(self._data / run / part.file_name))
-                    for unit_id, n_rows in part.units:
-                        found = list(itertools.islice(ids, n_rows))
-                        yield from found if unit_id in wanted else ()
-            for unit in units:
-                for name in _files_of(unit):
-                    if name in self._names[run]:
-                        yield from _ids_in(self._data / run / name)
-
-
-def _files_of(unit: Unit) -> tuple[str, str]:
-    """Where its rows and those of its quarantine are, below a run's folder."""
-    return unit.file_name, f"{QUARANTINE}/{unit.file_name}"
-
-
-def _ids_in(part: Location) -> list[str]:
-    found: list[str] = read_parquet(part, ["row_id"])["row_id"].to_pylist()
-    return found
 
 
 def row_id_digest(ids: Iterable[str]) -> int:

@@ -7,7 +7,6 @@ the segments that were decoded in ``_memory/``; or a mark in ``_deferred/``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +15,21 @@ import torch
 
 from lingo_model import InputError, load_bundle
 from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
-from pipeline.documents.quality_signals import copy_rate, length_ratio, repetition, words
-from pipeline.documents.segmentation import without_symbols
 from pipeline.documents.translation_memory import SegmentMemory, write_memory
 from pipeline.formats.rows import MALFORMED
 from pipeline.lake.files import is_unchanged
 from pipeline.lake.range_reader import RangeReader, RowRange
-from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
+from pipeline.schemas import FAILED, QUARANTINE_COLUMNS, TOO_LONG, TRANSLATION_COLUMNS
 from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.storage.hashing import sha256_of_file
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location, stamp_of
 from pipeline.table.manifest import DEFERRED, MEMORY, QUARANTINE, RunPlan, Unit
-from pipeline.units import (
-    ROW_ID,
-    TranslateConfig,
-    input_root,
-    planned_schema,
-    position_id,
-    row_id,
-    source_hash,
-)
-
-TRANSLATED, REUSED, PASSED_THROUGH = "translated", "reused", "passed_through"
-TOO_LONG, FAILED = "too_long", "failed"
+from pipeline.translate.config import TranslateConfig
+from pipeline.translate.input_columns import planned_schema
+from pipeline.translate.output_columns import _EXPLAINED, _beside, explain
+from pipeline.translate.planning import input_root
+from pipeline.translate.row_ids import ROW_ID, position_id, row_id, source_hash
 
 
 class UnitTranslator:
@@ -185,50 +175,3 @@ class UnitTranslator:
             **{name: [value] * len(ids) for name, value in same.items()},
             **{name: [row[name] for row in explained] for name in _EXPLAINED},
         }
-
-
-def explain(source: str, found: TranslatedText) -> Mapping[str, Any]:
-    """What a row says of its translation; of one that passed through, little."""
-    whole = found.whole
-    if whole is None:
-        return _PASSED
-    read = words(without_symbols(" ".join(found.masked)))
-    written = words(without_symbols(whole.text))
-    n_pieces = whole.n_source_tokens - len(found.decoded)  # without the ends of sentences
-    return {
-        "status": REUSED if whole.recalled else TRANSLATED,
-        "score": whole.score,
-        "n_source_tokens": whole.n_source_tokens,
-        "n_target_tokens": whole.n_target_tokens,
-        "n_segments": len(found.decoded),
-        "length_ratio": length_ratio(source, found.text),
-        "repetition": repetition(written),
-        "copy_rate": copy_rate(read, written),
-        "unknown_rate": whole.n_unknown_tokens / max(1, n_pieces),
-        "placeholders_ok": found.placeholders_ok,
-        "truncated": whole.truncated,
-    }
-
-
-_PASSED: Mapping[str, Any] = {
-    "status": PASSED_THROUGH,
-    "score": None,
-    "n_source_tokens": None,
-    "n_target_tokens": None,
-    "n_segments": 0,
-    "length_ratio": None,
-    "repetition": None,
-    "copy_rate": None,
-    "unknown_rate": None,
-    "placeholders_ok": None,
-    "truncated": False,
-}
-_EXPLAINED = tuple(_PASSED)
-
-
-def _beside(table: pa.Table, columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    """The input's columns, then ours."""
-    arrays = [pa.array(columns[field.name], field.type) for field in schema]
-    return pa.Table.from_arrays(
-        [*table.columns, *arrays], schema=pa.schema([*table.schema, *schema])
-    )

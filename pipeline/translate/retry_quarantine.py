@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from lingo_model import BundleManifest
 from pipeline.lake.files import inspect_file
-from pipeline.schemas import QUARANTINE_COLUMNS
+from pipeline.schemas import FAILED, QUARANTINE_COLUMNS, TOO_LONG
 from pipeline.storage.file_version import InputFile
 from pipeline.storage.files import read_parquet, write_parquet
 from pipeline.storage.location import Location, files_in
@@ -30,8 +30,10 @@ from pipeline.table.manifest import (
     run_number,
 )
 from pipeline.table.store import Table
-from pipeline.unit_work import FAILED, TOO_LONG
-from pipeline.units import ROW_ID, TranslateConfig, new_plan, units_of
+from pipeline.translate.config import TranslateConfig
+from pipeline.translate.planning import new_plan
+from pipeline.translate.row_ids import ROW_ID
+from pipeline.translate.units import units_of
 
 # Of rows that could not be read the quarantine has no text; their file must be mended.
 REASONS = (FAILED, TOO_LONG)

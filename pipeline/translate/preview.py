@@ -6,14 +6,14 @@ import itertools
 from pathlib import Path
 
 from lingo_model import InputError, load_bundle
-from pipeline.decode import DecodeConfig
+from pipeline.decoding import DecodeConfig
 from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
 from pipeline.formats.encoding import repaired_text
 from pipeline.formats.read import column_names, iter_rows
 from pipeline.lake.files import input_files
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
-from pipeline.units import TranslateConfig
+from pipeline.translate.config import TranslateConfig
 
 
 def translate_texts(

@@ -1,0 +1,55 @@
+"""Cuts a file into units, which are ranges of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lingo_model import BundleManifest
+from pipeline.lake.files import Inspected
+from pipeline.storage.hashing import fingerprint_of
+from pipeline.table.manifest import Unit
+from pipeline.translate.config import _KEY_DIGITS, TranslateConfig, settings_key_of
+
+
+def _unit_id(content_id: str, model: BundleManifest) -> str:
+    return fingerprint_of([content_id, model.model_id])[:_KEY_DIGITS]
+
+
+def units_of(
+    inspected: Inspected, model: BundleManifest, config: TranslateConfig
+) -> Iterator[Unit]:
+    """The units of a file, in order."""
+    settings_key = settings_key_of(config, model)
+    file = inspected.file
+    n_rows = file.n_rows if config.limit is None else min(file.n_rows, config.limit)
+    for first_row, size in unit_ranges(n_rows, inspected.group_rows, config.rows_per_unit):
+        content = [file.path, file.sha256, first_row, size, settings_key]
+        content_id = fingerprint_of(content)[:_KEY_DIGITS]
+        yield Unit(
+            unit_id=_unit_id(content_id, model),
+            content_id=content_id,
+            path=file.path,
+            first_row=first_row,
+            n_rows=size,
+        )
+
+
+def unit_ranges(
+    n_rows: int, group_rows: list[int] | None, rows_per_unit: int
+) -> Iterator[tuple[int, int]]:
+    """First row and number of rows of each unit of a file, ``rows_per_unit`` at most.
+
+    Row groups are packed whole into units, as many as fit; larger ones are split.
+    """
+    first = end = 0
+    for group_size in group_rows if group_rows is not None else [n_rows]:
+        size = min(group_size, n_rows - end)
+        if end + size - first > rows_per_unit and end > first:
+            yield first, end - first
+            first = end
+        end += size
+        while end - first > rows_per_unit:
+            yield first, rows_per_unit
+            first += rows_per_unit
+    if end > first:
+        yield first, end - first
