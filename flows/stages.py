@@ -22,10 +22,10 @@ from pipeline.decoding import DecodeConfig
 from pipeline.errors import RunError
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model as evaluate_model_stage
+from pipeline.models.registry import resolve_model
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.stage import prepare_corpus as prepare_corpus_stage
-from pipeline.registry import resolve_model
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest
 from pipeline.train.recipe import Resources, TrainConfig
@@ -103,5 +103,5 @@ def score_model(
 
 @_stage
 def find_model(reference: str, models: Path) -> Path:
-    """``pipeline.registry`` as a task: the bundle that a name means."""
+    """``pipeline.models.registry`` as a task: the bundle that a name means."""
     return resolve_model(reference, models)

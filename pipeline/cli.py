@@ -279,7 +279,7 @@ def translate(
     meanwhile and was left for the next run. --config has every setting, in place of the options
     for columns, policies and decoding.
     """
-    from pipeline.registry import resolve_model
+    from pipeline.models.registry import resolve_model
     from pipeline.settings import load_yaml, parse_settings
     from pipeline.table.query import sql_command
     from pipeline.translate.config import TranslateConfig, TranslateResources
@@ -376,7 +376,7 @@ def evaluate(
     """Score a model on a dataset's test sentences: BLEU, chrF and TER, with a report."""
     from pipeline.dataset.splits import checked_split
     from pipeline.evaluate.stage import evaluate_model
-    from pipeline.registry import resolve_model
+    from pipeline.models.registry import resolve_model
 
     report = evaluate_model(
         dataset,
@@ -393,7 +393,7 @@ def evaluate(
 @models_app.command("list")
 def models_list(models: ModelsOption = _MODELS) -> None:
     """List the models, the champion marked."""
-    from pipeline.registry import champion, list_models
+    from pipeline.models.registry import champion, list_models
 
     named = champion(models)
     found = list_models(models)
@@ -416,7 +416,7 @@ def models_show(
     import dataclasses
 
     from lingo_model import load_bundle, read_bundle_manifest
-    from pipeline.registry import resolve_model
+    from pipeline.models.registry import resolve_model
     from pipeline.train.export import training_summary
 
     path = resolve_model(name, models)
@@ -458,7 +458,7 @@ def models_promote(
     models: ModelsOption = _MODELS,
 ) -> None:
     """Make a model the champion, on the evidence of a score report of it."""
-    from pipeline.registry import promote
+    from pipeline.models.registry import promote
 
     found = promote(models, name, report)
     print(f"champion: {found.name} ({found.model_id})")

@@ -25,11 +25,11 @@ from pipeline.demo_pairs import SentencePair, generate_pairs
 from pipeline.evaluate.report import examples
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model
+from pipeline.models.registry import promote
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
-from pipeline.registry import promote
 from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.table.query import sql_command
 from pipeline.train.export import training_summary

@@ -33,9 +33,9 @@ from pipeline.dataset.manifest import load_dataset
 from pipeline.decoding import DecodeConfig
 from pipeline.demo_pairs import generate_pairs
 from pipeline.evaluate.scores import ScoreReport
+from pipeline.models.registry import champion, promote
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.encoding import SubwordsConfig
-from pipeline.registry import champion, promote
 from pipeline.table.store import open_table
 from pipeline.train.recipe import TrainConfig
 from pipeline.translate.config import TranslateConfig

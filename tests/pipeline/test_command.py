@@ -21,7 +21,7 @@ import pipeline.translate
 from lingo_model import Translator, load_bundle, read_bundle_manifest, save_bundle
 from pipeline.cli import app, main
 from pipeline.evaluate.scores import ScoreReport
-from pipeline.registry import champion
+from pipeline.models.registry import champion
 from pipeline.table.manifest import RunPlan
 from pipeline.translate.reconcile import Reconciled, reconcile
 

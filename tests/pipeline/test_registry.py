@@ -14,7 +14,7 @@ import pytest
 
 from lingo_model import InputError, read_bundle_manifest
 from pipeline.evaluate.scores import Score, ScoreReport
-from pipeline.registry import champion, list_models, promote, resolve_model
+from pipeline.models.registry import champion, list_models, promote, resolve_model
 from pipeline.storage.files import write_json
 
 

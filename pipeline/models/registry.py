@@ -15,6 +15,8 @@ from pipeline.storage.files import write_json
 from pipeline.storage.manifests import load_manifest, utc_now
 
 CHAMPION = "champion"
+
+
 _FORMAT_VERSION = 1
 
 

@@ -1,0 +1,1 @@
+"""Models by name, and which one is the champion."""
