@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 from lingo_model import Translator, load_bundle
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.documents.document_translator import DocumentTranslator
 
 PLANTED = (

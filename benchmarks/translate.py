@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 
 LINGO = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 _BARE_BATCH = 5000

@@ -122,7 +122,7 @@ def demo(
     ray_address: RayOption = None,
 ) -> None:
     """Show the whole pipeline on a generated English-Spanish corpus, in some minutes."""
-    from pipeline.demo import run_demo
+    from pipeline.demo.tour import run_demo
 
     run_demo(output, n_pairs=pairs, only_corpus=only_corpus, ray_address=ray_address)
 

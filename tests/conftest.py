@@ -18,7 +18,7 @@ from lingo_model import SimpleSeq2SeqLSTM, save_bundle
 from pipeline.cluster.ray_session import start_local
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.dataset.splits import Split
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.encoding import SubwordsConfig

@@ -29,7 +29,7 @@ import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.settings import load_yaml
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path

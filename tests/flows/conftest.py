@@ -13,7 +13,7 @@ from prefect.settings import Profile
 from prefect.testing.utilities import prefect_test_harness
 
 from pipeline.dataset.splits import Split
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.train.recipe import TrainConfig
 
 _SIZES: dict[Split, int] = {"train": 600, "valid": 20, "test": 30}

@@ -22,7 +22,7 @@ from flows.nightly import nightly
 from flows.prepare import prepare_corpus
 from flows.train import train_lstm
 from flows.translate import translate_corpus
-from pipeline import demo
+from pipeline.demo import demo
 from pipeline.train.recipe import Resources, TrainConfig
 
 ROOT = Path(__file__).parents[2]

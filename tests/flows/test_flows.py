@@ -31,7 +31,7 @@ from flows.translate import translate_corpus
 from lingo_model import InputError, read_bundle_manifest
 from pipeline.dataset.manifest import load_dataset
 from pipeline.decoding import DecodeConfig
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.models.registry import champion, promote
 from pipeline.prepare.config import PrepareConfig

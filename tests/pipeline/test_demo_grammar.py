@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from pipeline.dataset.splits import Split
-from pipeline.demo_grammar import (
+from pipeline.demo.grammar import (
     BARE,
     DETERMINERS,
     PRONOUNS,
@@ -32,7 +32,7 @@ from pipeline.demo_grammar import (
     question,
     statement,
 )
-from pipeline.demo_lexicon import (
+from pipeline.demo.lexicon import (
     FEMININE,
     PLURAL,
     SINGULAR,
@@ -44,7 +44,7 @@ from pipeline.demo_lexicon import (
     load_lexicon,
     spanish_plural,
 )
-from pipeline.demo_pairs import (
+from pipeline.demo.sentence_pairs import (
     combination_split,
     generate_pairs,
     n_distinct_pairs,

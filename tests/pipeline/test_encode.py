@@ -14,7 +14,7 @@ from lingo_model.subwords import EOS_ID, UNK_ID
 from pipeline.dataset.manifest import DatasetManifest, SplitCounts, load_dataset, load_subwords
 from pipeline.dataset.splits import Split
 from pipeline.dataset.tables import read_encoded, read_pairs
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.observability.progress import progress_bar
 from pipeline.prepare import encode
 from pipeline.prepare.encoding import (

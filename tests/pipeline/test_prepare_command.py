@@ -13,7 +13,7 @@ import yaml
 from pipeline.cli import main
 from pipeline.dataset.manifest import load_dataset
 from pipeline.dataset.splits import SPLITS
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 
 CONFIG = "subwords:\n  vocab_size: 120\nsplit:\n  valid_share: 0.1\n  test_share: 0.1\n"
 

@@ -12,7 +12,7 @@ import pytest
 
 from lingo_model import InputError, Translator
 from pipeline.cluster.failures import reason_of
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.table.query import connect, run_query
 from pipeline.translate.config import TranslateConfig, TranslateResources

@@ -18,7 +18,7 @@ import pytest
 
 from lingo_model import InputError, Translator, engine, load_bundle, read_bundle_manifest
 from pipeline.decoding import DecodeConfig
-from pipeline.demo_pairs import generate_pairs
+from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.table.manifest import FORMAT_VERSION, PLAN, RunPlan, Unit, load_plan

@@ -1,7 +1,7 @@
 """Words of the demo English-Spanish grammar and the rules that inflect them.
 
 Reads nothing. `load_lexicon()` returns every word with all the forms that
-`pipeline/demo_grammar.py` needs; the tables below hold only what no rule gives.
+`pipeline/demo/grammar.py` needs; the tables below hold only what no rule gives.
 
 Look at it:  python -c "from pipeline.demo_lexicon import *; print(load_lexicon().nouns[0])"
 """
@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MASCULINE, FEMININE = 0, 1
+
+
 SINGULAR, PLURAL = 0, 1
+
+
 # Rows of a conjugation: I, you (tú), he/she/it, we, they.
 FIRST, SECOND, THIRD, FIRST_PLURAL, THIRD_PLURAL = range(5)
 
@@ -165,11 +169,20 @@ NOUNS = {
         forest = el bosque; island = la isla; castle = el castillo; market = el mercado;
         station = la estación; mountain = la montaña; farm = la granja""",
 }
+
+
 _ON = "beach bridge island mountain farm"
+
+
 _AT = "station market"
 
+
 _GOODS = "clothes small device linen lidded dish furniture vehicle"
+
+
 _THINGS = f"{_GOODS} text opening plant food"
+
+
 # (copula, noun groups it fits, "english = masculine[/plural]; ...").
 ADJECTIVES = (
     (
@@ -233,7 +246,11 @@ class _Irregular:
 
 
 _REGULAR = _Irregular()
+
+
 _STATIVE = _Irregular(is_stative=True)
+
+
 _TO = _Irregular(towards="to")
 
 
@@ -248,8 +265,13 @@ _SEE = _Irregular(
     participle="visto",
     is_stative=True,
 )
+
+
 _READ = _Irregular(preterite="leí leíste leyó leímos leyeron", participle="leído")
+
+
 _SLEEP = _Irregular(stressed="duerm", preterite="dormí dormiste durmió dormimos durmieron")
+
 
 # "base[/past/participle[/gerund]]", infinitive, groups of its objects, irregular forms.
 TRANSITIVE = (
@@ -338,12 +360,16 @@ TRANSITIVE = (
     ("surprise", "sorprender", "person", _REGULAR),
     ("listen to", "escuchar", "person", _REGULAR),
 )
+
+
 LIKE = (
     "like",
     "gustar",
     "animal food text clothes small device vehicle plant room place",
     _STATIVE,
 )
+
+
 # As above, but the groups are those of its subjects.
 INTRANSITIVE = (
     ("walk", "caminar", "person animal", _TO),
@@ -368,13 +394,18 @@ INTRANSITIVE = (
     ("talk", "hablar", "person", _REGULAR),
     ("live", "vivir", "person animal", _STATIVE),
 )
+
+
 NAMES = (
     "Ana María Lucía Elena Laura Sofía Carmen Marta Paula Clara",
     "Pablo Diego Miguel Javier Pedro Daniel Hugo Mario Bruno Raúl",
 )  # [gender]; none ends in s, for "Ana's", or begins with an i-sound, for "y"
 
+
 # Time phrases that go with each tense.
 _MODAL_TIMES = "today = hoy; now = ahora; tomorrow = mañana"
+
+
 TIMES = {
     Tense.PRESENT: """
         every day = todos los días; every morning = todas las mañanas;
@@ -390,8 +421,13 @@ TIMES = {
     Tense.PERFECT: "today = hoy; this week = esta semana; this year = este año",
     **dict.fromkeys((Tense.WANT, Tense.NEED, Tense.CAN, Tense.MUST), _MODAL_TIMES),
 }
+
+
 MANNERS = "a lot = mucho; too much = demasiado"
+
+
 GAITS = "slowly = lentamente; quickly = rápidamente"  # of verbs of motion
+
 
 # [tense][person] of the English auxiliary that "not" and questions need.
 AUXILIARIES: dict[Tense, tuple[str, ...]] = {
@@ -405,18 +441,24 @@ AUXILIARIES: dict[Tense, tuple[str, ...]] = {
     Tense.CAN: ("can",) * 5,
     Tense.MUST: ("must",) * 5,
 }
+
+
 _MODALS: dict[Tense, tuple[str, str]] = {
     Tense.WANT: ("want to", "quiero quieres quiere queremos quieren"),
     Tense.NEED: ("need to", "necesito necesitas necesita necesitamos necesitan"),
     Tense.CAN: ("", "puedo puedes puede podemos pueden"),
     Tense.MUST: ("", "debo debes debe debemos deben"),
 }
+
+
 # The copula's own forms, in the three tenses it is used in ("was" is the imperfect).
 BE: dict[Tense, tuple[str, ...]] = {
     Tense.PRESENT: ("am", "are", "is", "are", "are"),
     Tense.PAST: ("was", "were", "was", "were", "were"),
     Tense.FUTURE: ("will be",) * 5,
 }
+
+
 COPULAS: dict[str, dict[Tense, tuple[str, ...]]] = {
     "ser": {
         Tense.PRESENT: ("soy", "eres", "es", "somos", "son"),
@@ -430,20 +472,33 @@ COPULAS: dict[str, dict[Tense, tuple[str, ...]]] = {
     },
 }
 
+
 _PRESENT = {"ar": "o as a amos an", "er": "o es e emos en", "ir": "o es e imos en"}
+
+
 _PRETERITE = {
     "ar": "é aste ó amos aron",
     "er": "í iste ió imos ieron",
     "ir": "í iste ió imos ieron",
 }
+
+
 _IMPERFECT = {
     "ar": "aba abas aba ábamos aban",
     "er": "ía ías ía íamos ían",
     "ir": "ía ías ía íamos ían",
 }
+
+
 _FUTURE = "é ás á emos án"
+
+
 _HAVE = "he has ha hemos han"
+
+
 _PARTICIPLE = {"ar": "ado", "er": "ido", "ir": "ido"}
+
+
 _UNACCENTED = str.maketrans("áéíóú", "aeiou")
 
 

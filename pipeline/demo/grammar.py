@@ -2,20 +2,20 @@
 
 Each construction below builds both sides of a sentence from the same choices, so
 tests, the demo and scale tests have parallel text with nothing to download. The
-words and their forms are in `pipeline/demo_lexicon.py`.
+words and their forms are in `pipeline/demo/lexicon.py`.
 
 The Spanish side is a function of the English one: where English leaves a choice
 open the grammar makes it once and for all ("you" is "tú", "friend" is "amigo",
 "they" is "ellos", the speaker is masculine).
 
-`pipeline/demo_pairs.py` draws sentences of it.
+`pipeline/demo/sentence_pairs.py` draws sentences of it.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from pipeline.demo_lexicon import (
+from pipeline.demo.lexicon import (
     AUXILIARIES,
     BE,
     COPULAS,
@@ -75,11 +75,22 @@ PRONOUNS = {
     "we": Phrase("we", "", MASCULINE, PLURAL, FIRST_PLURAL),
     "they": Phrase("they", "ellos", MASCULINE, PLURAL, THIRD_PLURAL),
 }
+
+
 WHO = Phrase("who", "quién", MASCULINE, SINGULAR, THIRD)
+
+
 CLITICS = {"me": "me", "you": "te", "him": "lo", "her": "la", "us": "nos", "them": "los"}
+
+
 _EXPERIENCER_CLITICS = ("me", "te", "le", "nos", "les")
+
+
 _ARTICLES = (("el", "los"), ("la", "las"))
+
+
 _ACCUSATIVES = (("lo", "los"), ("la", "las"))
+
 
 DETERMINERS = (
     Determiner("the", SINGULAR, ("el", "la"), True, 18),
@@ -108,9 +119,17 @@ DETERMINERS = (
     Determiner("five", PLURAL, ("cinco", "cinco"), False, 2),
     Determiner("ten", PLURAL, ("diez", "diez"), False, 2),
 )
+
+
 BARE = Determiner("", PLURAL, ("", ""), False, 4)
+
+
 ALL_OF_A_KIND = Determiner("", PLURAL, ("los", "las"), True, 1)  # "I like cats"
+
+
 DEFINITE = tuple(determiner for determiner in DETERMINERS if determiner.is_definite)
+
+
 INDEFINITE = tuple(determiner for determiner in DETERMINERS if not determiner.is_definite)
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.demo_pairs import SentencePair, generate_pairs
+from pipeline.demo.sentence_pairs import SentencePair, generate_pairs
 from pipeline.evaluate.report import examples
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model
@@ -40,11 +40,18 @@ from pipeline.translate.stage import translate_table
 
 MODEL = "demo"
 
+
 # Each split draws from a seed of its own; validation and test hold verb-noun combinations that
 # training never shows (see generate_pairs).
 _SEEDS: dict[Split, int] = {"train": 1, "valid": 2, "test": 3}
+
+
 _LAKE_SEED = 4
+
+
 _N_VALID, _N_TEST, _N_LAKE = 500, 1000, 5000
+
+
 DEMO_SUBWORDS = SubwordsConfig(vocab_size=1000)
 
 

@@ -1,9 +1,9 @@
 """Draws sentence pairs of the demo grammar: any number, by seed, streaming.
 
 Which choices are made, and how often; the constructions themselves are in
-`pipeline/demo_grammar.py`. Verb-noun combinations are held out of training for validation and test.
+`pipeline/demo/grammar.py`. Verb-noun combinations are held out of training for validation and test.
 
-Look at it:  python -m pipeline.demo_pairs
+Look at it:  python -m pipeline.demo.sentence_pairs
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.demo_grammar import (
+from pipeline.demo.grammar import (
     ALL_OF_A_KIND,
     BARE,
     CLITICS,
@@ -43,7 +43,7 @@ from pipeline.demo_grammar import (
     question,
     statement,
 )
-from pipeline.demo_lexicon import (
+from pipeline.demo.lexicon import (
     BE,
     COPULAS,
     FIRST,
@@ -59,6 +59,8 @@ from pipeline.demo_lexicon import (
 )
 
 _T = TypeVar("_T")
+
+
 _Owner = TypeVar("_Owner")
 
 
@@ -76,6 +78,8 @@ class SentencePair(NamedTuple):
 
 # Of the combinations of verb and object noun, the share that each of "valid" and "test" keeps.
 _HELD_OUT_PERCENT = 5
+
+
 _TENSE_WEIGHTS = {
     Tense.PRESENT: 30,
     Tense.PAST: 25,
@@ -87,17 +91,31 @@ _TENSE_WEIGHTS = {
     Tense.MUST: 3,
     Tense.NEED: 2,
 }
+
+
 _LIKE_TENSES = (Tense.PRESENT,) * 5 + (Tense.PAST,) * 2 + (Tense.FUTURE,)
+
+
 _BE_TENSES = (Tense.PRESENT,) * 5 + (Tense.PAST,) * 3 + (Tense.FUTURE,)
+
+
 _PLACINGS = (
     Clause("on", "en"),
     Clause("under", "debajo de"),
     Clause("behind", "detrás de"),
     Clause("next to", "al lado de"),
 )
+
+
 _NEAR = Clause("near", "cerca de")
+
+
 _PORTABLE = {"small", "text", "device", "clothes", "lidded", "dish", "food", "linen"}
+
+
 _PLACEABLE = {"person", "animal", "vehicle", *_PORTABLE}
+
+
 _LINKS = (*(Clause(" and", " y"),) * 2, Clause(", but", ", pero"), Clause(", so", ", así que"))
 
 
