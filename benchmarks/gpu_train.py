@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs without an installation
 
 from pipeline.dataset.manifest import load_dataset, load_subwords  # noqa: E402
-from pipeline.train.batches import BatchPlan, LaneReader
+from pipeline.train.batches import BatchPlan, ShardReader
 from pipeline.train.new_update import new_update
 from pipeline.train.recipe import PRESETS, TrainConfig
 from pipeline.train.worker import accumulate_gradients, learning_rate, new_model
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     device = torch.device(options.device)
     runs = {}
     for n_tokens, precision in itertools.product(options.tokens, ("float32", "bfloat16")):
-        changes = {"target_tokens_per_step": n_tokens, "precision": precision, "n_lanes": 1}
+        changes = {"target_tokens_per_step": n_tokens, "precision": precision, "n_data_shards": 1}
         config = PRESETS[options.preset].model_copy(update=changes)
         runs[f"{precision}, {n_tokens:,} tokens a step"] = Run(options.dataset, config, device)
     rates: dict[str, list[float]] = {name: [] for name in runs}
@@ -69,17 +69,17 @@ class Run:
     def __init__(self, dataset: Path, config: TrainConfig, device: torch.device) -> None:
         manifest = load_dataset(dataset)
         self._config = config
-        self._place = WorkerPlace(0, 1, device)
+        self._place = WorkerContext(0, 1, device)
         plan = BatchPlan(
             dataset,
             manifest,
-            n_lanes=config.n_lanes,
+            n_data_shards=config.n_data_shards,
             target_tokens_per_step=config.target_tokens_per_step,
             seed=config.seed,
         )
         self._steps = plan.steps(first=0)
         self._n_steps = plan.n_steps(config.max_epochs)
-        self._reader = LaneReader()
+        self._reader = ShardReader()
         model = new_model(load_subwords(dataset, manifest), config).to(device)
         self._update = new_update(model, config, self._place)
         self._update.loss.train()

@@ -56,7 +56,7 @@ def main() -> None:
 def recipe(options: argparse.Namespace, precision: str) -> dict[str, Any]:
     return {
         "attention": not options.plain,
-        "n_lanes": 2,
+        "n_data_shards": 2,
         "target_tokens_per_step": TOKENS_PER_STEP,
         "max_epochs": 100,
         "eval_every_steps": 10,
@@ -115,14 +115,14 @@ def ours(
     options: argparse.Namespace, folder: Path, precision: str, n_workers: int, n_threads: int
 ) -> dict[str, float]:
     """Our loop in plain processes, without Ray."""
-    run_folder = folder / "run"
-    shutil.rmtree(run_folder, ignore_errors=True)
+    training_dir = folder / "run"
+    shutil.rmtree(training_dir, ignore_errors=True)
     (folder / "rendezvous").unlink(missing_ok=True)
     processes = []
     for rank in range(n_workers):
         job = {
             "dataset": str(options.dataset),
-            "folder": str(run_folder),
+            "folder": str(training_dir),
             "rendezvous": str(folder / "rendezvous"),
             "recipe": recipe(options, precision),
             "minutes": options.minutes,
@@ -135,8 +135,8 @@ def ours(
         processes.append(subprocess.Popen(command, env=environment))
     if any([process.wait() for process in processes]):
         raise SystemExit("a worker failed")
-    peaks = [float((run_folder / f"peak-{rank}").read_text()) for rank in range(n_workers)]
-    history = json.loads((run_folder / "history.json").read_text())
+    peaks = [float((training_dir / f"peak-{rank}").read_text()) for rank in range(n_workers)]
+    history = json.loads((training_dir / "history.json").read_text())
     return {"rate": steady_rate(history), "peak_mb": max(peaks)}
 
 
@@ -147,7 +147,7 @@ def work(job: dict[str, Any]) -> None:
 
     from pipeline.train.recipe import TrainConfig
     from pipeline.train.worker import TrainWorker
-    from pipeline.train.worker_context import WorkerPlace
+    from pipeline.train.worker_context import WorkerContext
 
     torch.set_num_threads(job["n_threads"])
     if job["n_workers"] > 1:
@@ -157,7 +157,7 @@ def work(job: dict[str, Any]) -> None:
             rank=job["rank"],
             world_size=job["n_workers"],
         )
-    place = WorkerPlace(job["rank"], job["n_workers"], torch.device("cpu"))
+    place = WorkerContext(job["rank"], job["n_workers"], torch.device("cpu"))
     config = TrainConfig.model_validate(job["recipe"])
     worker = TrainWorker(Path(job["dataset"]), Path(job["folder"]), config, place)
     state = worker.train(max_minutes=job["minutes"])

@@ -19,7 +19,7 @@ from lingo_model import read_training
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.storage.location import Location
-from pipeline.table.manifest import RUN_REPORT, RunManifest, run_folder
+from pipeline.table.manifest import RUN_REPORT, RunManifest, run_path
 
 
 def show_dataset(path: Path, manifest: DatasetManifest) -> None:
@@ -91,7 +91,7 @@ def show_run(table: Location, manifest: RunManifest | None) -> None:
     shown: dict[str, Any] = {"run": "nothing new"}
     if manifest is not None:
         shown = {
-            "run": manifest.run,
+            "run": manifest.run_id,
             **manifest.rows.model_dump(),
             "n_units_deferred": manifest.n_units_deferred,
         }
@@ -102,7 +102,7 @@ def show_run(table: Location, manifest: RunManifest | None) -> None:
     )
     create_link_artifact(key="table", link=table.resolve().as_uri(), link_text=str(table))
     if manifest is not None:
-        page = table / f"data/{run_folder(manifest)}/{RUN_REPORT}"
+        page = table / f"data/{run_path(manifest)}/{RUN_REPORT}"
         create_link_artifact(key="run-page", link=page.resolve().as_uri(), link_text=str(page))
 
 

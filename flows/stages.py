@@ -28,10 +28,10 @@ from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.stage import prepare_corpus as prepare_corpus_stage
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest
-from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.recipe import TrainConfig, TrainResources
 from pipeline.train.stage import train_model as train_model_stage
 from pipeline.translate.config import TranslateConfig, TranslateResources
-from pipeline.translate.stage import replay_quarantine, translate_table
+from pipeline.translate.stage import retry_quarantine, translate_table
 
 _RETRIES = 2
 _RETRY_DELAY_SECONDS = 10
@@ -41,7 +41,7 @@ def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> 
     """Wrong input stays wrong, and so does what says so; a lost node or a full disk may pass."""
     failure = state.result(raise_on_failure=False)
     if isinstance(failure, RunError):
-        return failure.may_pass
+        return failure.retryable
     return not isinstance(failure, InputError)
 
 
@@ -62,7 +62,7 @@ def prepare_dataset(corpus: Path, output: Path, config: PrepareConfig) -> Datase
 
 @_stage
 def train_bundle(
-    dataset: Path, output: Path, recipe: TrainConfig, resources: Resources
+    dataset: Path, output: Path, recipe: TrainConfig, resources: TrainResources
 ) -> BundleManifest:
     """``pipeline.train.stage`` as a task."""
     watch = TrainingProgress(output)
@@ -90,7 +90,7 @@ def replay_rows(
     resources: TranslateResources,
 ) -> RunManifest | None:
     """``pipeline.translate.retry_quarantine`` as a task."""
-    return replay_quarantine(run, model, table, config, resources)
+    return retry_quarantine(run, model, table, config, resources)
 
 
 @_stage

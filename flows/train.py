@@ -9,7 +9,7 @@ from prefect import flow
 from flows.artifacts import show_training
 from flows.stages import train_bundle
 from pipeline.train.export import derived_name
-from pipeline.train.recipe import Resources, TrainConfig, recipe_named
+from pipeline.train.recipe import TrainConfig, TrainResources, recipe_named
 
 
 @flow(log_prints=True)
@@ -18,7 +18,7 @@ def train_lstm(
     models: Path,
     name: str | None = None,
     recipe: TrainConfig = recipe_named(),
-    resources: Resources = Resources(),
+    resources: TrainResources = TrainResources(),
 ) -> str:
     """Train a model by DDP through Ray Train.
 

@@ -42,4 +42,4 @@ def translate_corpus(
     else:
         manifest = replay_rows(replay, bundle, table, config, resources)
     show_run(table, manifest)
-    return manifest.run if manifest is not None else None
+    return manifest.run_id if manifest is not None else None

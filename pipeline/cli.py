@@ -182,14 +182,14 @@ def train(
     """Train a model by DDP; the same command goes on after an interruption."""
     from pipeline.settings import load_yaml, parse_settings
     from pipeline.train.export import training_summary
-    from pipeline.train.recipe import Resources, TrainConfig, recipe_named
+    from pipeline.train.recipe import TrainConfig, TrainResources, recipe_named
     from pipeline.train.stage import train_model
 
     if config is not None:
         _refuse_beside(context, f"--config {config}", ("preset",))
     recipe = load_yaml(TrainConfig, config) if config is not None else recipe_named(preset)
     resources = parse_settings(
-        Resources,
+        TrainResources,
         {"n_workers": workers, "max_minutes": max_minutes, "ray_address": ray_address},
         where="train",
     )
@@ -285,7 +285,7 @@ def translate(
     from pipeline.translate.config import TranslateConfig, TranslateResources
     from pipeline.translate.forecast import forecast, forecast_text
     from pipeline.translate.preview import preview_texts, translate_texts
-    from pipeline.translate.stage import abort_unfinished, replay_quarantine, translate_table
+    from pipeline.translate.stage import abort_unfinished, retry_quarantine, translate_table
 
     if abort:
         run_name = abort_unfinished(_place(output, "--output"))
@@ -331,7 +331,7 @@ def translate(
     )
     resources = TranslateResources(n_actors=actors, ray_address=ray_address)
     if replay is not None:
-        manifest = replay_quarantine(replay, bundle, table, settings, resources)
+        manifest = retry_quarantine(replay, bundle, table, settings, resources)
         nothing = f"nothing to try again: later runs have settled what run {replay} put aside"
     else:
         lake_root = _place(source, "INPUT, or --text")
@@ -345,12 +345,12 @@ def translate(
         return
     rows = manifest.rows
     print(
-        f"run {manifest.run}: {rows.n_input:,} rows = {rows.n_translated:,} translated + "
+        f"run {manifest.run_id}: {rows.n_input:,} rows = {rows.n_translated:,} translated + "
         f"{rows.n_reused:,} reused + {rows.n_passed_through:,} passed through + "
         f"{rows.n_quarantined:,} quarantined"
     )
-    if manifest.n_rows_retracted:
-        print(f"{manifest.n_rows_retracted:,} rows of earlier runs are in the input no more")
+    if manifest.n_rows_deleted:
+        print(f"{manifest.n_rows_deleted:,} rows of earlier runs are in the input no more")
     if manifest.n_units_skipped:
         print(f"{manifest.n_units_skipped:,} units were published before and skipped")
     print(f"table: {output}")
@@ -472,9 +472,9 @@ def table_gc(
     ] = False,
 ) -> None:
     """Delete what no run refers to: what killed processes left, files that no manifest names."""
-    from pipeline.table.maintenance import collect_garbage
+    from pipeline.table.maintenance import remove_orphan_files
 
-    found = collect_garbage(_place(table, "TABLE"), dry_run=dry_run)
+    found = remove_orphan_files(_place(table, "TABLE"), dry_run=dry_run)
     for path in found.paths:
         print(path)
     verb = "would go" if dry_run else "deleted"

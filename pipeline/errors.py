@@ -5,9 +5,9 @@ class RunError(RuntimeError):
     """A run failed; the message names it and what to do. The command line exits with status 1.
 
     Args:
-        may_pass: whether the same run, tried again, might succeed.
+        retryable: whether the same run, tried again, might succeed.
     """
 
-    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
-        self.may_pass = may_pass
+        self.retryable = retryable

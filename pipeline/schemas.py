@@ -73,7 +73,7 @@ QUARANTINE_COLUMNS = pa.schema(
 """What the quarantine adds after the input's own columns."""
 
 
-RETRACTED = pa.schema([pa.field("row_id", pa.string(), nullable=False)])
+TOMBSTONES = pa.schema([pa.field("row_id", pa.string(), nullable=False)])
 """Rows whose versions of earlier runs count no more: the newest version of their file has them not,
 or this run put them into quarantine."""
 
@@ -128,6 +128,4 @@ SEGMENTS = pa.schema(
 
 
 TRANSLATED, REUSED, PASSED_THROUGH = "translated", "reused", "passed_through"
-
-
 TOO_LONG, FAILED = "too_long", "failed"

@@ -25,7 +25,7 @@ from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.s3 import S3Path
 from pipeline.table.manifest import RunPlan
-from pipeline.table.store import Table
+from pipeline.table.table import Table
 from pipeline.translate.unit_translator import UnitTranslator
 
 _SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}
@@ -106,14 +106,14 @@ def _work_here(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None
 
 @pytest.fixture(scope="session")
 def work_here() -> Callable[..., None]:
-    """Does a run's units in this process, in place of ``_translate_units``."""
+    """Does a run's units in this process, in place of ``run_on_actors``."""
     return _work_here
 
 
 @pytest.fixture
 def without_ray(monkeypatch: pytest.MonkeyPatch, work_here: Callable[..., None]) -> None:
     """Translation runs in this process: for tests of what is before and after the work."""
-    monkeypatch.setattr("pipeline.translate.actors._translate_units", work_here)
+    monkeypatch.setattr("pipeline.translate.actors.run_on_actors", work_here)
 
 
 @pytest.fixture(scope="session")

@@ -85,11 +85,11 @@ def test_the_query_for_the_newest_rows_works_as_printed(tmp_path: Path) -> None:
     retracted = {"000009-ffff": "c", "000010-0000": "bd"}  # of its own run, nothing
     for run, ids in rows.items():
         folder = tmp_path / "TABLE" / "data" / "run_date=2026-11-22" / f"run={run}"
-        (folder / "_retracted").mkdir(parents=True)
+        (folder / "_tombstones").mkdir(parents=True)
         table = pa.table({"row_id": list(ids), "translation": [run[:6]] * len(ids)})
         pq.write_table(table, folder / "p.parquet")
         gone = pa.table({"row_id": list(retracted[run])})
-        pq.write_table(gone, folder / "_retracted" / "p.parquet")
+        pq.write_table(gone, folder / "_tombstones" / "p.parquet")
 
     found = duckdb.sql(sql.replace("TABLE", str(tmp_path / "TABLE"))).fetchall()
 

@@ -22,8 +22,6 @@ def _reason(error: TrainingFailedError) -> str:
 
 
 _RAISED = re.compile(r"[\w.]*(?:Error|Exception|Exit|Interrupt)(?:\(\w+\))?: .+")
-
-
 _RAISED_BY_RAY = re.compile(r"ray\.|RayTaskError|UserCodeException")
 
 

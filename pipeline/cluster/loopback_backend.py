@@ -19,8 +19,6 @@ from ray.train.torch import TorchConfig
 from ray.train.torch.config import _TorchBackend
 
 _INTERFACE = "lo0" if sys.platform == "darwin" else "lo"
-
-
 LOOPBACK_ENVIRONMENT = {"GLOO_SOCKET_IFNAME": _INTERFACE, "NCCL_SOCKET_IFNAME": _INTERFACE}
 """What the workers' processes must start with."""
 

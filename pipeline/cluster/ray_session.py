@@ -22,20 +22,12 @@ from ray.exceptions import AuthenticationError
 from lingo_model import InputError
 
 T = TypeVar("T")
-
-
 _POLL_SECONDS = 0.2
-
 
 # After a shutdown the side thread ends by an error from Ray; a stuck one must not hang the user.
 _SHUTDOWN_SECONDS = 30.0
-
-
 _CONNECT_SECONDS = 5.0
-
-
 _shutting_down = threading.Lock()
-
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -47,7 +39,6 @@ _ENVIRONMENT = {
     # Its core prints an error for every actor of Ray Data, about arguments that Ray Data stores.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
-
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 

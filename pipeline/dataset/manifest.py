@@ -16,14 +16,9 @@ from typing import Any
 from lingo_model import InputError, Subwords
 from pipeline.dataset.splits import Split
 from pipeline.settings import Settings
-from pipeline.storage.manifests import load_manifest
-
-FORMAT_VERSION = 1
-
+from pipeline.storage.manifests import Manifest
 
 MANIFEST = "manifest.json"
-
-
 SUBWORDS = "subwords.model"
 
 
@@ -56,10 +51,13 @@ class LeakageCertificate(Settings):
     inputs_that_lost_rows: dict[str, int]
 
 
-class DatasetManifest(Settings):
-    """What ``manifest.json`` says. ``fingerprint`` covers inputs, settings and format."""
+class DatasetManifest(Manifest):
+    """The content of ``manifest.json``. ``fingerprint`` covers inputs, settings and format."""
 
-    format_version: int
+    FORMAT_VERSION = 1
+    WHAT = "a dataset"
+    REMEDY = "make one with `lingo prepare`"
+
     fingerprint: str
     made_from: dict[str, Any]
     source_lang: str
@@ -84,15 +82,9 @@ def load_dataset(path: Path) -> DatasetManifest:
     """Read a dataset's manifest.
 
     Raises:
-        InputError: no dataset there, or one of another format version.
+        InputError: ``path`` is no dataset, or one of another format version.
     """
-    return load_manifest(
-        DatasetManifest,
-        path / MANIFEST,
-        format_version=FORMAT_VERSION,
-        what="a dataset",
-        remedy="make one with `lingo prepare`",
-    )
+    return DatasetManifest.load(path / MANIFEST)
 
 
 def load_subwords(path: Path, manifest: DatasetManifest) -> Subwords:

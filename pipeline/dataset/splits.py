@@ -7,8 +7,6 @@ from typing import Literal
 from lingo_model import InputError
 
 Split = Literal["train", "valid", "test"]
-
-
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 

@@ -76,21 +76,11 @@ PRONOUNS = {
     "they": Phrase("they", "ellos", MASCULINE, PLURAL, THIRD_PLURAL),
 }
 
-
 WHO = Phrase("who", "quién", MASCULINE, SINGULAR, THIRD)
-
-
 CLITICS = {"me": "me", "you": "te", "him": "lo", "her": "la", "us": "nos", "them": "los"}
-
-
 _EXPERIENCER_CLITICS = ("me", "te", "le", "nos", "les")
-
-
 _ARTICLES = (("el", "los"), ("la", "las"))
-
-
 _ACCUSATIVES = (("lo", "los"), ("la", "las"))
-
 
 DETERMINERS = (
     Determiner("the", SINGULAR, ("el", "la"), True, 18),
@@ -120,16 +110,9 @@ DETERMINERS = (
     Determiner("ten", PLURAL, ("diez", "diez"), False, 2),
 )
 
-
 BARE = Determiner("", PLURAL, ("", ""), False, 4)
-
-
 ALL_OF_A_KIND = Determiner("", PLURAL, ("los", "las"), True, 1)  # "I like cats"
-
-
 DEFINITE = tuple(determiner for determiner in DETERMINERS if determiner.is_definite)
-
-
 INDEFINITE = tuple(determiner for determiner in DETERMINERS if not determiner.is_definite)
 
 

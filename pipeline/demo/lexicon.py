@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MASCULINE, FEMININE = 0, 1
-
-
 SINGULAR, PLURAL = 0, 1
-
 
 # Rows of a conjugation: I, you (tú), he/she/it, we, they.
 FIRST, SECOND, THIRD, FIRST_PLURAL, THIRD_PLURAL = range(5)
@@ -170,18 +167,10 @@ NOUNS = {
         station = la estación; mountain = la montaña; farm = la granja""",
 }
 
-
 _ON = "beach bridge island mountain farm"
-
-
 _AT = "station market"
-
-
 _GOODS = "clothes small device linen lidded dish furniture vehicle"
-
-
 _THINGS = f"{_GOODS} text opening plant food"
-
 
 # (copula, noun groups it fits, "english = masculine[/plural]; ...").
 ADJECTIVES = (
@@ -246,11 +235,7 @@ class _Irregular:
 
 
 _REGULAR = _Irregular()
-
-
 _STATIVE = _Irregular(is_stative=True)
-
-
 _TO = _Irregular(towards="to")
 
 
@@ -266,12 +251,8 @@ _SEE = _Irregular(
     is_stative=True,
 )
 
-
 _READ = _Irregular(preterite="leí leíste leyó leímos leyeron", participle="leído")
-
-
 _SLEEP = _Irregular(stressed="duerm", preterite="dormí dormiste durmió dormimos durmieron")
-
 
 # "base[/past/participle[/gerund]]", infinitive, groups of its objects, irregular forms.
 TRANSITIVE = (
@@ -361,14 +342,12 @@ TRANSITIVE = (
     ("listen to", "escuchar", "person", _REGULAR),
 )
 
-
 LIKE = (
     "like",
     "gustar",
     "animal food text clothes small device vehicle plant room place",
     _STATIVE,
 )
-
 
 # As above, but the groups are those of its subjects.
 INTRANSITIVE = (
@@ -395,16 +374,13 @@ INTRANSITIVE = (
     ("live", "vivir", "person animal", _STATIVE),
 )
 
-
 NAMES = (
     "Ana María Lucía Elena Laura Sofía Carmen Marta Paula Clara",
     "Pablo Diego Miguel Javier Pedro Daniel Hugo Mario Bruno Raúl",
 )  # [gender]; none ends in s, for "Ana's", or begins with an i-sound, for "y"
 
-
 # Time phrases that go with each tense.
 _MODAL_TIMES = "today = hoy; now = ahora; tomorrow = mañana"
-
 
 TIMES = {
     Tense.PRESENT: """
@@ -422,12 +398,8 @@ TIMES = {
     **dict.fromkeys((Tense.WANT, Tense.NEED, Tense.CAN, Tense.MUST), _MODAL_TIMES),
 }
 
-
 MANNERS = "a lot = mucho; too much = demasiado"
-
-
 GAITS = "slowly = lentamente; quickly = rápidamente"  # of verbs of motion
-
 
 # [tense][person] of the English auxiliary that "not" and questions need.
 AUXILIARIES: dict[Tense, tuple[str, ...]] = {
@@ -442,7 +414,6 @@ AUXILIARIES: dict[Tense, tuple[str, ...]] = {
     Tense.MUST: ("must",) * 5,
 }
 
-
 _MODALS: dict[Tense, tuple[str, str]] = {
     Tense.WANT: ("want to", "quiero quieres quiere queremos quieren"),
     Tense.NEED: ("need to", "necesito necesitas necesita necesitamos necesitan"),
@@ -450,14 +421,12 @@ _MODALS: dict[Tense, tuple[str, str]] = {
     Tense.MUST: ("", "debo debes debe debemos deben"),
 }
 
-
 # The copula's own forms, in the three tenses it is used in ("was" is the imperfect).
 BE: dict[Tense, tuple[str, ...]] = {
     Tense.PRESENT: ("am", "are", "is", "are", "are"),
     Tense.PAST: ("was", "were", "was", "were", "were"),
     Tense.FUTURE: ("will be",) * 5,
 }
-
 
 COPULAS: dict[str, dict[Tense, tuple[str, ...]]] = {
     "ser": {
@@ -472,9 +441,7 @@ COPULAS: dict[str, dict[Tense, tuple[str, ...]]] = {
     },
 }
 
-
 _PRESENT = {"ar": "o as a amos an", "er": "o es e emos en", "ir": "o es e imos en"}
-
 
 _PRETERITE = {
     "ar": "é aste ó amos aron",
@@ -482,23 +449,15 @@ _PRETERITE = {
     "ir": "í iste ió imos ieron",
 }
 
-
 _IMPERFECT = {
     "ar": "aba abas aba ábamos aban",
     "er": "ía ías ía íamos ían",
     "ir": "ía ías ía íamos ían",
 }
 
-
 _FUTURE = "é ás á emos án"
-
-
 _HAVE = "he has ha hemos han"
-
-
 _PARTICIPLE = {"ar": "ado", "er": "ido", "ir": "ido"}
-
-
 _UNACCENTED = str.maketrans("áéíóú", "aeiou")
 
 

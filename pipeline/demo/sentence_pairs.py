@@ -59,8 +59,6 @@ from pipeline.demo.lexicon import (
 )
 
 _T = TypeVar("_T")
-
-
 _Owner = TypeVar("_Owner")
 
 
@@ -79,7 +77,6 @@ class SentencePair(NamedTuple):
 # Of the combinations of verb and object noun, the share that each of "valid" and "test" keeps.
 _HELD_OUT_PERCENT = 5
 
-
 _TENSE_WEIGHTS = {
     Tense.PRESENT: 30,
     Tense.PAST: 25,
@@ -92,12 +89,8 @@ _TENSE_WEIGHTS = {
     Tense.NEED: 2,
 }
 
-
 _LIKE_TENSES = (Tense.PRESENT,) * 5 + (Tense.PAST,) * 2 + (Tense.FUTURE,)
-
-
 _BE_TENSES = (Tense.PRESENT,) * 5 + (Tense.PAST,) * 3 + (Tense.FUTURE,)
-
 
 _PLACINGS = (
     Clause("on", "en"),
@@ -106,16 +99,9 @@ _PLACINGS = (
     Clause("next to", "al lado de"),
 )
 
-
 _NEAR = Clause("near", "cerca de")
-
-
 _PORTABLE = {"small", "text", "device", "clothes", "lidded", "dish", "food", "linen"}
-
-
 _PLACEABLE = {"person", "animal", "vehicle", *_PORTABLE}
-
-
 _LINKS = (*(Clause(" and", " y"),) * 2, Clause(", but", ", pero"), Clause(", so", ", así que"))
 
 

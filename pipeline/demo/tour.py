@@ -33,25 +33,18 @@ from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.table.query import sql_command
 from pipeline.train.export import training_summary
-from pipeline.train.recipe import Resources, recipe_named
+from pipeline.train.recipe import TrainResources, recipe_named
 from pipeline.train.stage import train_model
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.stage import translate_table
 
 MODEL = "demo"
 
-
 # Each split draws from a seed of its own; validation and test hold verb-noun combinations that
 # training never shows (see generate_pairs).
 _SEEDS: dict[Split, int] = {"train": 1, "valid": 2, "test": 3}
-
-
 _LAKE_SEED = 4
-
-
 _N_VALID, _N_TEST, _N_LAKE = 500, 1000, 5000
-
-
 DEMO_SUBWORDS = SubwordsConfig(vocab_size=1000)
 
 
@@ -76,7 +69,7 @@ def run_demo(
     model = output / "models" / MODEL
     with _timed("train"):
         train_model(
-            output / "dataset", model, recipe_named("demo"), Resources(ray_address=ray_address)
+            output / "dataset", model, recipe_named("demo"), TrainResources(ray_address=ray_address)
         )
         print(f"  {training_summary(model)}")
     with _timed("translate"):

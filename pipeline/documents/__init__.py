@@ -1,1 +1,1 @@
-"""Text alone: segments, placeholders, translation memory and quality signals. Knows no files of a lake."""
+"""Text alone: segments, placeholders, translation memory, quality signals. No files of a lake."""

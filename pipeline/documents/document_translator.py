@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from lingo_model import Translator
 from pipeline.documents.segmentation import Part, Segment, joined, segments_of, split_text
-from pipeline.documents.translation_memory import Decoded, SegmentMemory, decoded
+from pipeline.documents.translation_memory import Decoded, TranslationMemory, decoded
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class TranslatedText:
     """
 
     text: str
-    masked: tuple[str, ...] = ()
+    model_input: tuple[str, ...] = ()
     decoded: tuple[Decoded, ...] = ()
     placeholders_ok: bool | None = None
     failure: str | None = None
@@ -65,7 +65,7 @@ class DocumentTranslator:
         *,
         language: str,
         max_segment_tokens: int,
-        memory: SegmentMemory | None = None,
+        memory: TranslationMemory | None = None,
     ) -> None:
         self._translator = translator
         self._language = language
@@ -110,37 +110,39 @@ class DocumentTranslator:
         """Have every segment of some documents in ``known``; cuts those that are too long, in
         place. Returns what was decoded."""
         new: dict[str, Decoded] = {}
-        wanted = [segment.masked for parts in documents for segment in segments_of(parts)]
-        while missing := [masked for masked in dict.fromkeys(wanted) if masked not in known]:
+        wanted = [segment.model_input for parts in documents for segment in segments_of(parts)]
+        while missing := [
+            model_input for model_input in dict.fromkeys(wanted) if model_input not in known
+        ]:
             if self._memory is not None:
                 # A run that allowed longer segments may have remembered this one whole.
                 known |= {
-                    masked: value
-                    for masked, value in self._memory.find(missing).items()
-                    if not self._too_long(masked, value.n_source_tokens)
+                    model_input: value
+                    for model_input, value in self._memory.find(missing).items()
+                    if not self._too_long(model_input, value.n_source_tokens)
                 }
-                missing = [masked for masked in missing if masked not in known]
+                missing = [model_input for model_input in missing if model_input not in known]
             sources = self._translator.sources(missing)
             long = {
-                masked
-                for masked, source in zip(missing, sources, strict=True)
-                if self._too_long(masked, len(source))
+                model_input
+                for model_input, source in zip(missing, sources, strict=True)
+                if self._too_long(model_input, len(source))
             }
             short = [(m, s) for m, s in zip(missing, sources, strict=True) if m not in long]
             found = self._decoded([source for _, source in short])
-            for (masked, _), value in zip(short, found, strict=True):
-                known[masked] = value
+            for (model_input, _), value in zip(short, found, strict=True):
+                known[model_input] = value
                 if isinstance(value, Decoded):
-                    new[masked] = value
+                    new[model_input] = value
             wanted = []
             for parts in documents if long else []:
-                if any(segment.masked in long for segment in segments_of(parts)):
+                if any(segment.model_input in long for segment in segments_of(parts)):
                     parts[:] = _halved(parts, long)
-                    wanted += [segment.masked for segment in segments_of(parts)]
+                    wanted += [segment.model_input for segment in segments_of(parts)]
         return new
 
-    def _too_long(self, masked: str, n_source_tokens: int) -> bool:
-        return n_source_tokens > self._max_tokens and len(masked) > 1
+    def _too_long(self, model_input: str, n_source_tokens: int) -> bool:
+        return n_source_tokens > self._max_tokens and len(model_input) > 1
 
     def _decoded(self, sources: Sequence[Sequence[int]]) -> Sequence[Decoded | _Failure]:
         """Decode a batch; one that fails is halved until the segment is found that does it."""
@@ -161,28 +163,28 @@ def _halved(parts: list[Part], long: set[str]) -> list[Part]:
         piece
         for part in parts
         for piece in (
-            part.halves() if isinstance(part, Segment) and part.masked in long else [part]
+            part.halves() if isinstance(part, Segment) and part.model_input in long else [part]
         )
     ]
 
 
 def _restored(segment: Segment, known: dict[str, Decoded | _Failure]) -> str | None:
     """The translation of a segment with its spans; of a failed one, anything."""
-    value = known[segment.masked]
+    value = known[segment.model_input]
     return segment.restored(value.text) if isinstance(value, Decoded) else ""
 
 
 def _put_together(
     parts: list[Part], known: dict[str, Decoded | _Failure], placeholders_ok: bool | None
 ) -> TranslatedText:
-    masked = tuple(segment.masked for segment in segments_of(parts))
-    values = [known[one] for one in masked]
+    model_input = tuple(segment.model_input for segment in segments_of(parts))
+    values = [known[one] for one in model_input]
     for value in values:
         if isinstance(value, _Failure):
             return TranslatedText("", failure=value.reason)
     return TranslatedText(
         joined(parts, lambda segment: _restored(segment, known) or ""),
-        masked,
+        model_input,
         tuple(value for value in values if isinstance(value, Decoded)),
         placeholders_ok,
     )

@@ -10,20 +10,14 @@ from itertools import islice
 
 _WORD = re.compile(r"[^\W\d_]+")
 
-
 # Vowel signs of Indic scripts, points of Arabic and Hebrew, and the joiners between letters. (With
 # those beyond the basic plane, of scripts that few write, a look takes twenty times as long.)
 _MARKS = "\u200c\u200d" + "".join(
     chr(c) for c in range(0x300, 0x10000) if unicodedata.category(chr(c))[0] == "M"
 )
 
-
 _MARK = re.compile(f"[{_MARKS}]")
-
-
 _WORD_WITH_MARKS = re.compile(rf"(?:[^\W\d_]+[{_MARKS}]*)+")
-
-
 _WORDS_PER_RUN = 4
 
 

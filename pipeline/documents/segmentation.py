@@ -26,7 +26,6 @@ SEGMENTER_VERSION = "segments-2"
 # Cheap to look for, and one of these is in every span.
 _HINT = re.compile(r"[{%<&@]|://|www\.", re.IGNORECASE)
 
-
 # Scripts that are written without spaces, or that join their endings to a foreign word: an address
 # ends where they begin. (In addresses that browsers copy they are percent signs.) Thai to Lao,
 # Burmese, Hangul, Khmer, Chinese and Japanese with their punctuation and full-width forms.
@@ -35,9 +34,7 @@ _UNSPACED = (
     r"\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
 )
 
-
 _LETTER = rf"[^\W{_UNSPACED}]"  # or a digit, or "_"
-
 
 # Every repetition is bounded, so that no text takes more than linear time.
 _SPAN = re.compile(
@@ -58,21 +55,15 @@ _SPAN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-
 _SYMBOL = re.compile(r"<ph(\d)>")
-
 
 # What `str.splitlines` takes for the end of a line.
 _LINE_BREAKS = re.compile("([\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+)")
 
-
 # Most lines of most lakes, which need no look at the rules of a language: nothing in them but their
 # last character could end a sentence.
 _ONE_SENTENCE = re.compile(r"\w[\w ,'-]*[\w.!?]")
-
-
 _UNUSUAL_SPACE = re.compile(r"[^\S \t]")
-
 
 # Where an over-long sentence is cut: after a clause, at a space, anywhere.
 _CUTS = (re.compile(r"[,;:)\]–—、，；：]\s+"), re.compile(r"\s+"))
@@ -90,7 +81,7 @@ class Segment:
     spans: tuple[tuple[int, int], ...] = ()
 
     @property
-    def masked(self) -> str:
+    def model_input(self) -> str:
         """The text as the model reads it, with a symbol in place of each span."""
         if not self.spans:
             return self.text
@@ -101,7 +92,7 @@ class Segment:
         return "".join([*parts, self.text[end:]])
 
     def restored(self, translation: str) -> str | None:
-        """A translation of :attr:`masked` with the spans in place of their symbols.
+        """A translation of :attr:`model_input` with the spans in place of their symbols.
 
         None where the model lost a symbol, or gave one twice. A symbol in the translation of a
         segment without spans stands for nothing, and is left out.

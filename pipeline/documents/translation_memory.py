@@ -21,23 +21,17 @@ import pyarrow as pa
 from lingo_model.subwords import UNK_ID
 from lingo_model.translator import Translation
 from pipeline.schemas import MEMORY
-from pipeline.storage.files import read_parquet, write_parquet
-from pipeline.storage.location import Location, files_in
+from pipeline.storage.files import files_in, read_parquet, write_parquet
+from pipeline.storage.location import Location
 
 HASH_BYTES = 16
-
 
 # Tables of published memory files that are kept after a look into them.
 _MAX_CACHE_BYTES = 64 << 20
 
-
 # Of what the run decoded: some 300,000 sentences.
 _MAX_RECENT_BYTES = 40 << 20
-
-
 _FILES_PER_BLOCK = 16
-
-
 Index = npt.NDArray[np.uint64]
 
 
@@ -70,9 +64,9 @@ def decoded(translation: Translation, source: Sequence[int]) -> Decoded:
     )
 
 
-def segment_hash(masked: str) -> bytes:
+def segment_hash(model_input: str) -> bytes:
     """Key of a segment as the model reads it."""
-    return hashlib.blake2b(masked.encode(), digest_size=HASH_BYTES).digest()
+    return hashlib.blake2b(model_input.encode(), digest_size=HASH_BYTES).digest()
 
 
 def write_memory(path: Location, found: Mapping[str, Decoded]) -> None:
@@ -80,13 +74,13 @@ def write_memory(path: Location, found: Mapping[str, Decoded]) -> None:
     if not found:
         return
     columns = {
-        "segment_hash": [segment_hash(masked) for masked in found],
+        "segment_hash": [segment_hash(model_input) for model_input in found],
         "source": list(found),
     } | {name: [getattr(value, name) for value in found.values()] for name in _VALUES}
     write_parquet(path, pa.table(columns, schema=MEMORY))
 
 
-class SegmentMemory:
+class TranslationMemory:
     """Finds segments in memory files.
 
     Args:
@@ -106,7 +100,7 @@ class SegmentMemory:
         sources = [source for source in (self._published, self._recent) if len(source)]
         if not sources:
             return {}
-        hashes = {segment_hash(masked): masked for masked in segments}
+        hashes = {segment_hash(model_input): model_input for model_input in segments}
         found: dict[bytes, Decoded] = {}
         for source in sources:
             found |= source.find([digest for digest in hashes if digest not in found])

@@ -13,7 +13,7 @@ import pyarrow as pa
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.observability.pages import _environment, figure_svg, html_template
+from pipeline.observability.pages import figure_svg, html_template, template_environment
 from pipeline.storage.files import write_bytes, write_json
 
 N_EXAMPLES = 10
@@ -44,7 +44,7 @@ def examples(segments: pa.Table) -> list[dict[str, Any]]:
 
 def markdown(report: dict[str, Any], segments: pa.Table) -> str:
     """The report as Markdown."""
-    environment = _environment(autoescape=False)
+    environment = template_environment(autoescape=False)
     environment.filters["cell"] = _markdown_cell
     template = environment.get_template("report.md")
     return template.render(report=report, examples=examples(segments), trust=_trust(report))

@@ -12,6 +12,7 @@ from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.metrics import bleu_metric, ter_metric
 from pipeline.schemas import SCORES
 from pipeline.settings import Settings
+from pipeline.storage.manifests import Manifest
 
 
 class Score(Settings):
@@ -22,14 +23,17 @@ class Score(Settings):
     signature: str
 
 
-class ScoreReport(Settings):
+class ScoreReport(Manifest):
     """What an evaluation found; ``report.json``.
 
     ``same_dataset`` says that the model was trained on this very dataset, whose certificate rules
     leaks out; without it nobody has checked that the model never saw these sentences.
     """
 
-    format_version: int
+    FORMAT_VERSION = 1
+    WHAT = "a score report"
+    REMEDY = "make one with `lingo evaluate`"
+
     evaluation_id: str
     evaluated_at: datetime
     model: str
@@ -71,7 +75,7 @@ def corpus_scores(translations: list[str], references: list[str], target_lang: s
     return scores
 
 
-def _scores_table(report: ScoreReport) -> pa.Table:
+def scores_table(report: ScoreReport) -> pa.Table:
     shared = report.model_dump(
         include={name for name in SCORES.names if name not in ("metric", "score", "signature")}
     ) | report.decode.model_dump(include={"tier", "beam_size"})

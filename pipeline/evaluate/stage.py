@@ -23,7 +23,7 @@ from pipeline.dataset.splits import Split
 from pipeline.dataset.tables import read_pairs
 from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.report import write_report
-from pipeline.evaluate.scores import ScoreReport, _scores_table, corpus_scores
+from pipeline.evaluate.scores import ScoreReport, corpus_scores, scores_table
 from pipeline.observability.progress import progress_bar
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
@@ -70,7 +70,7 @@ def evaluate_model(
     name = model.resolve().name
     folder = reports / f"{name}-{split}-{evaluation_id[:8]}"
     report = ScoreReport(
-        format_version=1,
+        format_version=ScoreReport.FORMAT_VERSION,
         evaluation_id=evaluation_id,
         evaluated_at=started,
         model=name,
@@ -95,7 +95,7 @@ def evaluate_model(
     )
     write_parquet(folder / "segments.parquet", segments)
     write_report(folder, report.model_dump(mode="json"), segments, training)
-    write_parquet(reports / "scores" / f"part-{evaluation_id}.parquet", _scores_table(report))
+    write_parquet(reports / "scores" / f"part-{evaluation_id}.parquet", scores_table(report))
     return report
 
 

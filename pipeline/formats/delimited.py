@@ -13,8 +13,8 @@ from pipeline.formats.encoding import (
     _checked,
     _decoded,
     _lines,
-    _refuse_utf16,
     open_bytes,
+    refuse_utf16,
     repaired_text,
 )
 from pipeline.formats.rows import MALFORMED, Row, format_of, reading
@@ -23,9 +23,9 @@ from pipeline.formats.rows import MALFORMED, Row, format_of, reading
 _HIDDEN_RETURN = "\ud80d"
 
 
-def _header(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
     with reading(path), open_bytes(path) as stream:
-        _refuse_utf16(path, stream)
+        refuse_utf16(path, stream)
         header = next(_csv_rows(path, stream), None)
     if header is None:
         raise InputError(f"{path}: empty: needs a first line with column names")
@@ -57,7 +57,7 @@ def _returns_back(cells: list[str]) -> list[str]:
     return [cell.replace(_HIDDEN_RETURN, "\r") for cell in cells]
 
 
-def _table_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
+def delimited_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
     rows = _csv_rows(path, stream)
     header = next(rows, None)
     if header is None:

@@ -18,7 +18,7 @@ from pipeline.formats.rows import format_of
 _ROWS_PER_INFERENCE = 10_000
 
 
-def _group_rows(parquet: pq.ParquetFile) -> list[int]:
+def row_group_sizes(parquet: pq.ParquetFile) -> list[int]:
     metadata = parquet.metadata
     return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
 
@@ -28,7 +28,7 @@ def _rows_and_schema(path: Path) -> tuple[int, pa.Schema, list[int] | None]:
     if file_format == "parquet":
         parquet = open_parquet(path)
         schema = parquet.schema_arrow.remove_metadata()
-        return parquet.metadata.num_rows, schema, _group_rows(parquet)
+        return parquet.metadata.num_rows, schema, row_group_sizes(parquet)
     if file_format != "jsonl":
         names = column_names(path) or []
         schema = pa.schema([pa.field(name, pa.string()) for name in names])

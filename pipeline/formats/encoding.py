@@ -28,7 +28,7 @@ def open_bytes(path: Path) -> io.BufferedReader:
     return io.BufferedReader(raw, buffer_size=1 << 20)
 
 
-def _refuse_utf16(path: Path, stream: io.BufferedReader) -> None:
+def refuse_utf16(path: Path, stream: io.BufferedReader) -> None:
     if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(
             f"{path}: is UTF-16: needs UTF-8; convert it with `iconv -f UTF-16 -t UTF-8`"

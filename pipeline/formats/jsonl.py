@@ -8,7 +8,7 @@ from pipeline.formats.encoding import repaired_text
 from pipeline.formats.rows import MALFORMED, UNDECODABLE, Row
 
 
-def _json_row(line: str) -> Row:
+def json_row(line: str) -> Row:
     try:
         values, problem = json.loads(line), None
         # A surrogate anywhere in the values is an escaped byte of the line, or spelled out in it.

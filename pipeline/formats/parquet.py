@@ -28,7 +28,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         raise InputError(f"{path}: not readable as Parquet ({reason}); write it again") from error
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def parquet_rows(path: Path) -> Iterator[Row]:
     for batch in open_parquet(path).iter_batches(batch_size=4096):
         try:
             rows = [Row(values) for values in batch.to_pylist()]

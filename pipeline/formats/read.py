@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lingo_model import InputError
-from pipeline.formats.delimited import _header, _table_rows
-from pipeline.formats.encoding import _checked, _lines, _refuse_utf16, open_bytes
-from pipeline.formats.jsonl import _json_row
-from pipeline.formats.parquet import _parquet_rows, open_parquet
+from pipeline.formats.delimited import delimited_rows, read_header
+from pipeline.formats.encoding import _checked, _lines, open_bytes, refuse_utf16
+from pipeline.formats.jsonl import json_row
+from pipeline.formats.parquet import open_parquet, parquet_rows
 from pipeline.formats.rows import (
     TEXT_COLUMN,
     UNDECODABLE,
@@ -25,8 +25,6 @@ from pipeline.formats.rows import (
 
 # A few bad lines are bad rows; a tenth of a file that is not UTF-8 is a file in another encoding.
 _MIN_UNDECODABLE_ROWS = 10
-
-
 _MAX_UNDECODABLE_SHARE = 0.1
 
 
@@ -45,7 +43,7 @@ def column_names(path: Path) -> list[str] | None:
         case "parquet":
             names = list(open_parquet(path).schema_arrow.names)
         case "tsv" | "csv":
-            names = _header(path)
+            names = read_header(path)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{path}: column {twice!r} stands twice; rename one")
@@ -63,7 +61,7 @@ def iter_rows(path: Path) -> Iterator[Row]:
     n_rows = 0
     undecodable: list[int] = []
     with reading(path):
-        rows = _parquet_rows(path) if file_format == "parquet" else _text_rows(path, file_format)
+        rows = parquet_rows(path) if file_format == "parquet" else _text_rows(path, file_format)
         for row in rows:
             n_rows += 1
             if row.problem == UNDECODABLE:
@@ -78,11 +76,11 @@ def iter_rows(path: Path) -> Iterator[Row]:
 
 def _text_rows(path: Path, file_format: Format) -> Iterator[Row]:
     with open_bytes(path) as stream:
-        _refuse_utf16(path, stream)
+        refuse_utf16(path, stream)
         match file_format:
             case "jsonl":
-                yield from (_json_row(line) for line in _lines(stream) if line.strip())
+                yield from (json_row(line) for line in _lines(stream) if line.strip())
             case "tsv" | "csv":
-                yield from _table_rows(path, stream)
+                yield from delimited_rows(path, stream)
             case _:
                 yield from (_checked({TEXT_COLUMN: line}) for line in _lines(stream))

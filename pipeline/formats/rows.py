@@ -13,10 +13,7 @@ import pyarrow as pa
 from lingo_model import InputError
 
 Format = Literal["text", "tsv", "csv", "jsonl", "parquet"]
-
-
 _COMPRESSIONS = {".gz", ".zst"}
-
 
 _FORMATS: dict[str, Format] = {
     ".tsv": "tsv",
@@ -26,10 +23,7 @@ _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
 }
 
-
 UNDECODABLE, MALFORMED = "undecodable", "malformed"
-
-
 TEXT_COLUMN = "text"
 """The one column of a plain text file."""
 

@@ -70,10 +70,7 @@ def joined_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
 
 
 _INTS = [pa.int8(), pa.int16(), pa.int32(), pa.int64()]
-
-
 _UINTS = [pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
-
 
 # For each type those that hold all its values, the narrowest first.
 _WIDER: dict[pa.DataType, list[pa.DataType]] = {

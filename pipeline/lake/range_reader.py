@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from pipeline.formats.describe import _group_rows
+from pipeline.formats.describe import row_group_sizes
 from pipeline.formats.encoding import repaired_text
 from pipeline.formats.parquet import open_parquet
 from pipeline.formats.read import iter_rows
@@ -21,8 +21,6 @@ from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
 
 _ROWS_PER_BATCH = 4096
-
-
 _Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
 
@@ -122,7 +120,7 @@ class _ParquetStream:
 
     def __init__(self, path: Path) -> None:
         self._parquet = open_parquet(path)
-        self._starts = list(itertools.accumulate(_group_rows(self._parquet), initial=0))[:-1]
+        self._starts = list(itertools.accumulate(row_group_sizes(self._parquet), initial=0))[:-1]
         self._batches: Iterator[pa.RecordBatch] | None = None
         self._rest: pa.RecordBatch | None = None
         self._next_row = 0

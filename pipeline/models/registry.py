@@ -6,27 +6,28 @@ MODELS/champion.json      the name that ``--model champion`` stands for
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.settings import Settings
 from pipeline.storage.files import write_json
-from pipeline.storage.manifests import load_manifest, utc_now
+from pipeline.storage.manifests import Manifest, utc_now
 
 CHAMPION = "champion"
 
 
-_FORMAT_VERSION = 1
+class Champion(Manifest):
+    """The content of ``champion.json``: the model, since when, and the report of its promotion."""
 
+    FORMAT_VERSION = 1
+    WHAT = "a champion"
+    REMEDY = "promote a model with `lingo models promote`"
 
-class Champion(Settings):
-    """Which model is the champion, since when, and the report that it was promoted on."""
-
-    format_version: int
     name: str
     model_id: str
-    promoted_at: str
+    promoted_at: datetime.datetime
     report: str
 
 
@@ -47,13 +48,7 @@ def champion(models: Path) -> Champion | None:
     file = models / f"{CHAMPION}.json"
     if not file.exists():
         return None
-    return load_manifest(
-        Champion,
-        file,
-        format_version=_FORMAT_VERSION,
-        what="a champion",
-        remedy="promote a model with `lingo models promote`",
-    )
+    return Champion.load(file)
 
 
 def resolve_model(reference: str, models: Path) -> Path:
@@ -96,13 +91,7 @@ def promote(models: Path, name: str, report_file: Path) -> Champion:
             f"(there: {', '.join(_names(models)) or 'none'})"
         )
     bundle = read_bundle_manifest(models / name)
-    report = load_manifest(
-        ScoreReport,
-        report_file,
-        format_version=1,
-        what="a score report",
-        remedy="make one with `lingo evaluate`",
-    )
+    report = ScoreReport.load(report_file)
     if report.model_id != bundle.model_id:
         raise InputError(
             f"{report_file}: scores model {report.model_id}, but {models / name} is "
@@ -114,7 +103,7 @@ def promote(models: Path, name: str, report_file: Path) -> Champion:
             "evaluate it on the test split"
         )
     found = Champion(
-        format_version=_FORMAT_VERSION,
+        format_version=Champion.FORMAT_VERSION,
         name=name,
         model_id=bundle.model_id,
         promoted_at=utc_now(),

@@ -15,10 +15,10 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 def html_template(name: str) -> jinja2.Template:
     """A page's template, in which every text is escaped."""
-    return _environment(autoescape=True).get_template(name)
+    return template_environment(autoescape=True).get_template(name)
 
 
-def _environment(*, autoescape: bool) -> jinja2.Environment:
+def template_environment(*, autoescape: bool) -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=autoescape,

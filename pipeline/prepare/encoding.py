@@ -22,16 +22,12 @@ from pipeline.observability.progress import Bar
 from pipeline.schemas import ENCODED
 from pipeline.settings import Settings
 
-LANE_MULTIPLE = 8
+DATA_SHARD_MULTIPLE = 8
 """A split has a multiple of this many row groups, so that 1, 2, 4 or 8 lanes own equally many."""
 
 
 _MAX_ROWS_PER_GROUP = 8192
-
-
-_GROUPS_PER_FILE = 16 * LANE_MULTIPLE
-
-
+_GROUPS_PER_FILE = 16 * DATA_SHARD_MULTIPLE
 _BATCH_ROWS = 10_000
 
 
@@ -87,9 +83,9 @@ def encode_split(
 def row_group_bounds(n_rows: int) -> list[tuple[int, int]]:
     """First and last-but-one row of each row group: sizes differ by one row at most.
 
-    Their number is a multiple of LANE_MULTIPLE, or ``n_rows`` where there are fewer rows.
+    Their number is a multiple of DATA_SHARD_MULTIPLE, or ``n_rows`` where there are fewer rows.
     """
-    n_groups = LANE_MULTIPLE * math.ceil(n_rows / (LANE_MULTIPLE * _MAX_ROWS_PER_GROUP))
+    n_groups = DATA_SHARD_MULTIPLE * math.ceil(n_rows / (DATA_SHARD_MULTIPLE * _MAX_ROWS_PER_GROUP))
     edges = [n_rows * i // n_groups for i in range(n_groups + 1)] if n_groups else []
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 

@@ -15,7 +15,7 @@ from pipeline.storage.hashing import hash64
 _BATCH_ROWS = 10_000
 
 
-def _leakage_certificate(
+def leakage_certificate(
     pairs_files: dict[Split, list[Path]], counts: list[InputCounts]
 ) -> LeakageCertificate:
     """Compare the splits as they were written, whatever the splitter says it did."""

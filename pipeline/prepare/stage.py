@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 
 from lingo_model import InputError
 from pipeline.dataset.manifest import (
-    FORMAT_VERSION,
     MANIFEST,
     SUBWORDS,
     DatasetManifest,
@@ -33,7 +32,7 @@ from pipeline.prepare.cleaning import reason_to_reject, strip_pair
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
 from pipeline.prepare.encoding import encode_split, train_subwords
-from pipeline.prepare.leakage import _leakage_certificate
+from pipeline.prepare.leakage import leakage_certificate
 from pipeline.prepare.pairs import RawPair, iter_pairs
 from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.prepare.splitting import Splitter, reading_order
@@ -81,7 +80,7 @@ def prepare_corpus(
         if _made_from(corpus, config) != made_from:
             raise InputError(f"{output}: an input changed while it was read; prepare it again")
         manifest = DatasetManifest(
-            format_version=FORMAT_VERSION,
+            format_version=DatasetManifest.FORMAT_VERSION,
             fingerprint=fingerprint_of(made_from),
             made_from=made_from,
             source_lang=corpus.source_lang,
@@ -90,7 +89,7 @@ def prepare_corpus(
             vocab_size=subwords.vocab_size,
             inputs=tuple(counts),
             splits=splits,
-            leakage=_leakage_certificate(pairs_files, counts),
+            leakage=leakage_certificate(pairs_files, counts),
         )
         write_json(staging / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
@@ -104,7 +103,7 @@ def _made_from(corpus: CorpusDescription, config: PrepareConfig) -> dict[str, An
         # A list: source and target may have one name, and which is which matters.
         inputs.append(entry | {"files": [[f.name, sha256_of_file(f)] for f in item.files]})
     return {
-        "format_version": FORMAT_VERSION,
+        "format_version": DatasetManifest.FORMAT_VERSION,
         "source_lang": corpus.source_lang,
         "target_lang": corpus.target_lang,
         "inputs": inputs,

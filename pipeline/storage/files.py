@@ -1,36 +1,38 @@
-"""Writes files whole or not at all, and confirms them on disk (or S3) before it returns."""
+"""Reads and writes files on this machine and on S3. A written file is whole, and is durable when
+the function returns.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.storage.folders import sync_file, sync_folder
+from pipeline.storage.backend import backend_of
+from pipeline.storage.file_version import FileStamp
 from pipeline.storage.location import Location
-from pipeline.storage.s3 import S3Path
+
+
+def absolute(path: Location) -> Location:
+    """The whole path. Links are kept: a link that points elsewhere each night is one path."""
+    absolute_path: Location = backend_of(path).absolute(path)
+    return absolute_path
+
+
+def stamp_of(path: Location) -> FileStamp | None:
+    """Size, modification time and ETag of a file, or None if there is no such file."""
+    return backend_of(path).stamp(path)
 
 
 def write_bytes(path: Location, content: bytes) -> None:
-    """Write a file by temporary name, fsync and atomic rename; on S3, where a write is whole or
-    not at all by itself, by one call."""
-    if isinstance(path, S3Path):
-        path.write_bytes(content)
-        return
-    with _temporary_name(path) as temporary, temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a file. On a disk: temporary name, fsync, atomic rename. On S3: one request."""
+    backend_of(path).write_bytes(path, content)
 
 
 def write_json(path: Location, value: Any) -> None:
-    """Write a value as readable JSON with sorted keys; see :func:`write_bytes`."""
+    """Write a value as indented JSON with sorted keys; see :func:`write_bytes`."""
     write_bytes(path, json_bytes(value))
 
 
@@ -42,37 +44,25 @@ def json_bytes(value: Any) -> bytes:
 
 def write_parquet(path: Location, table: pa.Table) -> None:
     """Write one table as one Parquet file; see :func:`write_bytes`."""
-    if isinstance(path, S3Path):
-        path.write_bytes(parquet_bytes(table))
-        return
-    with _temporary_name(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-        sync_file(temporary)
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """One table as the content of a Parquet file."""
-    content = pa.BufferOutputStream()
-    pq.write_table(table, content, compression="zstd")
-    return bytes(content.getvalue())
+    backend_of(path).write_parquet(path, table)
 
 
 def read_parquet(path: Location, columns: list[str] | None = None) -> pa.Table:
-    """The columns of one Parquet file, no more: a path such as ``run=1/`` adds none."""
-    source = pa.BufferReader(path.read_bytes()) if isinstance(path, S3Path) else path
-    with pq.ParquetFile(source) as file:
+    """Read columns of one Parquet file. A path such as ``run=1/`` adds no partition column."""
+    with pq.ParquetFile(backend_of(path).open_for_parquet(path)) as file:
         return file.read(columns=columns)
 
 
-@contextmanager
-def _temporary_name(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` that readers skip, renamed to ``path`` when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+def files_in(folder: Location, pattern: str) -> list[Location]:
+    """Files and folders that match a pattern such as ``part-*.parquet``, sorted."""
+    return sorted(folder.glob(pattern))
+
+
+def names_below(folder: Location) -> set[str]:
+    """The relative path of every file below a folder. On S3, one request for 1,000 files."""
+    return backend_of(folder).names_below(folder)
+
+
+def remove_tree(path: Location) -> None:
+    """Remove a file, or a folder with its content. Does nothing if it is absent."""
+    backend_of(path).remove(path)

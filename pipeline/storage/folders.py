@@ -47,22 +47,28 @@ def new_folder(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, a file in it; it ends with the process, however that ends.
+    """Hold the lock of a folder, which is a file in it. The lock ends with the process.
 
     Raises:
-        InputError: another process holds it, or the file system has no locks.
+        InputError: another process holds the lock, or the file system does not support locks.
     """
-    with (folder / LOCK).open("a") as file:
+    with (folder / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
             raise InputError(
-                f"{folder}: another process works on this; wait for it to end"
+                f"{folder}: process {holder} writes to it; wait for that process to end"
             ) from error
         except OSError as error:
             raise InputError(
-                f"{folder}: its file system has no locks ({error.strerror}); put it on another"
+                f"{folder}: its file system does not support locks ({error.strerror}); use another "
+                "file system"
             ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
 
 

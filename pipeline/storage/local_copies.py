@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lingo_model import InputError
+from pipeline.storage.backend import backend_of
 from pipeline.storage.location import Location
 
 
@@ -30,14 +31,15 @@ class LocalCopies:
         Raises:
             OSError: it is not there, or S3 does not answer.
         """
-        if isinstance(self._root, Path):
-            return self._root / relative
+        local: Path | None = backend_of(self._root).local_path(self._root / relative)
+        if local is not None:
+            return local
         if self._folder is None or self._copied != relative:
             self.forget()
             _remove_copies_of_the_dead()
             self._folder = tempfile.TemporaryDirectory(prefix=f"{_copies()}{os.getpid()}-")
             copy = self._in(self._folder, relative)
-            (self._root / relative).download(copy)
+            backend_of(self._root).download(self._root / relative, copy)
             self._copied = relative
         return self._in(self._folder, relative)
 

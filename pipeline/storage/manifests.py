@@ -1,46 +1,59 @@
-"""Reads JSON manifests and checks their format version."""
+"""Manifests: JSON files that describe what lies beside them, read with their format version."""
 
 from __future__ import annotations
 
 import datetime
 import json
+from typing import ClassVar, Self
 
 from lingo_model import InputError
-from pipeline.settings import S, parse_settings
+from pipeline.settings import Settings, parse_settings
 from pipeline.storage.location import Location
-from pipeline.storage.s3 import S3Path
+
+# Anything else that goes wrong says nothing about what is there: S3 refused or did not answer.
+_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
-def load_manifest(
-    cls: type[S], path: Location, *, format_version: int, what: str, remedy: str
-) -> S:
-    """Read a JSON manifest and refuse another format version before anything else.
+class Manifest(Settings):
+    """Base class of the manifests. Subclasses set the class variables.
 
-    Args:
-        what: what the folder should be, such as "a dataset". remedy: what makes one.
-
-    Raises:
-        InputError: no manifest there, not JSON, another version, or keys that do not validate.
-        OSError: S3 refused, or did not answer.
+    Attributes:
+        FORMAT_VERSION: the version that this release reads and writes.
+        WHAT: what the manifest describes, such as "a dataset"; for error messages.
+        REMEDY: what a user does when the manifest is missing or of another version.
     """
-    try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        if isinstance(path, S3Path) and not isinstance(error, FileNotFoundError):
-            raise  # S3 refused, or did not answer: that says nothing of what is there
-        raise InputError(
-            f"{path.parent}: not {what} (no readable {path.name}); {remedy}"
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON; {remedy}") from error
-    found = values.get("format_version") if isinstance(values, dict) else None
-    if found != format_version:
-        raise InputError(
-            f"{path}: format_version={found!r}: this release reads {format_version}; {remedy}"
-        )
-    return parse_settings(cls, values, where=str(path))
+
+    FORMAT_VERSION: ClassVar[int]
+    WHAT: ClassVar[str]
+    REMEDY: ClassVar[str]
+
+    format_version: int
+
+    @classmethod
+    def load(cls, path: Location) -> Self:
+        """Read a manifest. Another format version is refused before anything else.
+
+        Raises:
+            InputError: the file is missing, is not JSON, has another version or does not validate.
+            OSError: S3 refused the request or did not answer.
+        """
+        try:
+            values = json.loads(path.read_bytes())
+        except _NOT_THERE as error:
+            raise InputError(
+                f"{path.parent}: not {cls.WHAT} (no readable {path.name}); {cls.REMEDY}"
+            ) from error
+        except ValueError as error:
+            raise InputError(f"{path}: not valid JSON; {cls.REMEDY}") from error
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if version != cls.FORMAT_VERSION:
+            raise InputError(
+                f"{path}: format_version={version!r}: this release reads {cls.FORMAT_VERSION}; "
+                f"{cls.REMEDY}"
+            )
+        return parse_settings(cls, values, where=str(path))
 
 
-def utc_now() -> str:
-    """The time, to the second, ISO 8601 in UTC."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def utc_now() -> datetime.datetime:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)

@@ -23,10 +23,7 @@ from obstore.store import S3Store
 from pipeline.storage.file_version import FileStamp
 
 SCHEME = "s3://"
-
-
 _NANOSECONDS = 1_000_000_000
-
 
 # Where a machine's role is asked for when the environment holds no credentials.
 _ROLES = "169.254.169.254"

@@ -33,7 +33,7 @@ class Distribution(Settings):
     counts: tuple[int, ...]
 
 
-class Tally:
+class DistributionBuilder:
     """Gathers the distributions of the measures, a table at a time."""
 
     def __init__(self) -> None:

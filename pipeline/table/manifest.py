@@ -5,7 +5,7 @@ TABLE/
   data/run_date=2026-11-22/run=000042-1f3a/part-<unit>.parquet
                                           /_quarantine/part-<unit>.parquet
                                           /_memory/part-<unit>.parquet
-                                          /_retracted/part-<run>.parquet
+                                          /_tombstones/part-<run>.parquet
                                           /_manifest.json
                                           /_report.html
   _staging/000042-1f3a/...                             work in progress
@@ -19,48 +19,37 @@ from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
+from pydantic import Field
 
 from lingo_model import InputError
 from pipeline.settings import Settings
 from pipeline.storage.file_version import InputFile
-from pipeline.storage.location import Location
-from pipeline.storage.manifests import load_manifest
+from pipeline.storage.manifests import Manifest
 from pipeline.table.distributions import Distribution
 
-FORMAT_VERSION = 2
-
-
+FORMAT_VERSION = 3
 IDENTITY = "_table.json"
-
-
 RUN_MANIFEST = "_manifest.json"
-
-
 RUN_REPORT = "_report.html"
-
-
 PLAN = "_plan.json"
+QUARANTINE_FOLDER = "_quarantine"
+MEMORY_FOLDER = "_memory"
+TOMBSTONES_FOLDER = "_tombstones"
+DEFERRED_FOLDER = "_deferred"
+RETRY_FOLDER = "_retry"
 
 
-QUARANTINE = "_quarantine"
+PARTITIONS = pa.schema([("run_date", pa.date32()), ("run", pa.string())])
+"""The partition columns of a table, which readers take from the paths."""
 
 
-MEMORY = "_memory"
+class TableIdentity(Manifest):
+    """What all runs of a table have in common. The content of ``_table.json``."""
 
+    FORMAT_VERSION = FORMAT_VERSION
+    WHAT = "a translation table"
+    REMEDY = "give the folder that `lingo translate` wrote, or a new one"
 
-RETRACTED = "_retracted"
-
-
-DEFERRED = "_deferred"
-
-
-REPLAY = "_replay"
-
-
-class TableIdentity(Settings):
-    """What every run of a table has in common; ``_table.json``."""
-
-    format_version: int
     source_lang: str
     target_lang: str
     text_column: str
@@ -69,11 +58,13 @@ class TableIdentity(Settings):
 
 
 class Unit(Settings):
-    """A row range of one file. ``content_id`` hashes the rows and every setting but the model that
-    can change the output, ``unit_id`` the model too."""
+    """A row range of one file. A unit is the smallest piece of work that is done once."""
 
-    unit_id: str
-    content_id: str
+    unit_id: str = Field(description="hash of content_id and the model")
+    content_id: str = Field(
+        description="hash of the rows and of every setting that can change the output, "
+        "the model excepted"
+    )
     path: str
     first_row: int
     n_rows: int
@@ -95,12 +86,11 @@ class RowCounts(Settings):
 
 
 class Lineage(Settings):
-    """Where a run's translations come from: the model's folder, the fingerprint of the dataset that
-    it learnt, and the inputs of that dataset, as far as the model says."""
+    """Where a run's translations come from, as far as the model's bundle says."""
 
-    model: str
-    dataset_fingerprint: str
-    corpus: tuple[str, ...]
+    model: str = Field(description="folder of the model")
+    dataset_fingerprint: str = Field(description="of the dataset that the model was trained on")
+    corpus: tuple[str, ...] = Field(description="the inputs of that dataset")
 
 
 class CompactedPart(Settings):
@@ -110,86 +100,86 @@ class CompactedPart(Settings):
     units: tuple[tuple[str, int], ...]
 
 
-class RunPlan(Settings):
-    """What a run does, fixed when it starts; ``_plan.json`` in staging.
+class RunHeader(Manifest):
+    """The fields that a run's plan and its manifest share."""
 
-    ``settings_key`` tells apart the settings, the model aside, that can change a row;
-    ``memory_key`` models and decode settings; ``memory_runs`` are the folders of earlier runs of
-    the same memory key. ``files`` are those that are not as the table knows them, and those of the
-    units; ``files_gone`` those of the table that are there no more, or empty. ``schema_base64`` is
-    the Arrow schema of the input columns, those of earlier runs included. ``replay_of`` names the
-    run whose quarantine is tried again, None for a run over the lake.
-    """
+    FORMAT_VERSION = FORMAT_VERSION
 
-    format_version: int
-    run: str
-    run_date: str
-    started_at: str
-    input: str
+    run_id: str = Field(description="number and four random digits, such as 000042-1f3a")
+    run_date: datetime.date = Field(description="day in UTC on which the run was planned")
+    started_at: datetime.datetime
+    input: str = Field(description="the lake, or the scratch folder of a retry")
     model_id: str
     lineage: Lineage
     source_lang: str
     target_lang: str
-    settings: dict[str, Any]
-    settings_key: str
-    memory_key: str
-    memory_runs: tuple[str, ...]
-    schema_base64: str
-    files: tuple[InputFile, ...]
-    files_gone: tuple[str, ...]
+    settings: dict[str, Any] = Field(description="a TranslateConfig")
+    settings_key: str = Field(
+        description="hash of the settings that can change a row, the model excepted"
+    )
+    memory_key: str = Field(description="hash of the model and the decoding settings")
+    schema_base64: str = Field(
+        description="Arrow schema of the input columns, those of earlier runs included"
+    )
+    files: tuple[InputFile, ...] = Field(
+        description="files that the run reads, or whose stamp differs from the table's record"
+    )
+    deleted_files: tuple[str, ...] = Field(
+        description="files of the table that are deleted or empty now"
+    )
     units: tuple[Unit, ...]
     n_units_skipped: int
-    replay_of: str | None = None
+    retry_of: str | None = Field(
+        default=None, description="the run whose quarantine is retried; null for a run over a lake"
+    )
 
 
-class RunManifest(Settings):
-    """What a published run holds. ``n_units_planned`` = skipped + deferred + emitted.
+class RunPlan(RunHeader):
+    """What a run does, fixed when it starts. The content of ``_plan.json``."""
 
-    ``n_rows_retracted``: rows of earlier runs that stand in no newer version of their file, nor in
-    another. ``compacted``: the files that took the place of one for each unit, if they did.
-    ``quarantined`` counts rows by reason. ``measures``: how what rows say of themselves is spread;
-    ``n_placeholders_lost`` and ``n_truncated`` count rows.
+    WHAT = "an unfinished run"
+    REMEDY = "discard it with `lingo table abort`"
+
+    memory_runs: tuple[str, ...] = Field(
+        description="folders of the earlier runs whose translation memory is used"
+    )
+
+
+class RunManifest(RunHeader):
+    """What a published run holds. The content of ``_manifest.json``.
+
+    ``n_units_planned == n_units_skipped + n_units_deferred + n_units_emitted``.
     """
 
-    format_version: int
-    run: str
-    run_date: str
-    started_at: str
-    finished_at: str
-    input: str
-    model_id: str
-    lineage: Lineage
-    source_lang: str
-    target_lang: str
-    settings: dict[str, Any]
-    settings_key: str
-    memory_key: str
-    schema_base64: str
-    files: tuple[InputFile, ...]
-    files_gone: tuple[str, ...]
-    units: tuple[Unit, ...]
-    units_deferred: tuple[Unit, ...]
+    WHAT = "a published run"
+    REMEDY = "use the release that wrote it"
+
+    finished_at: datetime.datetime
+    units_deferred: tuple[Unit, ...] = Field(
+        description="units left for the next run because their file changed meanwhile"
+    )
     n_units_planned: int
-    n_units_skipped: int
     n_units_deferred: int
     n_units_emitted: int
     rows: RowCounts
-    n_rows_retracted: int
+    n_rows_deleted: int = Field(
+        description="rows of earlier runs that are in no current version of any file"
+    )
     row_id_digest: str
-    replay_of: str | None = None
-    compacted: tuple[CompactedPart, ...] = ()
-    quarantined: dict[str, int]
-    measures: dict[str, Distribution]
-    n_placeholders_lost: int
-    n_truncated: int
+    compacted: tuple[CompactedPart, ...] = Field(
+        default=(), description="the files that replaced one file per unit, if any"
+    )
+    quarantined: dict[str, int] = Field(description="quarantined rows by reason")
+    quality_signals: dict[str, Distribution] = Field(
+        description="distribution of each quality signal over the rows"
+    )
+    n_placeholders_lost: int = Field(description="rows in which the model lost a placeholder")
+    n_truncated: int = Field(description="rows that the length limit cut off")
 
     @property
     def rows_per_second(self) -> float | None:
-        """Rows translated a second from start to end, interruptions included."""
-        started, finished = map(
-            datetime.datetime.fromisoformat, (self.started_at, self.finished_at)
-        )
-        seconds = (finished - started).total_seconds()
+        """Input rows divided by the time from start to end, interruptions included."""
+        seconds = (self.finished_at - self.started_at).total_seconds()
         return self.rows.n_input / seconds if seconds > 0 and self.rows.n_input else None
 
 
@@ -206,60 +196,15 @@ def run_named(name: str, published: Iterable[RunManifest]) -> RunManifest:
     """
     names = []
     for run in published:
-        if run.run == name or (name.isdigit() and run_number(run.run) == int(name)):
+        if run.run_id == name or (name.isdigit() and run_number(run.run_id) == int(name)):
             return run
-        names.append(run.run)
+        names.append(run.run_id)
     raise InputError(f"run {name!r}: not in the table; its runs are {', '.join(names) or 'none'}")
 
 
-def run_folder(run: RunPlan | RunManifest) -> str:
-    """Where a published run lies, below ``data/``."""
-    return f"run_date={run.run_date}/run={run.run}"
-
-
-def load_identity(root: Location) -> TableIdentity:
-    """What a table says of itself.
-
-    Raises:
-        InputError: no translation table there, or one of another version.
-    """
-    return load_manifest(
-        TableIdentity,
-        root / IDENTITY,
-        format_version=FORMAT_VERSION,
-        what="a translation table",
-        remedy="give the folder that `lingo translate` wrote, or a new one",
-    )
-
-
-def load_plan(file: Location) -> RunPlan:
-    """The plan of an unfinished run.
-
-    Raises:
-        InputError: none there, or one of another version.
-    """
-    return load_manifest(
-        RunPlan,
-        file,
-        format_version=FORMAT_VERSION,
-        what="an unfinished run",
-        remedy="discard it with --abort",
-    )
-
-
-def load_run(file: Location) -> RunManifest:
-    """The manifest of a published run.
-
-    Raises:
-        InputError: none there, or one of another version.
-    """
-    return load_manifest(
-        RunManifest,
-        file,
-        format_version=FORMAT_VERSION,
-        what="a published run",
-        remedy="use the release that wrote it",
-    )
+def run_path(run: RunHeader) -> str:
+    """The folder of a published run, relative to ``data/``."""
+    return f"run_date={run.run_date}/run={run.run_id}"
 
 
 def schema_of(base64_text: str) -> pa.Schema:

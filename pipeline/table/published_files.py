@@ -29,7 +29,7 @@ def published_files(runs: Iterable[RunManifest]) -> dict[str, PublishedFile]:
     """Every file that some runs (the oldest first) have in the table, by its path."""
     found: dict[str, PublishedFile] = {}
     for run in runs:
-        for path in run.files_gone:
+        for path in run.deleted_files:
             found.pop(path, None)
         units: dict[str, list[Unit]] = defaultdict(list)
         for unit in run.units:

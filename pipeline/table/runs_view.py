@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
+from collections.abc import Iterable
 
+import duckdb
 import pyarrow as pa
 
 from pipeline.table.manifest import RunManifest
 
-_RUNS = pa.schema(
+RUNS_SCHEMA = pa.schema(
     [
         ("run", pa.string()),
         ("run_date", pa.date32()),
@@ -23,8 +24,8 @@ _RUNS = pa.schema(
             (f"n_units_{name}", pa.int64())
             for name in ("planned", "skipped", "deferred", "emitted")
         ],
-        ("n_rows_retracted", pa.int64()),
-        ("replay_of", pa.string()),
+        ("n_rows_deleted", pa.int64()),
+        ("retry_of", pa.string()),
         ("model", pa.string()),
         ("dataset_fingerprint", pa.string()),
         ("corpus", pa.list_(pa.string())),
@@ -32,10 +33,12 @@ _RUNS = pa.schema(
 )
 
 
-def _row(run: RunManifest) -> dict[str, object]:
-    """A run as the view ``runs`` shows it."""
-    flat = run.model_dump() | run.rows.model_dump() | run.lineage.model_dump()
-    for name in ("started_at", "finished_at"):
-        flat[name] = datetime.datetime.fromisoformat(flat[name])
-    flat["run_date"] = datetime.date.fromisoformat(run.run_date)
-    return {name: flat[name] for name in _RUNS.names}
+def register_runs(connection: duckdb.DuckDBPyConnection, runs: Iterable[RunManifest]) -> None:
+    """Register the view ``runs``, a row for each published run."""
+    rows = list(map(_run_row, runs))
+    connection.register("runs", pa.Table.from_pylist(rows, schema=RUNS_SCHEMA))
+
+
+def _run_row(run: RunManifest) -> dict[str, object]:
+    values = run.model_dump() | run.rows.model_dump() | run.lineage.model_dump()
+    return {"run": run.run_id} | {name: values[name] for name in RUNS_SCHEMA.names if name != "run"}

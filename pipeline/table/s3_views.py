@@ -6,7 +6,6 @@ and DuckDB passes it the columns and conditions of a query.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable
 
 import duckdb
@@ -15,37 +14,32 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 from obstore.fsspec import FsspecStore
 
-from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
-from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
-from pipeline.storage.s3 import SCHEME, S3Path, client_options
+from pipeline.schemas import QUARANTINE_COLUMNS, TOMBSTONES, TRANSLATION_COLUMNS
+from pipeline.storage.s3 import SCHEME, client_options
 from pipeline.table.manifest import (
-    QUARANTINE,
-    RETRACTED,
+    PARTITIONS,
+    QUARANTINE_FOLDER,
+    TOMBSTONES_FOLDER,
     RunManifest,
-    run_folder,
-    run_number,
+    run_path,
     schema_of,
 )
-from pipeline.table.runs_view import _RUNS, _row
-from pipeline.table.store import S3Table
-
-_PARTITIONS = pa.schema([("run_date", pa.date32()), ("run", pa.string())])
+from pipeline.table.s3_table import S3Table
 
 
-def register_table(connection: duckdb.DuckDBPyConnection, root: S3Path, last: int | None) -> None:
-    """Register ``translations``, ``quarantine``, ``retracted`` and ``runs`` of the runs up to the
-    number ``last``, None for all."""
-    table = S3Table(root)
-    runs = [run for run in table.published() if last is None or run_number(run.run) <= last]
+def register_s3_views(
+    connection: duckdb.DuckDBPyConnection, table: S3Table, runs: list[RunManifest]
+) -> None:
+    """Register ``translations``, ``quarantine`` and ``tombstones`` of some published runs."""
     inputs = schema_of(runs[-1].schema_base64) if runs else pa.schema([])
-    there = table.data.files()
+    existing = table.data.files()
 
     def register(name: str, files: Iterable[tuple[RunManifest, str]], schema: pa.Schema) -> None:
         paths = [
-            (run, str(table.data / run_folder(run) / file).removeprefix(SCHEME))
+            (run, str(table.data / run_path(run) / file).removeprefix(SCHEME))
             for run, file in files
         ]
-        connection.register(name, _dataset(paths, pa.schema([*schema, *_PARTITIONS])))
+        connection.register(name, _dataset(paths, pa.schema([*schema, *PARTITIONS])))
 
     parts = [(run, part) for run in runs for part in _parts(run)]
     register("translations", parts, pa.schema([*inputs, *TRANSLATION_COLUMNS]))
@@ -53,12 +47,11 @@ def register_table(connection: duckdb.DuckDBPyConnection, root: S3Path, last: in
         (run, file)
         for run in runs
         for unit in run.units
-        if f"{run_folder(run)}/{(file := f'{QUARANTINE}/{unit.file_name}')}" in there
+        if f"{run_path(run)}/{(file := f'{QUARANTINE_FOLDER}/{unit.file_name}')}" in existing
     ]
     register("quarantine", quarantined, pa.schema([*inputs, *QUARANTINE_COLUMNS]))
-    retracted = [(run, f"{RETRACTED}/part-{run.run}.parquet") for run in runs]
-    register("retracted", retracted, RETRACTED_SCHEMA)
-    connection.register("runs", pa.Table.from_pylist(list(map(_row, runs)), schema=_RUNS))
+    tombstones = [(run, f"{TOMBSTONES_FOLDER}/part-{run.run_id}.parquet") for run in runs]
+    register("tombstones", tombstones, TOMBSTONES)
 
 
 def _parts(run: RunManifest) -> list[str]:
@@ -75,11 +68,8 @@ def _dataset(files: list[tuple[RunManifest, str]], schema: pa.Schema) -> ds.Data
         format=ds.ParquetFileFormat(),
         filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(store)),
         partitions=[
-            (ds.field("run") == run.run) & (ds.field("run_date") == _date(run.run_date))
+            (ds.field("run") == run.run_id)
+            & (ds.field("run_date") == pa.scalar(run.run_date, pa.date32()))
             for run, _ in files
         ],
     )
-
-
-def _date(text: str) -> pa.Scalar:
-    return pa.scalar(datetime.date.fromisoformat(text), pa.date32())

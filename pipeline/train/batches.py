@@ -84,18 +84,18 @@ class BatchPlan:
         dataset: Path,
         manifest: DatasetManifest,
         *,
-        n_lanes: int,
+        n_data_shards: int,
         target_tokens_per_step: int,
         seed: int,
     ) -> None:
         groups = _row_groups(dataset, manifest)
-        if len(groups) < n_lanes or len(groups) % n_lanes:
+        if len(groups) < n_data_shards or len(groups) % n_data_shards:
             raise InputError(
                 f"{dataset}: its training split has {manifest.splits['train'].n_pairs} pairs in "
-                f"{len(groups)} row groups, which cannot be dealt to n_lanes={n_lanes}; "
+                f"{len(groups)} row groups, which cannot be dealt to n_data_shards={n_data_shards}; "
                 "use 1, 2, 4 or 8 lanes and at least 8 pairs"
             )
-        self._lanes = [groups[lane::n_lanes] for lane in range(n_lanes)]
+        self._lanes = [groups[lane::n_data_shards] for lane in range(n_data_shards)]
         self._target_tokens_per_step = target_tokens_per_step
         self._seed = seed
 
@@ -177,7 +177,7 @@ def _equal_batches(
     return [order[a:b] for a, b in itertools.pairwise(edges)]
 
 
-class LaneReader:
+class ShardReader:
     """Fills batches from row groups, keeping the ids of one row group of each lane in memory."""
 
     def __init__(self) -> None:

@@ -22,7 +22,6 @@ from pipeline.storage.files import write_bytes
 
 _N_KEPT = 2
 
-
 # How reading an archive ends, by the place of the damage.
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -33,7 +32,6 @@ _DAMAGE = (
     ValueError,
     EOFError,
 )
-
 
 # Of each step: mean loss of a target token (nats, with label smoothing), and what made the step.
 STEP_COLUMNS = ("train_loss", "learning_rate", "gradient_norm", "n_target_tokens")
@@ -69,29 +67,29 @@ class Checkpoint:
     state: RunState
 
 
-def save_checkpoint(run_folder: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(training_dir: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint by atomic rename, then remove all but the last two."""
     content = io.BytesIO()
     torch.save(vars(checkpoint) | {"state": dataclasses.asdict(checkpoint.state)}, content)
-    folder = run_folder / "checkpoints"
+    folder = training_dir / "checkpoints"
     write_bytes(folder / f"step-{checkpoint.state.step:08d}.pt", content.getvalue())
     for old in sorted(folder.glob("step-*.pt"))[:-_N_KEPT]:
         old.unlink()
 
 
-def last_checkpoint(run_folder: Path) -> Path | None:
+def last_checkpoint(training_dir: Path) -> Path | None:
     """The file of a run's last checkpoint, or None where there is none."""
-    return max((run_folder / "checkpoints").glob("step-*.pt"), default=None)
+    return max((training_dir / "checkpoints").glob("step-*.pt"), default=None)
 
 
-def load_checkpoint(run_folder: Path) -> Checkpoint | None:
+def load_checkpoint(training_dir: Path) -> Checkpoint | None:
     """The last checkpoint of a run, on the CPU, or None where there is none.
 
     Raises:
         InputError: the file is damaged, or of another release; names it and what to do.
         OSError: the file cannot be read.
     """
-    files = sorted((run_folder / "checkpoints").glob("step-*.pt"))
+    files = sorted((training_dir / "checkpoints").glob("step-*.pt"))
     if not files:
         return None
     content = _unpacked(files[-1])

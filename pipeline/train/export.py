@@ -10,7 +10,7 @@ import pyarrow as pa
 from lingo_model import BundleManifest, read_training, save_bundle
 from pipeline.dataset.manifest import DatasetManifest, load_dataset, load_subwords
 from pipeline.errors import RunError
-from pipeline.storage.files import parquet_bytes
+from pipeline.storage.backend import parquet_bytes
 from pipeline.storage.hashing import fingerprint_of
 from pipeline.storage.manifests import utc_now
 from pipeline.train.checkpoint import STEP_COLUMNS, RunState, last_checkpoint, load_checkpoint
@@ -21,12 +21,12 @@ HISTORY = "history.parquet"
 
 
 def _finish(
-    dataset: Path, manifest: DatasetManifest, run_folder: Path, output: Path, config: TrainConfig
+    dataset: Path, manifest: DatasetManifest, training_dir: Path, output: Path, config: TrainConfig
 ) -> BundleManifest:
     """Make a bundle of the best weights, then remove the run's folder."""
-    checkpoint = load_checkpoint(run_folder)
+    checkpoint = load_checkpoint(training_dir)
     if checkpoint is None or not checkpoint.state.stopped_by:
-        raise RunError(f"{run_folder}: no finished checkpoint; run the same command again")
+        raise RunError(f"{training_dir}: no finished checkpoint; run the same command again")
     subwords = load_subwords(dataset, manifest)
     model = new_model(subwords, config)
     model.load_state_dict(checkpoint.best)
@@ -52,7 +52,7 @@ def _finish(
         },
         attachments={HISTORY: parquet_bytes(_history_table(state))},
     )
-    shutil.rmtree(run_folder, ignore_errors=True)
+    shutil.rmtree(training_dir, ignore_errors=True)
     return bundle
 
 
@@ -83,7 +83,7 @@ def derived_name(dataset: Path, config: TrainConfig, models: Path) -> str:
         for folder in (models / "_runs").glob(f"{stem}-*")
         if last_checkpoint(folder) is not None and not (models / folder.name).exists()
     ]
-    return max(unfinished, default=f"{stem}-{utc_now()[:10]}")
+    return max(unfinished, default=f"{stem}-{utc_now().date()}")
 
 
 def training_summary(bundle: Path) -> str:

@@ -10,16 +10,12 @@ import torch
 from lingo_model import SimpleSeq2SeqLSTM, SummedLoss
 from pipeline.train.recipe import TrainConfig
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
+MOMENTS = ("exp_avg", "exp_avg_sq")
 _STEPS_AVERAGED_ONE_BY_ONE = 100
-
-
 _STEPS_PER_AVERAGE = 8
 
 
-def lerp_weight(decay: float, step: int) -> float:
+def ema_weight(decay: float, step: int) -> float:
     """How far the moving average goes towards the weights after ``step`` (counted from 0).
 
     A short memory at first, so that the first steps are forgotten soon: the decay of step t is
@@ -32,19 +28,19 @@ def lerp_weight(decay: float, step: int) -> float:
     return 1.0 - min(decay, (1 + step) / (10 + step)) ** n_steps
 
 
-def _adamw(weights: Any, config: TrainConfig) -> torch.optim.AdamW:
+def adamw(weights: Any, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
 
 
-def _loss_of(model: SimpleSeq2SeqLSTM, config: TrainConfig) -> SummedLoss:
+def summed_loss(model: SimpleSeq2SeqLSTM, config: TrainConfig) -> SummedLoss:
     return SummedLoss(
         model, label_smoothing=config.label_smoothing, word_dropout=config.word_dropout
     )
 
 
-def _average_of(model: SimpleSeq2SeqLSTM) -> SimpleSeq2SeqLSTM:
+def ema_copy(model: SimpleSeq2SeqLSTM) -> SimpleSeq2SeqLSTM:
     """A copy in ``eval`` mode, where it stays."""
     average = copy.deepcopy(model).eval().requires_grad_(False)
     for lstm in (average.encoder, average.decoder):

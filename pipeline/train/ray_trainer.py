@@ -17,13 +17,11 @@ from pipeline.cluster.loopback_backend import LOOPBACK_ENVIRONMENT, LoopbackConf
 from pipeline.cluster.ray_session import is_local
 from pipeline.errors import RunError
 from pipeline.train.checkpoint import last_checkpoint
-from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.recipe import TrainConfig, TrainResources
 from pipeline.train.worker import WORKER_ENVIRONMENT, TrainWorker
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
 _MAX_WORKER_FAILURES = 3
-
-
 _LEAST_CPUS = 0.5  # of a worker
 
 
@@ -39,11 +37,11 @@ class _OwnTrainer(TorchTrainer):  # type: ignore[misc]
         return [one for one in found if type(one).__name__ != "PlacementGroupCleanerCallback"]
 
 
-def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resources) -> None:
+def _fit(dataset: Path, training_dir: Path, config: TrainConfig, resources: TrainResources) -> None:
     """Run the workers to the end; called with Ray running."""
     scaling = _scaling(config, resources)
     name = uuid.uuid4().hex  # Ray would resume its own state under a name that it knows
-    ray_folder = run_folder / "ray"
+    ray_folder = training_dir / "ray"
     ray_folder.mkdir(exist_ok=True)
     trainer_class = _OwnTrainer if is_local(resources.ray_address) else TorchTrainer
     torch_config, environment = None, WORKER_ENVIRONMENT
@@ -54,7 +52,7 @@ def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resour
         _ray_worker,
         train_loop_config={
             "dataset": str(dataset),
-            "run_folder": str(run_folder),
+            "training_dir": str(training_dir),
             "config": config.model_dump(mode="json"),
             "max_minutes": resources.max_minutes,
         },
@@ -72,15 +70,15 @@ def _fit(dataset: Path, run_folder: Path, config: TrainConfig, resources: Resour
     try:
         trainer.fit()
     except TrainingFailedError as error:
-        checkpoint = last_checkpoint(run_folder)
+        checkpoint = last_checkpoint(training_dir)
         raise RunError(
-            f"{run_folder}: training failed ({_reason(error)}); mend that and run "
+            f"{training_dir}: training failed ({_reason(error)}); mend that and run "
             "the same command again: it goes on from "
             f"{checkpoint if checkpoint else 'the beginning, there was no checkpoint yet'}"
         ) from error
 
 
-def _scaling(config: TrainConfig, resources: Resources) -> ScalingConfig:
+def _scaling(config: TrainConfig, resources: TrainResources) -> ScalingConfig:
     """One worker for each GPU, else for each CPU, as far as the lanes go; CPUs shared equally.
 
     Raises:
@@ -95,13 +93,13 @@ def _scaling(config: TrainConfig, resources: Resources) -> ScalingConfig:
         return int(sum(min(by_cpu, by_gpu) if n_gpus else by_cpu for by_cpu, by_gpu in fit))
 
     most = n_places(_LEAST_CPUS)
-    n_workers = resources.n_workers or min(config.n_lanes, n_gpus or n_cpus, most)
+    n_workers = resources.n_workers or min(config.n_data_shards, n_gpus or n_cpus, most)
     if not 0 < n_workers <= most:
         raise InputError(
             f"n_workers={n_workers}: the cluster has {n_cpus} CPUs and {n_gpus} GPUs, room for "
             f"{most} workers; set fewer, or give it more"
         )
-    while resources.n_workers is None and config.n_lanes % n_workers:
+    while resources.n_workers is None and config.n_data_shards % n_workers:
         n_workers -= 1  # lanes shared out unevenly would leave workers waiting
     n_free = n_cpus  # for workers together: what others hold on a cluster, they may hold for long
     if not is_local(resources.ray_address):
@@ -126,10 +124,10 @@ def _ray_worker(loop_config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     assigned = ray.get_runtime_context().get_assigned_resources()
     torch.set_num_threads(max(1, int(assigned.get("CPU", 1))))
-    place = WorkerPlace(context.get_world_rank(), context.get_world_size(), get_device())
+    place = WorkerContext(context.get_world_rank(), context.get_world_size(), get_device())
     worker = TrainWorker(
         Path(loop_config["dataset"]),
-        Path(loop_config["run_folder"]),
+        Path(loop_config["training_dir"]),
         TrainConfig.model_validate(loop_config["config"]),
         place,
     )

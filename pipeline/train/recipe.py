@@ -11,8 +11,6 @@ from lingo_model.config import AttentionType
 from pipeline.settings import Settings
 
 Precision = Literal["float32", "bfloat16"]
-
-
 Schedule = Literal["cosine", "inverse_sqrt"]
 
 
@@ -42,7 +40,7 @@ class TrainConfig(Settings):
     reverse_source: bool = Field(
         default=Config.lstm_reverse_source, description="for models without attention"
     )
-    n_lanes: Literal[1, 2, 4, 8] = 4
+    n_data_shards: Literal[1, 2, 4, 8] = 4
     target_tokens_per_step: int = Field(default=2000, ge=8)
     max_epochs: int = Field(default=10, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0.0, description="peak, after the warm-up")
@@ -51,7 +49,7 @@ class TrainConfig(Settings):
     weight_decay: float = Field(default=0.01, ge=0.0)
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     clip_norm: float = Field(default=1.0, gt=0.0)
-    average_decay: float = Field(
+    ema_decay: float = Field(
         default=0.0,
         ge=0.0,
         lt=1.0,
@@ -85,7 +83,7 @@ class TrainConfig(Settings):
         )
 
 
-class Resources(Settings):
+class TrainResources(Settings):
     """What a run may use; changing it changes how long a run takes, not what it learns.
 
     ``n_workers`` None: one for each GPU, without GPUs one for each CPU, never more than lanes.
@@ -113,12 +111,12 @@ _PRODUCTION = TrainConfig(
     word_dropout=0.1,
     attention=True,
     bidirectional=True,
-    n_lanes=2,
+    n_data_shards=2,
     target_tokens_per_step=1000,
     max_epochs=16,
     learning_rate=2.5e-3,
     warmup_steps=300,
-    average_decay=0.998,
+    ema_decay=0.998,
     precision="bfloat16",
 )
 
@@ -136,7 +134,7 @@ PRESETS: dict[str, TrainConfig] = {
         num_layers=1,
         attention=True,
         bidirectional=True,
-        n_lanes=2,
+        n_data_shards=2,
         target_tokens_per_step=1000,
         max_epochs=8,
         learning_rate=3e-3,
@@ -160,7 +158,6 @@ PRESETS: dict[str, TrainConfig] = {
     "production": _PRODUCTION,
     "quick": _but(_PRODUCTION, hidden_dim=768, num_layers=1, word_dropout=0.0, max_epochs=6),
 }
-
 
 DEFAULT_PRESET = "production"
 

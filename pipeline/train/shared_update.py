@@ -13,45 +13,43 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lingo_model import SimpleSeq2SeqLSTM
-from pipeline.train.optimizer import _MOMENTS, _adamw, _average_of, _loss_of, lerp_weight
+from pipeline.train.optimizer import MOMENTS, adamw, ema_copy, ema_weight, summed_loss
 from pipeline.train.recipe import TrainConfig
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
 _TOKEN_BYTES = 64
-
-
 _ALIGNMENT = 64  # numbers: so that no part ends within a vector register
 
 
-class SharedUpdate:
+class SharedMemoryUpdate:
     """Each of a machine's workers updates its part of the weights, in memory that they share.
 
-    As :class:`ReplicatedUpdate` in all else. Every number is computed by one worker alone, so all
+    As :class:`DDPUpdate` in all else. Every number is computed by one worker alone, so all
     have the same weights, bit for bit. Nobody writes weights while another reads them: a step's
     update begins once every worker has handed in its gradients, and ends before any goes on.
     """
 
     def __init__(
-        self, model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerPlace, memory: Tensor
+        self, model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerContext, memory: Tensor
     ) -> None:
         self._model = model
         self._config = config
         self._place = place
         self._weights, self._averaged, *moments = memory[: -place.n_workers]
-        self._moments = dict(zip(_MOMENTS, moments, strict=True))
+        self._moments = dict(zip(MOMENTS, moments, strict=True))
         self._gradients = memory[-place.n_workers :]  # [workers, all weights]
         size = memory.size(1)
         self._part = slice(
             *(number * size // place.n_workers for number in (place.rank, place.rank + 1))
         )
-        self.average = _average_of(model) if config.average_decay else None
+        self.average = ema_copy(model) if config.ema_decay else None
         for one, flat in ((model, self._weights), (self.average, self._averaged)):
             if one is not None:
                 self._move(one, flat)
-        self.loss: nn.Module = _loss_of(model, config)
+        self.loss: nn.Module = summed_loss(model, config)
         mine = nn.Parameter(self._weights[self._part])
         mine.grad = torch.zeros_like(mine)
-        self._optimizer = _adamw([mine], config)
+        self._optimizer = adamw([mine], config)
         self._optimizer.state[mine] = {"step": torch.tensor(0.0)} | {
             name: moment[self._part] for name, moment in self._moments.items()
         }
@@ -78,14 +76,14 @@ class SharedUpdate:
         weight.grad = None
 
     @staticmethod
-    def memory_shape(model: SimpleSeq2SeqLSTM, place: WorkerPlace) -> tuple[int, int]:
+    def memory_shape(model: SimpleSeq2SeqLSTM, place: WorkerContext) -> tuple[int, int]:
         """Weights, their average, two moments and every worker's gradients, each a flat row."""
         places = _places(model)
         unit = _ALIGNMENT * place.n_workers
-        return 2 + len(_MOMENTS) + place.n_workers, -(-places[-1].stop // unit) * unit
+        return 2 + len(MOMENTS) + place.n_workers, -(-places[-1].stop // unit) * unit
 
     def step(self, learning_rate: float, number: int) -> float:
-        """As :meth:`ReplicatedUpdate.step`."""
+        """As :meth:`DDPUpdate.step`."""
         mine, n_workers = self._mine, self._place.n_workers
         total = mine.grad
         assert total is not None
@@ -103,14 +101,14 @@ class SharedUpdate:
             self._optimizer.param_groups[0]["lr"] = learning_rate
             self._optimizer.step()
             if self.average is not None:
-                share = lerp_weight(self._config.average_decay, number)
+                share = ema_weight(self._config.ema_decay, number)
                 if share:
                     self._averaged[self._part].lerp_(mine.detach(), share)
         self._wait_for_all()
         return norm
 
     def state(self) -> dict[str, Any]:
-        """As :meth:`ReplicatedUpdate.state`."""
+        """As :meth:`DDPUpdate.state`."""
         names = [name for name, _ in self._model.named_parameters()]
         return {
             moment: dict(zip(names, (part.clone() for part in self._views(flat)), strict=True))
@@ -120,7 +118,7 @@ class SharedUpdate:
     def load(
         self, weights: dict[str, Tensor], average: dict[str, Tensor], state: dict[str, Any]
     ) -> None:
-        """As :meth:`ReplicatedUpdate.load`."""
+        """As :meth:`DDPUpdate.load`."""
         if self._place.rank == 0:
             self._model.load_state_dict(weights)
             if self.average is not None:
@@ -150,7 +148,9 @@ class SharedUpdate:
         return summed.item()
 
 
-def shared_memory(shape: tuple[int, int], dtype: torch.dtype, place: WorkerPlace) -> Tensor | None:
+def shared_memory(
+    shape: tuple[int, int], dtype: torch.dtype, place: WorkerContext
+) -> Tensor | None:
     """Zeros that all workers share; None where they cannot. Every worker calls this.
 
     The memory has no name, so it goes when the last worker does, however that ends.

@@ -32,7 +32,7 @@ from pipeline.train.batches import BatchPlan
 from pipeline.train.checkpoint import last_checkpoint, load_checkpoint
 from pipeline.train.export import _finish
 from pipeline.train.ray_trainer import _fit
-from pipeline.train.recipe import Resources, TrainConfig, recipe_named
+from pipeline.train.recipe import TrainConfig, TrainResources, recipe_named
 from pipeline.train.worker import GAVE_UP, PROGRESS
 
 
@@ -40,7 +40,7 @@ def train_model(
     dataset: Path,
     output: Path,
     config: TrainConfig | None = None,
-    resources: Resources | None = None,
+    resources: TrainResources | None = None,
     *,
     watch: Callable[[dict[str, Any]], None] = lambda progress: None,
 ) -> BundleManifest:
@@ -59,68 +59,69 @@ def train_model(
             checkpoint.
     """
     config = config if config is not None else recipe_named()
-    resources = resources if resources is not None else Resources()
+    resources = resources if resources is not None else TrainResources()
     dataset, output = dataset.resolve(), output.resolve()
     manifest = load_dataset(dataset)
     identity = {
         "recipe": config.model_dump(mode="json"),
         "dataset_fingerprint": manifest.fingerprint,
     }
-    run_folder = output.parent / "_runs" / output.name
+    training_dir = output.parent / "_runs" / output.name
     if output.exists():
-        return _existing(output, identity, run_folder)
+        return _existing(output, identity, training_dir)
     _check_trainable(dataset, manifest, config, resources)
-    run_folder.mkdir(parents=True, exist_ok=True)
-    with locked(run_folder):
+    training_dir.mkdir(parents=True, exist_ok=True)
+    with locked(training_dir):
         if output.exists():  # by a process that held the lock until now
-            return _existing(output, identity, run_folder)
-        _claim(run_folder, identity)
-        load_checkpoint(run_folder)  # a damaged one is named before any worker starts
+            return _existing(output, identity, training_dir)
+        _claim(training_dir, identity)
+        load_checkpoint(training_dir)  # a damaged one is named before any worker starts
         for left in (GAVE_UP, PROGRESS):  # by a process that is no more
-            (run_folder / left).unlink(missing_ok=True)
+            (training_dir / left).unlink(missing_ok=True)
         with progress_bar("train", None) as bar:
-            watcher = _ProgressWatcher(run_folder, bar, watch)
+            watcher = _ProgressWatcher(training_dir, bar, watch)
             run_on_ray(
-                lambda: _fit(dataset, run_folder, config, resources),
+                lambda: _fit(dataset, training_dir, config, resources),
                 address=resources.ray_address,
                 watch=watcher,
             )
             watcher()  # what came after its last look
-        check_not_given_up(run_folder)
-        return _finish(dataset, manifest, run_folder, output, config)
+        check_not_given_up(training_dir)
+        return _finish(dataset, manifest, training_dir, output, config)
 
 
-def check_not_given_up(run_folder: Path) -> None:
+def check_not_given_up(training_dir: Path) -> None:
     """Raise what a run that had to give up has to say.
 
     Raises:
         RunError: the reason, the last good checkpoint and the remedy.
     """
-    file = run_folder / GAVE_UP
+    file = training_dir / GAVE_UP
     if not file.exists():
         return
     found = json.loads(file.read_bytes())
-    checkpoint = last_checkpoint(run_folder)
+    checkpoint = last_checkpoint(training_dir)
     kept = f"{checkpoint} is the last good one" if checkpoint else "there was no checkpoint yet"
     raise RunError(
-        f"{run_folder}: {found['reason']}; {kept}: {found['remedy']}", may_pass=found["may_pass"]
+        f"{training_dir}: {found['reason']}; {kept}: {found['remedy']}",
+        retryable=found["retryable"],
     )
 
 
-def _existing(output: Path, identity: dict[str, Any], run_folder: Path) -> BundleManifest:
+def _existing(output: Path, identity: dict[str, Any], training_dir: Path) -> BundleManifest:
     found = read_bundle_manifest(output)
     if found.dataset_fingerprint != identity["dataset_fingerprint"]:
         differs = "another dataset"
     elif found.recipe_fingerprint != fingerprint_of(identity["recipe"]):
         differs = "another recipe"
     else:
-        shutil.rmtree(run_folder, ignore_errors=True)  # left by a process killed just before that
+        shutil.rmtree(training_dir, ignore_errors=True)  # left by a process killed just before that
         return found
     raise InputError(f"{output}: holds a model of {differs}; name another output or remove it")
 
 
 def _check_trainable(
-    dataset: Path, manifest: DatasetManifest, config: TrainConfig, resources: Resources
+    dataset: Path, manifest: DatasetManifest, config: TrainConfig, resources: TrainResources
 ) -> None:
     if manifest.leakage is None:
         raise InputError(
@@ -132,9 +133,9 @@ def _check_trainable(
             f"{dataset}: its validation split is empty; give validation files, or a larger "
             "split.valid_share, and prepare it again"
         )
-    if resources.n_workers is not None and resources.n_workers > config.n_lanes:
+    if resources.n_workers is not None and resources.n_workers > config.n_data_shards:
         raise InputError(
-            f"n_workers={resources.n_workers}: at most n_lanes={config.n_lanes}; "
+            f"n_workers={resources.n_workers}: at most n_data_shards={config.n_data_shards}; "
             "set fewer workers or more lanes"
         )
     load_subwords(dataset, manifest)
@@ -143,28 +144,28 @@ def _check_trainable(
     BatchPlan(  # refuses lanes that do not fit the dataset
         dataset,
         manifest,
-        n_lanes=config.n_lanes,
+        n_data_shards=config.n_data_shards,
         target_tokens_per_step=config.target_tokens_per_step,
         seed=config.seed,
     )
 
 
-def _claim(run_folder: Path, identity: dict[str, Any]) -> None:
+def _claim(training_dir: Path, identity: dict[str, Any]) -> None:
     """Begin a run in its folder, or go on with it if it is the same run."""
-    file = run_folder / "run.json"
-    if last_checkpoint(run_folder) is None or not file.exists():
+    file = training_dir / "run.json"
+    if last_checkpoint(training_dir) is None or not file.exists():
         write_json(file, identity)
         return
     try:
         found: dict[str, Any] = json.loads(file.read_bytes())
     except ValueError as error:
         raise InputError(
-            f"{file}: not valid JSON; copy it again, or remove {run_folder} and train again"
+            f"{file}: not valid JSON; copy it again, or remove {training_dir} and train again"
         ) from error
     for key, value in identity.items():
         if found.get(key) != value:
             raise InputError(
-                f"{run_folder}: an unfinished run with another {key}; finish it with its own "
+                f"{training_dir}: an unfinished run with another {key}; finish it with its own "
                 "settings, remove the folder, or name another output"
             )
 
@@ -172,8 +173,10 @@ def _claim(run_folder: Path, identity: dict[str, Any]) -> None:
 class _ProgressWatcher:
     """Shows on the bar what rank 0 writes to ``progress.json``."""
 
-    def __init__(self, run_folder: Path, bar: Bar, watch: Callable[[dict[str, Any]], None]) -> None:
-        self._file = run_folder / PROGRESS
+    def __init__(
+        self, training_dir: Path, bar: Bar, watch: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._file = training_dir / PROGRESS
         self._bar = bar
         self._watch = watch
         self._seen = b""

@@ -12,7 +12,7 @@ from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.evaluate.metrics import bleu_metric
 from pipeline.train.batches import make_batch
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
 _ROWS_PER_BATCH = 64
 
@@ -25,7 +25,7 @@ class Validation:
         dataset: Path,
         manifest: DatasetManifest,
         subwords: Subwords,
-        place: WorkerPlace,
+        place: WorkerContext,
         *,
         max_sentences: int,
     ) -> None:

@@ -1,8 +1,8 @@
 """How gradients become weights: averaged over the workers, clipped, AdamW, the moving average.
 
-Two ways, the same numbers. :class:`ReplicatedUpdate`: each worker has all of it, and
+Two ways, the same numbers. :class:`DDPUpdate`: each worker has all of it, and
 DistributedDataParallel averages; for GPUs, for several machines, and for one worker.
-:class:`SharedUpdate`, for processes of one machine, between which DDP would send every gradient
+:class:`SharedMemoryUpdate`, for processes of one machine, between which DDP would send every gradient
 through a socket and each would do the same update: weights, optimiser state and gradients lie in
 memory that all share, and each worker updates its part of them.
 """
@@ -17,26 +17,26 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lingo_model import SimpleSeq2SeqLSTM
-from pipeline.train.optimizer import _MOMENTS, _adamw, _average_of, _loss_of, lerp_weight
+from pipeline.train.optimizer import MOMENTS, adamw, ema_copy, ema_weight, summed_loss
 from pipeline.train.recipe import TrainConfig
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
 
-class ReplicatedUpdate:
+class DDPUpdate:
     """Every worker updates all weights.
 
     ``loss`` is what training calls, and whose gradients :meth:`step` uses. ``average`` is the
     model with the moving average of the weights, None where the recipe has none.
     """
 
-    def __init__(self, model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerPlace) -> None:
+    def __init__(self, model: SimpleSeq2SeqLSTM, config: TrainConfig, place: WorkerContext) -> None:
         self._model = model
         self._config = config
-        self._optimizer = _adamw(model.parameters(), config)
-        self.loss: nn.Module = _loss_of(model, config)
+        self._optimizer = adamw(model.parameters(), config)
+        self.loss: nn.Module = summed_loss(model, config)
         if place.n_workers > 1:
             self.loss = DistributedDataParallel(self.loss)
-        self.average = _average_of(model) if config.average_decay else None
+        self.average = ema_copy(model) if config.ema_decay else None
 
     def step(self, learning_rate: float, number: int) -> float:
         """One update, unless the gradients are not finite.
@@ -50,7 +50,7 @@ class ReplicatedUpdate:
             self._optimizer.param_groups[0]["lr"] = learning_rate
             self._optimizer.step()
             if self.average is not None:
-                share = lerp_weight(self._config.average_decay, number)
+                share = ema_weight(self._config.ema_decay, number)
                 if share:
                     with torch.no_grad():
                         torch._foreach_lerp_(list(self.average.parameters()), weights, share)
@@ -59,11 +59,11 @@ class ReplicatedUpdate:
 
     def state(self) -> dict[str, Any]:
         """AdamW's moments by the names of the weights, for a checkpoint."""
-        found: dict[str, Any] = {moment: {} for moment in _MOMENTS} | {"step": 0}
+        found: dict[str, Any] = {moment: {} for moment in MOMENTS} | {"step": 0}
         for name, weight in self._model.named_parameters():
             state = self._optimizer.state[weight]
             found["step"] = int(state["step"])
-            for moment in _MOMENTS:
+            for moment in MOMENTS:
                 found[moment][name] = state[moment]
         return found
 
@@ -77,5 +77,5 @@ class ReplicatedUpdate:
         for name, weight in self._model.named_parameters():
             step = torch.tensor(float(state["step"]), device=weight.device)
             self._optimizer.state[weight] = {"step": step} | {
-                moment: state[moment][name].to(weight.device, copy=True) for moment in _MOMENTS
+                moment: state[moment][name].to(weight.device, copy=True) for moment in MOMENTS
             }

@@ -19,27 +19,20 @@ from torch.nn.parallel import DistributedDataParallel
 from lingo_model import SimpleSeq2SeqLSTM, Subwords
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.storage.files import write_json
-from pipeline.train.batches import BatchPlan, LaneReader, Step
+from pipeline.train.batches import BatchPlan, ShardReader, Step
 from pipeline.train.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.train.new_update import new_update
 from pipeline.train.recipe import TrainConfig
 from pipeline.train.validation import Validation
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
 PROGRESS = "progress.json"
-
-
 GAVE_UP = "gave_up.json"
-
 
 # What a worker's process must start with. Hardly two batches have one shape; for each shape oneDNN
 # compiles its products anew, and would keep the last 1,024 of them: two gigabytes.
 WORKER_ENVIRONMENT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
-
-
 _PROGRESS_SECONDS = 1.0
-
-
 _STEPS_PER_CLOCK_CHECK = 10
 
 
@@ -66,7 +59,7 @@ def dropout_seed(seed: int, step: int, lane: int) -> int:
 
 
 def accumulate_gradients(
-    loss: nn.Module, step: Step, reader: LaneReader, place: WorkerPlace, config: TrainConfig
+    loss: nn.Module, step: Step, reader: ShardReader, place: WorkerContext, config: TrainConfig
 ) -> float:
     """Gradients of ``sum of loss over all lanes / the step's target tokens``, on every worker.
 
@@ -80,7 +73,7 @@ def accumulate_gradients(
         this worker's summed loss (nats), not divided.
     """
     total = 0.0
-    lanes = range(place.rank, config.n_lanes, place.n_workers)
+    lanes = range(place.rank, config.n_data_shards, place.n_workers)
     for lane in lanes:
         batch = reader.batch(step, lane).to(place.device)
         torch.manual_seed(dropout_seed(config.seed, step.number, lane))
@@ -106,17 +99,17 @@ class TrainWorker:
     """
 
     def __init__(
-        self, dataset: Path, run_folder: Path, config: TrainConfig, place: WorkerPlace
+        self, dataset: Path, training_dir: Path, config: TrainConfig, place: WorkerContext
     ) -> None:
         manifest = load_dataset(dataset)
         subwords = load_subwords(dataset, manifest)
         self._config = config
         self._place = place
-        self._run_folder = run_folder
+        self._run_folder = training_dir
         self._plan = BatchPlan(
             dataset,
             manifest,
-            n_lanes=config.n_lanes,
+            n_data_shards=config.n_data_shards,
             target_tokens_per_step=config.target_tokens_per_step,
             seed=config.seed,
         )
@@ -124,17 +117,17 @@ class TrainWorker:
         self._validation = Validation(
             dataset, manifest, subwords, place, max_sentences=config.max_valid_sentences
         )
-        self._reader = LaneReader()
+        self._reader = ShardReader()
         self._model = new_model(subwords, config).to(place.device)
         self._update = new_update(self._model, config, place)
         self._state = RunState()
         self._best: dict[str, torch.Tensor] = {}
-        if (found := load_checkpoint(run_folder)) is not None:
+        if (found := load_checkpoint(training_dir)) is not None:
             self._state, self._best = found.state, found.best
         steps = {seen["step"] for seen in place.gathered({"step": self._state.step})}
         if len(steps) > 1:  # a disk of the network may show a new file later to some machines
             raise RuntimeError(
-                f"{run_folder}: workers see checkpoints of different steps, {sorted(steps)}"
+                f"{training_dir}: workers see checkpoints of different steps, {sorted(steps)}"
             )
         if found is not None:
             self._update.load(found.model, found.average, found.optimizer)
@@ -160,7 +153,7 @@ class TrainWorker:
                     f"{self._learning_rate(step):.3g}",
                     "train under another name with a lower learning_rate or clip_norm, or in "
                     "float32",
-                    may_pass=False,
+                    retryable=False,
                 )
                 return state
             losses.append(loss)
@@ -263,14 +256,14 @@ class TrainWorker:
                 )
         problem = self._place.gathered({"problem": problem})[0]["problem"]
         if problem:
-            self._give_up(problem, "make room and run the same command again", may_pass=True)
+            self._give_up(problem, "make room and run the same command again", retryable=True)
         return not problem
 
-    def _give_up(self, reason: str, remedy: str, *, may_pass: bool) -> None:
+    def _give_up(self, reason: str, remedy: str, *, retryable: bool) -> None:
         if self._place.rank != 0:
             return
         file = self._run_folder / GAVE_UP
-        last_words = {"reason": reason, "remedy": remedy, "may_pass": may_pass}
+        last_words = {"reason": reason, "remedy": remedy, "retryable": retryable}
         try:
             write_json(file, last_words)
         except OSError:  # not a byte is left on the disk: what nobody needs now makes room

@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 
 @dataclasses.dataclass(frozen=True)
-class WorkerPlace:
+class WorkerContext:
     """Which worker this is, of how many, and what it computes on."""
 
     rank: int

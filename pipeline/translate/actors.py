@@ -16,20 +16,20 @@ from pipeline.cluster.ray_session import run_on_ray
 from pipeline.errors import RunError
 from pipeline.observability.progress import progress_bar
 from pipeline.storage.location import location
-from pipeline.table.manifest import QUARANTINE, RunPlan, Unit, load_plan
-from pipeline.table.store import Table, open_table
+from pipeline.table.manifest import QUARANTINE_FOLDER, RunPlan, Unit
+from pipeline.table.open_table import open_table
+from pipeline.table.table import Table
 from pipeline.translate.config import TranslateResources
 from pipeline.translate.unit_translator import UnitTranslator
 
 # As many actors of one whole CPU as there are CPUs would leave none to the tasks that feed them.
 _CPUS_PER_ACTOR = 0.5
 
-
 # So that actors end at about the same time.
 _MIN_TASKS_PER_ACTOR = 8
 
 
-def _translate_units(
+def run_on_actors(
     table: Table,
     plan: RunPlan,
     model: Path,
@@ -55,7 +55,7 @@ def _translate_units(
                 raise RunError(
                     f"{staged}: stopped after {n_failed:,} rows failed, more than "
                     f"max_failed_share={plan.settings['max_failed_share']} of {n_rows:,}; nothing "
-                    f"was published: {QUARANTINE}/ there says why. Discard the run with --abort, "
+                    f"was published: {QUARANTINE_FOLDER}/ there says why. Discard the run with --abort, "
                     "mend the cause and run again, or allow a larger share"
                 )
 
@@ -99,7 +99,7 @@ class _Actor:
     def __init__(self, table: str, run: str, model: str) -> None:
         # Paths, not the plan: an actor that died is started again from its small arguments alone.
         place = open_table(location(table))
-        self._plan = load_plan(place.plan_file(run))
+        self._plan = RunPlan.load(place.plan_file(run))
         staged = place.staged(self._plan)
         self._translator = UnitTranslator(staged, place.data, self._plan, Path(model))
 
@@ -123,7 +123,7 @@ def _receipts(
     tasks = [{"task": ",".join(map(str, group))} for group in groups]
     units = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
         _Actor,
-        fn_constructor_args=(str(table.root), plan.run, str(model)),
+        fn_constructor_args=(str(table.root), plan.run_id, str(model)),
         batch_size=1,
         compute=ActorPoolStrategy(size=min(n_actors, len(tasks))),
         num_cpus=_CPUS_PER_ACTOR,

@@ -6,9 +6,11 @@ import dataclasses
 from pathlib import Path
 
 from lingo_model import read_bundle_manifest, read_training
-from pipeline.storage.location import Location, absolute
+from pipeline.storage.files import absolute
+from pipeline.storage.location import Location
 from pipeline.table.manifest import Lineage, RunManifest, RunPlan
-from pipeline.table.store import new_run_name, open_table
+from pipeline.table.open_table import open_table
+from pipeline.table.table import new_run_id
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.planning import FileDecision, plan_run, table_identity
 
@@ -52,11 +54,11 @@ def forecast(
     unfinished = table.unfinished()
     published = table.published()
     plan, decisions = plan_run(
-        new_run_name(published), absolute(source), bundle, config, published, lineage_of(model)
+        new_run_id(published), absolute(source), bundle, config, published, lineage_of(model)
     )
     # Of a small run, start-up is the most: it says little of the pace.
     pace = max(published[-_RUNS_FOR_PACE:], key=lambda run: run.rows.n_input, default=None)
-    return Forecast(plan, decisions, pace, unfinished.run if unfinished else None)
+    return Forecast(plan, decisions, pace, unfinished.run_id if unfinished else None)
 
 
 def forecast_text(found: Forecast, *, each_unit: bool) -> str:

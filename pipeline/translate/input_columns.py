@@ -16,7 +16,7 @@ from pipeline.translate.config import TranslateConfig
 _PARTITION_KEYS = ("run_date", "run")
 
 
-def _written_schema(source: Location, schema: pa.Schema) -> str:
+def encoded_schema(source: Location, schema: pa.Schema) -> str:
     """The schema of all files as a plan holds it, if it can be written at all."""
     try:
         with pq.ParquetWriter(pa.BufferOutputStream(), schema):

@@ -18,7 +18,7 @@ def explain(source: str, found: TranslatedText) -> Mapping[str, Any]:
     whole = found.whole
     if whole is None:
         return _PASSED
-    read = words(without_symbols(" ".join(found.masked)))
+    read = words(without_symbols(" ".join(found.model_input)))
     written = words(without_symbols(whole.text))
     n_pieces = whole.n_source_tokens - len(found.decoded)  # without the ends of sentences
     return {
@@ -49,7 +49,6 @@ _PASSED: Mapping[str, Any] = {
     "placeholders_ok": None,
     "truncated": False,
 }
-
 
 _EXPLAINED = tuple(_PASSED)
 

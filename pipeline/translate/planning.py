@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from lingo_model import BundleManifest, InputError
 from pipeline.lake.column_types import joined_schema
-from pipeline.lake.files import Inspected, input_files, inspect_file
+from pipeline.lake.files import InspectedFile, input_files, inspect_file
 from pipeline.storage.file_version import FileStamp, InputFile
+from pipeline.storage.files import absolute
 from pipeline.storage.hashing import fingerprint_of
-from pipeline.storage.location import Location, absolute, location
+from pipeline.storage.location import Location, location
 from pipeline.storage.manifests import utc_now
 from pipeline.table.manifest import (
     FORMAT_VERSION,
@@ -25,14 +26,14 @@ from pipeline.table.manifest import (
     RunPlan,
     TableIdentity,
     Unit,
-    run_folder,
     run_number,
+    run_path,
     schema_of,
 )
 from pipeline.table.published_files import PublishedFile, published_files
 from pipeline.translate.config import _KEY_DIGITS, TranslateConfig, settings_key_of
-from pipeline.translate.input_columns import _renamed, _written_schema
-from pipeline.translate.row_ids import _check_ids
+from pipeline.translate.input_columns import _renamed, encoded_schema
+from pipeline.translate.row_ids import check_unique_ids
 from pipeline.translate.units import _unit_id, units_of
 
 _IF_MOVED = "if the lake has moved, run once with --lake moved"
@@ -93,7 +94,7 @@ def plan_run(
     decisions += [FileDecision(path, "deleted", known[path].units, todo=False) for path in deleted]
     units = tuple(unit for decision in decisions if decision.todo for unit in decision.units)
     if config.id_column is not None:
-        _check_ids(root, units, config)
+        check_unique_ids(root, units, config)
     plan = new_plan(
         run,
         source,
@@ -101,9 +102,9 @@ def plan_run(
         config,
         published,
         lineage=lineage,
-        schema_base64=_written_schema(source, joined_schema(schemas)),
+        schema_base64=encoded_schema(source, joined_schema(schemas)),
         files=tuple(files),
-        files_gone=(*deleted, *emptied),
+        deleted_files=(*deleted, *emptied),
         units=units,
         n_units_skipped=sum(
             len(decision.units)
@@ -142,7 +143,7 @@ def new_plan(
         settings=config.model_dump(mode="json"),
         settings_key=settings_key_of(config, model),
         memory_key=memory_key,
-        memory_runs=tuple(run_folder(run) for run in published if run.memory_key == memory_key),
+        memory_runs=tuple(run_path(run) for run in published if run.memory_key == memory_key),
         **what,
     )
 
@@ -173,7 +174,7 @@ def _decide(
     model: BundleManifest,
     config: TranslateConfig,
     settings_key: str,
-) -> tuple[FileDecision, Inspected | None]:
+) -> tuple[FileDecision, InspectedFile | None]:
     """What to do with a file, which is opened only where it differs from what the table knows."""
     same_settings = before is not None and before.settings_key == settings_key
     if before is not None and same_settings and stamp == before.seen.stamp:
@@ -184,9 +185,9 @@ def _decide(
     if before is None:
         why = "new file"
     elif inspected.file.sha256 != before.seen.sha256:
-        why = f"content changed since run {before.run.run}"
+        why = f"content changed since run {before.run.run_id}"
     else:
-        why = f"other settings than in run {before.run.run}"
+        why = f"other settings than in run {before.run.run_id}"
     units = tuple(units_of(inspected, model, config))
     return FileDecision(inspected.file.path, why, units, todo=True), inspected
 
@@ -196,15 +197,15 @@ def _decide_of_same(
 ) -> FileDecision:
     path = before.seen.path
     if before.model_id == model.model_id:
-        return FileDecision(path, f"published in run {before.run.run}", before.units, todo=False)
+        return FileDecision(path, f"published in run {before.run.run_id}", before.units, todo=False)
     if config.on_new_model == "keep":
-        why = f"published in run {before.run.run} by model {before.model_id}, on_new_model=keep"
+        why = f"published in run {before.run.run_id} by model {before.model_id}, on_new_model=keep"
         return FileDecision(path, why, before.units, todo=False)
     units = tuple(
         unit.model_copy(update={"unit_id": _unit_id(unit.content_id, model)})
         for unit in before.units
     )
-    why = f"translated in run {before.run.run} by model {before.model_id}, on_new_model=retranslate"
+    why = f"translated in run {before.run.run_id} by model {before.model_id}, on_new_model=retranslate"
     return FileDecision(path, why, units, todo=True)
 
 
@@ -217,19 +218,20 @@ def _check_same_file(
     moved = [
         run.input
         for run in published
-        if run.settings["lake"] == "moved" and run_number(run.run) > run_number(before.run.run)
+        if run.settings["lake"] == "moved"
+        and run_number(run.run_id) > run_number(before.run.run_id)
     ]
     if here.isdisjoint([before.run.input, *moved]):
         raise InputError(
             f"{root / path}: would replace the rows of another {path}, of {before.run.input}, "
-            f"which run {before.run.run} read; give a folder that holds both, so that their paths "
+            f"which run {before.run.run_id} read; give a folder that holds both, so that their paths "
             f"differ, or another table; {_IF_MOVED}"
         )
 
 
 def last_of_lake(published: list[RunManifest]) -> RunManifest | None:
     """The newest run that read a lake, not a quarantine."""
-    return next((run for run in reversed(published) if run.replay_of is None), None)
+    return next((run for run in reversed(published) if run.retry_of is None), None)
 
 
 def _check_same_lake(source: Location, published: list[RunManifest]) -> None:

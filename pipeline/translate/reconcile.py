@@ -16,38 +16,44 @@ import pyarrow.compute as pc
 from lingo_model import InputError
 from pipeline.errors import RunError
 from pipeline.lake.files import is_unchanged
-from pipeline.schemas import FAILED, PASSED_THROUGH, REUSED, TRANSLATED
-from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
-from pipeline.storage.files import read_parquet, write_parquet
+from pipeline.schemas import FAILED, PASSED_THROUGH, REUSED, TOMBSTONES, TRANSLATED
+from pipeline.storage.files import names_below, read_parquet, write_parquet
 from pipeline.storage.hashing import hash64
-from pipeline.storage.location import Location, names_below
-from pipeline.table.distributions import RANGES, Distribution, Tally
-from pipeline.table.manifest import DEFERRED, QUARANTINE, RETRACTED, RowCounts, RunPlan, Unit
+from pipeline.storage.location import Location
+from pipeline.table.distributions import RANGES, Distribution, DistributionBuilder
+from pipeline.table.manifest import (
+    DEFERRED_FOLDER,
+    QUARANTINE_FOLDER,
+    TOMBSTONES_FOLDER,
+    RowCounts,
+    RunPlan,
+    Unit,
+)
 from pipeline.table.published_files import PublishedFile
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.planning import input_root
 from pipeline.translate.row_ids import expected_row_ids
 from pipeline.translate.tombstones import (
-    _files_of,
-    _ids_gone,
-    _ids_in,
-    _is_gone,
-    _PublishedIds,
-    _without,
+    PublishedRowIds,
+    deleted_row_ids,
+    is_still_deleted,
+    read_row_ids,
+    unit_files,
+    without_moved_ids,
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Reconciled:
-    """What a staged run really holds; ``files_gone`` are those of the plan that still are,
+class ReconcileResult:
+    """What a staged run really holds; ``deleted_files`` are those of the plan that still are,
     ``quarantined`` counts rows by reason."""
 
     emitted: tuple[Unit, ...]
     deferred: tuple[Unit, ...]
     rows: RowCounts
     row_id_digest: str
-    files_gone: tuple[str, ...]
-    n_rows_retracted: int
+    deleted_files: tuple[str, ...]
+    n_rows_deleted: int
     quarantined: Counter[str]
     measures: dict[str, Distribution]
     n_placeholders_lost: int
@@ -56,7 +62,7 @@ class Reconciled:
 
 def reconcile(
     staged: Location, plan: RunPlan, data: Location, before: dict[str, PublishedFile]
-) -> Reconciled:
+) -> ReconcileResult:
     """Compare the staged files with the input, row ids and counts, and stage the retractions.
 
     Units of a file that changed or vanished since the plan are returned as deferred, whether they
@@ -78,17 +84,17 @@ def reconcile(
     quarantined: list[str] = []
     statuses: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    tally = Tally()
-    published = _PublishedIds(data)
+    tally = DistributionBuilder()
+    published = PublishedRowIds(data)
     total = n_lost = n_truncated = 0
     for path, group in itertools.groupby(plan.units, key=lambda unit: unit.path):
         units = list(group)
-        marked = any(f"{DEFERRED}/{unit.file_name}" in there for unit in units)
+        marked = any(f"{DEFERRED_FOLDER}/{unit.file_name}" in there for unit in units)
         digests = None
         if not marked and is_unchanged(root, files[path]):
             try:
                 digests = _expected_digests(root, units, config)
-                gone_of_file = _ids_gone(published, before.get(path), root, units, config)
+                gone_of_file = deleted_row_ids(published, before.get(path), root, units, config)
             except (InputError, OSError, pa.ArrowException):
                 if is_unchanged(root, files[path]):
                     raise
@@ -107,7 +113,7 @@ def reconcile(
                 )
             total = (total + digest) % 2**64
             statuses += rows.statuses
-            statuses[QUARANTINE] += len(rows.quarantined)
+            statuses[QUARANTINE_FOLDER] += len(rows.quarantined)
             reasons += rows.reasons
             n_lost += rows.n_placeholders_lost
             n_truncated += rows.n_truncated
@@ -116,42 +122,44 @@ def reconcile(
                 quarantined += rows.quarantined
         emitted += units
         gone += gone_of_file
-    files_gone = tuple(path for path in plan.files_gone if _is_gone(root, path, files.get(path)))
-    for path in files_gone:
-        gone += _ids_gone(published, before[path], root, [], config)
+    deleted_files = tuple(
+        path for path in plan.deleted_files if is_still_deleted(root, path, files.get(path))
+    )
+    for path in deleted_files:
+        gone += deleted_row_ids(published, before[path], root, [], config)
     if config.id_column is not None and gone:
-        replaced = {*files_gone, *(unit.path for unit in emitted)}
+        replaced = {*deleted_files, *(unit.path for unit in emitted)}
         others = [file for path, file in before.items() if path not in replaced]
-        now = (staged / name for unit in emitted for name in _files_of(unit) if name in there)
-        elsewhere = itertools.chain.from_iterable(map(_ids_in, now))
-        gone = _without(gone, itertools.chain(elsewhere, published.of(others)))
+        now = (staged / name for unit in emitted for name in unit_files(unit) if name in there)
+        elsewhere = itertools.chain.from_iterable(map(read_row_ids, now))
+        gone = without_moved_ids(gone, itertools.chain(elsewhere, published.of(others)))
     n_input = sum(unit.n_rows for unit in emitted)
     counts = RowCounts(
         n_input=n_input,
         n_translated=statuses[TRANSLATED],
         n_reused=statuses[REUSED],
         n_passed_through=statuses[PASSED_THROUGH],
-        n_quarantined=statuses[QUARANTINE],
+        n_quarantined=statuses[QUARANTINE_FOLDER],
     )
     if statuses.total() != n_input:
         raise RunError(f"{staged}: {dict(statuses)} rows do not add up to {n_input}")
     if reasons[FAILED] > config.max_failed_share * n_input:
         raise RunError(
             f"{staged}: {reasons[FAILED]:,} of {n_input:,} rows failed, more than max_failed_share="
-            f"{config.max_failed_share}; nothing was published: {QUARANTINE}/ there says why. "
+            f"{config.max_failed_share}; nothing was published: {QUARANTINE_FOLDER}/ there says why. "
             "Discard the run with --abort, mend the cause and run again, or allow a larger share"
         )
     # Always, so that a query over all runs finds a file.
     write_parquet(
-        staged / RETRACTED / f"part-{plan.run}.parquet",
-        pa.table({"row_id": [*gone, *quarantined]}, schema=RETRACTED_SCHEMA),
+        staged / TOMBSTONES_FOLDER / f"part-{plan.run_id}.parquet",
+        pa.table({"row_id": [*gone, *quarantined]}, schema=TOMBSTONES),
     )
-    return Reconciled(
+    return ReconcileResult(
         tuple(emitted),
         tuple(deferred),
         counts,
         f"{total:016x}",
-        files_gone,
+        deleted_files,
         len(gone),
         reasons,
         tally.distributions(),
@@ -183,9 +191,11 @@ class _StagedRows:
     reasons: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
-def _staged_rows(staged: Location, there: set[str], unit: Unit, tally: Tally) -> _StagedRows:
+def _staged_rows(
+    staged: Location, there: set[str], unit: Unit, tally: DistributionBuilder
+) -> _StagedRows:
     """Read a unit's files back, of those that are ``there``, and tally its measures."""
-    part, quarantine = _files_of(unit)
+    part, quarantine = unit_files(unit)
     found = _StagedRows()
     columns = ["row_id", "status", "placeholders_ok", "truncated", *RANGES]
     try:

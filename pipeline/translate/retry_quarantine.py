@@ -16,20 +16,20 @@ from lingo_model import BundleManifest
 from pipeline.lake.files import inspect_file
 from pipeline.schemas import FAILED, QUARANTINE_COLUMNS, TOO_LONG
 from pipeline.storage.file_version import InputFile
-from pipeline.storage.files import read_parquet, write_parquet
-from pipeline.storage.location import Location, files_in
+from pipeline.storage.files import files_in, read_parquet, write_parquet
+from pipeline.storage.location import Location
 from pipeline.table.manifest import (
-    QUARANTINE,
-    REPLAY,
-    RETRACTED,
+    QUARANTINE_FOLDER,
+    RETRY_FOLDER,
+    TOMBSTONES_FOLDER,
     Lineage,
     RunManifest,
     RunPlan,
     Unit,
-    run_folder,
     run_number,
+    run_path,
 )
-from pipeline.table.store import Table
+from pipeline.table.table import Table
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.planning import new_plan
 from pipeline.translate.row_ids import ROW_ID
@@ -39,7 +39,7 @@ from pipeline.translate.units import units_of
 REASONS = (FAILED, TOO_LONG)
 
 
-def plan_replay(
+def plan_retry(
     run: str,
     of: RunManifest,
     table: Table,
@@ -54,20 +54,22 @@ def plan_replay(
     many fail again, the run is published: a second failure is news, too.
     """
     scratch = table.scratch(run)
-    config = replay_config(config)
-    settled = _settled_ids(table, [r for r in published if run_number(r.run) > run_number(of.run)])
+    config = retry_config(config)
+    settled = _settled_ids(
+        table, [r for r in published if run_number(r.run_id) > run_number(of.run_id)]
+    )
     units: list[Unit] = []
     files: list[InputFile] = []
-    for part in files_in(table.data / run_folder(of) / QUARANTINE, "part-*.parquet"):
+    for part in files_in(table.data / run_path(of) / QUARANTINE_FOLDER, "part-*.parquet"):
         rows = read_parquet(part)
         rows = rows.filter(pc.is_in(rows["reason"], pa.array(REASONS)))
         rows = rows.filter(pc.invert(pc.is_in(rows[ROW_ID], settled)))
         if not rows.num_rows:
             continue
         ours = [name for name in QUARANTINE_COLUMNS.names if name != ROW_ID]
-        target = scratch / REPLAY / part.name
+        target = scratch / RETRY_FOLDER / part.name
         write_parquet(target, rows.drop_columns(ours))
-        inspected = inspect_file(scratch, f"{REPLAY}/{part.name}")
+        inspected = inspect_file(scratch, f"{RETRY_FOLDER}/{part.name}")
         files.append(inspected.file)
         units += units_of(inspected, model, config)
     return new_plan(
@@ -79,14 +81,14 @@ def plan_replay(
         lineage=lineage,
         schema_base64=published[-1].schema_base64,
         files=tuple(files),
-        files_gone=(),
+        deleted_files=(),
         units=tuple(units),
         n_units_skipped=0,
-        replay_of=of.run,
+        retry_of=of.run_id,
     )
 
 
-def replay_config(config: TranslateConfig) -> TranslateConfig:
+def retry_config(config: TranslateConfig) -> TranslateConfig:
     """The settings of a run over rows of the quarantine, which have their ids and final names."""
     changes: dict[str, Any] = {
         "id_column": ROW_ID,
@@ -101,13 +103,13 @@ def _settled_ids(table: Table, later: list[RunManifest]) -> pa.Array:
     """Ids of rows of which some runs published, quarantined or retracted a version."""
     found = [pa.array([], pa.string())]
     for run in later:
-        folder = table.data / run_folder(run)
+        folder = table.data / run_path(run)
         found += [ids for part in _parts(folder) for ids in _row_ids(part)]
     return pa.concat_arrays(found)
 
 
 def _parts(folder: Location) -> Iterator[Location]:
-    for below in (folder, folder / QUARANTINE, folder / RETRACTED):
+    for below in (folder, folder / QUARANTINE_FOLDER, folder / TOMBSTONES_FOLDER):
         yield from files_in(below, "part-*.parquet")
 
 

@@ -51,7 +51,7 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _check_ids(root: Location, units: Iterable[Unit], config: TranslateConfig) -> None:
+def check_unique_ids(root: Location, units: Iterable[Unit], config: TranslateConfig) -> None:
     """Refuse ids that are null or stand twice among the rows of a run, before any work."""
     by_path: dict[str, list[Unit]] = {}
     for unit in units:

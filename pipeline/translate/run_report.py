@@ -27,7 +27,7 @@ def write_run_report(path: Location, manifest: RunManifest) -> None:
     page = template.render(
         run=manifest,
         deferred=deferred,
-        curves=_histograms(manifest.measures) if manifest.measures else None,
+        curves=_histograms(manifest.quality_signals) if manifest.quality_signals else None,
         rate=manifest.rows_per_second,
     )
     write_bytes(path, page.encode())

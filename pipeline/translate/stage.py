@@ -16,24 +16,27 @@ import torch
 from lingo_model import InputError, read_bundle_manifest
 from lingo_model.engine import check_tier
 from pipeline.cluster.ray_session import is_local
-from pipeline.storage.location import Location, absolute
+from pipeline.storage.files import absolute
+from pipeline.storage.location import Location
 from pipeline.storage.manifests import utc_now
 from pipeline.table.manifest import (
+    IDENTITY,
     RUN_REPORT,
     RunManifest,
     RunPlan,
-    load_identity,
+    TableIdentity,
     run_named,
     run_number,
 )
+from pipeline.table.open_table import open_table
 from pipeline.table.published_files import PublishedFile, published_files
-from pipeline.table.store import Table, new_run_name, open_table
-from pipeline.translate.actors import _translate_units
+from pipeline.table.table import Table, new_run_id
+from pipeline.translate.actors import run_on_actors
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.forecast import lineage_of
 from pipeline.translate.planning import last_of_lake, plan_run, table_identity
 from pipeline.translate.reconcile import reconcile
-from pipeline.translate.retry_quarantine import plan_replay, replay_config
+from pipeline.translate.retry_quarantine import plan_retry, retry_config
 from pipeline.translate.run_report import write_run_report
 
 
@@ -78,11 +81,11 @@ def translate_table(
         if plan is None:
             published = table.published()
             plan, _ = plan_run(
-                new_run_name(published), source, bundle, config, published, lineage_of(model)
+                new_run_id(published), source, bundle, config, published, lineage_of(model)
             )
             before = last_of_lake(published)
             moved = config.lake == "moved" and before is not None and before.input != plan.input
-            if not (plan.units or plan.files_gone or moved):
+            if not (plan.units or plan.deleted_files or moved):
                 return None
             table.create(identity)
             plan = table.begin(plan)
@@ -91,7 +94,7 @@ def translate_table(
         return _finish(table, plan, model, resources, watch)
 
 
-def replay_quarantine(
+def retry_quarantine(
     of_run: str,
     model: Path,
     output: Location,
@@ -120,7 +123,7 @@ def replay_quarantine(
     resources = resources if resources is not None else TranslateResources()
     model, table = model.resolve(), open_table(output.resolve())
     bundle = read_bundle_manifest(model)
-    identity = load_identity(table.root)
+    identity = TableIdentity.load(table.root / IDENTITY)
     columns = identity.model_dump(include={"text_column", "id_column", "limit"})
     config = config.model_copy(update=columns)
     table.check_identity(table_identity(bundle, config))
@@ -129,12 +132,12 @@ def replay_quarantine(
         published = table.published()
         of = run_named(of_run, published)
         if plan is None:
-            name = new_run_name(published)
-            plan = plan_replay(name, of, table, published, bundle, config, lineage_of(model))
+            name = new_run_id(published)
+            plan = plan_retry(name, of, table, published, bundle, config, lineage_of(model))
             if not plan.units:
                 return None
             plan = table.begin(plan)
-        wanted = {"replay_of": of.run, "settings": replay_config(config).model_dump(mode="json")}
+        wanted = {"retry_of": of.run_id, "settings": retry_config(config).model_dump(mode="json")}
         _check_same_run(table, plan, wanted | {"model_id": bundle.model_id})
         return _finish(table, plan, model, resources, watch)
 
@@ -146,9 +149,9 @@ def _finish(
     resources: TranslateResources,
     watch: Callable[[int, int], None],
 ) -> RunManifest:
-    _translate_units(table, plan, model, resources, watch)
+    run_on_actors(table, plan, model, resources, watch)
     # On S3 another process may have published this very run by now.
-    earlier = [run for run in table.published() if run_number(run.run) < run_number(plan.run)]
+    earlier = [run for run in table.published() if run_number(run.run_id) < run_number(plan.run_id)]
     return _publish(table, plan, published_files(earlier))
 
 
@@ -159,7 +162,7 @@ def abort_unfinished(output: Location) -> str | None:
     Raises:
         InputError: no table there, or another process writes to it.
     """
-    load_identity(output)
+    TableIdentity.load(output / IDENTITY)
     table = open_table(output)
     with table.locked():
         return table.discard_unfinished()
@@ -169,7 +172,7 @@ def _check_same_run(table: Table, plan: RunPlan, wanted: dict[str, Any]) -> None
     for name, value in wanted.items():
         if (found := getattr(plan, name)) != value:
             raise InputError(
-                f"{table.root}: unfinished run {plan.run} has {name}={found!r}, not {value!r}; "
+                f"{table.root}: unfinished run {plan.run_id} has {name}={found!r}, not {value!r}; "
                 "finish it with its own settings, or discard it with --abort"
             )
 
@@ -178,16 +181,14 @@ def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> R
     staged = table.staged(plan)
     result = reconcile(staged, plan, table.data, before)
     deferred = {unit.path for unit in result.deferred}
-    deferred.update(set(plan.files_gone) - set(result.files_gone))
+    deferred.update(set(plan.deleted_files) - set(result.deleted_files))
     manifest = RunManifest(
         **plan.model_dump(
-            exclude={"files", "files_gone", "memory_runs", "units", "n_units_skipped"}
+            exclude={"files", "deleted_files", "memory_runs", "units", "n_units_skipped"}
         ),
         # What is tried again says nothing of which version of its file the table has.
-        files=tuple(
-            file for file in plan.files if file.path not in deferred and not plan.replay_of
-        ),
-        files_gone=result.files_gone,
+        files=tuple(file for file in plan.files if file.path not in deferred and not plan.retry_of),
+        deleted_files=result.deleted_files,
         finished_at=utc_now(),
         units=result.emitted,
         units_deferred=result.deferred,
@@ -196,7 +197,7 @@ def _publish(table: Table, plan: RunPlan, before: dict[str, PublishedFile]) -> R
         n_units_deferred=len(result.deferred),
         n_units_emitted=len(result.emitted),
         rows=result.rows,
-        n_rows_retracted=result.n_rows_retracted,
+        n_rows_deleted=result.n_rows_deleted,
         quarantined=dict(result.quarantined),
         measures=result.measures,
         n_placeholders_lost=result.n_placeholders_lost,

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.lake.files import is_unchanged
 from pipeline.storage.file_version import InputFile
-from pipeline.storage.files import read_parquet
-from pipeline.storage.location import Location, names_below, stamp_of
-from pipeline.table.manifest import QUARANTINE, Unit, run_folder
+from pipeline.storage.files import names_below, read_parquet, stamp_of
+from pipeline.storage.location import Location
+from pipeline.table.manifest import QUARANTINE_FOLDER, Unit, run_path
 from pipeline.table.published_files import PublishedFile
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.row_ids import expected_row_ids, position_id
 
 
-def _ids_gone(
-    published: _PublishedIds,
+def deleted_row_ids(
+    published: PublishedRowIds,
     before: PublishedFile | None,
     root: Location,
     units: list[Unit],
@@ -33,14 +33,14 @@ def _ids_gone(
     return [row_id for row_id in published.of([before]) if row_id not in kept]
 
 
-def _is_gone(root: Location, path: str, emptied: InputFile | None) -> bool:
+def is_still_deleted(root: Location, path: str, emptied: InputFile | None) -> bool:
     """Whether a file that the plan found deleted, or empty, still is."""
     if emptied is not None:
         return is_unchanged(root, emptied)
     return stamp_of(root / path) is None
 
 
-def _without(gone: list[str], elsewhere: Iterator[str]) -> list[str]:
+def without_moved_ids(gone: list[str], elsewhere: Iterator[str]) -> list[str]:
     """Of ids that are gone from their file, those that have not moved to another."""
     left = set(gone)
     for row_id in elsewhere:
@@ -50,7 +50,7 @@ def _without(gone: list[str], elsewhere: Iterator[str]) -> list[str]:
     return [row_id for row_id in gone if row_id in left]
 
 
-class _PublishedIds:
+class PublishedRowIds:
     """Ids of the rows that a table has, read back. Args: data: where its runs are."""
 
     def __init__(self, data: Location) -> None:
@@ -61,7 +61,7 @@ class _PublishedIds:
         """Those of the newest published versions of some files; each part is read once."""
         by_run: dict[str, list[PublishedFile]] = {}
         for file in files:
-            by_run.setdefault(run_folder(file.run), []).append(file)
+            by_run.setdefault(run_path(file.run), []).append(file)
         for run, mine in by_run.items():
             if run not in self._names:
                 self._names[run] = names_below(self._data / run)
@@ -69,21 +69,21 @@ class _PublishedIds:
             wanted = {unit.unit_id for unit in units}
             for part in mine[0].run.compacted:
                 if any(unit_id in wanted for unit_id, _ in part.units):
-                    ids = iter(_ids_in(self._data / run / part.file_name))
+                    ids = iter(read_row_ids(self._data / run / part.file_name))
                     for unit_id, n_rows in part.units:
                         found = list(itertools.islice(ids, n_rows))
                         yield from found if unit_id in wanted else ()
             for unit in units:
-                for name in _files_of(unit):
+                for name in unit_files(unit):
                     if name in self._names[run]:
-                        yield from _ids_in(self._data / run / name)
+                        yield from read_row_ids(self._data / run / name)
 
 
-def _files_of(unit: Unit) -> tuple[str, str]:
+def unit_files(unit: Unit) -> tuple[str, str]:
     """Where its rows and those of its quarantine are, below a run's folder."""
-    return unit.file_name, f"{QUARANTINE}/{unit.file_name}"
+    return unit.file_name, f"{QUARANTINE_FOLDER}/{unit.file_name}"
 
 
-def _ids_in(part: Location) -> list[str]:
+def read_row_ids(part: Location) -> list[str]:
     found: list[str] = read_parquet(part, ["row_id"])["row_id"].to_pylist()
     return found

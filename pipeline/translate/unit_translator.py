@@ -15,16 +15,16 @@ import torch
 
 from lingo_model import InputError, load_bundle
 from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
-from pipeline.documents.translation_memory import SegmentMemory, write_memory
+from pipeline.documents.translation_memory import TranslationMemory, write_memory
 from pipeline.formats.rows import MALFORMED
 from pipeline.lake.files import is_unchanged
 from pipeline.lake.range_reader import RangeReader, RowRange
 from pipeline.schemas import FAILED, QUARANTINE_COLUMNS, TOO_LONG, TRANSLATION_COLUMNS
-from pipeline.storage.files import write_bytes, write_parquet
+from pipeline.storage.files import stamp_of, write_bytes, write_parquet
 from pipeline.storage.hashing import sha256_of_file
 from pipeline.storage.local_copies import LocalCopies
-from pipeline.storage.location import Location, stamp_of
-from pipeline.table.manifest import DEFERRED, MEMORY, QUARANTINE, RunPlan, Unit
+from pipeline.storage.location import Location
+from pipeline.table.manifest import DEFERRED_FOLDER, MEMORY_FOLDER, QUARANTINE_FOLDER, RunPlan, Unit
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.input_columns import planned_schema
 from pipeline.translate.output_columns import _EXPLAINED, _beside, explain
@@ -49,15 +49,15 @@ class UnitTranslator:
         self._files = {file.path: file for file in plan.files}
         self._verified: set[str] = set()
         schema = planned_schema(plan)
-        if plan.replay_of is not None:
+        if plan.retry_of is not None:
             schema = schema.append(pa.field(ROW_ID, pa.string()))
         self._copies = LocalCopies(self._root)
         self._reader = RangeReader(self._copies, self._config.rename, schema)
         translator = self._config.decode.translator(load_bundle(model, device=device))
         memory = None
         if self._config.reuse:
-            published = [data / run / MEMORY for run in plan.memory_runs]
-            memory = SegmentMemory(published, staged / MEMORY)
+            published = [data / run / MEMORY_FOLDER for run in plan.memory_runs]
+            memory = TranslationMemory(published, staged / MEMORY_FOLDER)
         self._documents = DocumentTranslator(
             translator,
             language=plan.source_lang,
@@ -79,7 +79,7 @@ class UnitTranslator:
             return 0
         rows = self._rows(unit)
         if rows is None:
-            write_bytes(self._staged / DEFERRED / unit.file_name, b"")
+            write_bytes(self._staged / DEFERRED_FOLDER / unit.file_name, b"")
             return None
         texts: list[str | None] = rows.table[self._config.text_column].to_pylist()
         problems = self._problems(texts, rows)
@@ -89,13 +89,13 @@ class UnitTranslator:
         if stamp_of(part) is not None:
             return 0  # on S3, another process that goes on with the run has done it meanwhile
         if self._config.reuse:
-            write_memory(self._staged / MEMORY / unit.file_name, decoded)
+            write_memory(self._staged / MEMORY_FOLDER / unit.file_name, decoded)
         ids = self._row_ids(unit, rows)
         columns_in = rows.table
-        if self._plan.replay_of is not None:
+        if self._plan.retry_of is not None:
             columns_in = columns_in.drop_columns([ROW_ID])
         bad = [i for i in range(len(texts)) if problems[i] is not None or i in failed]
-        quarantine = self._staged / QUARANTINE / unit.file_name
+        quarantine = self._staged / QUARANTINE_FOLDER / unit.file_name
         if not bad:
             quarantine.unlink(missing_ok=True)  # an actor that died may have found rows that failed
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lingo_model import BundleManifest
-from pipeline.lake.files import Inspected
+from pipeline.lake.files import InspectedFile
 from pipeline.storage.hashing import fingerprint_of
 from pipeline.table.manifest import Unit
 from pipeline.translate.config import _KEY_DIGITS, TranslateConfig, settings_key_of
@@ -16,7 +16,7 @@ def _unit_id(content_id: str, model: BundleManifest) -> str:
 
 
 def units_of(
-    inspected: Inspected, model: BundleManifest, config: TranslateConfig
+    inspected: InspectedFile, model: BundleManifest, config: TranslateConfig
 ) -> Iterator[Unit]:
     """The units of a file, in order."""
     settings_key = settings_key_of(config, model)

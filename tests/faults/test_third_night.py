@@ -33,8 +33,8 @@ from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.settings import load_yaml
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
+from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
-from pipeline.table.store import open_table
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.stage import translate_table
 
@@ -47,7 +47,8 @@ N_OLD_ROWS, N_OLD_UNITS = 3000, 2
 NIGHT = """
 import os, signal, sys
 from pathlib import Path
-import pipeline.reconcile, pipeline.table, pipeline.table_store, pipeline.translate, pipeline.units
+import pipeline.table.store, pipeline.translate.planning, pipeline.translate.reconcile
+import pipeline.storage.manifests, pipeline.translate.stage
 from pipeline.cli import main
 
 def die(*_arguments, **_options):
@@ -88,7 +89,7 @@ match where:
     case "while planning":
         pipeline.translate.planning.inspect_file = dies_after(pipeline.translate.planning.inspect_file)
     case "planned":
-        for kind in (pipeline.table.store.LocalTable, pipeline.table.store.S3Table):
+        for kind in (pipeline.table.store.DiskTable, pipeline.table.store.S3Table):
             kind.begin = dies_after(kind.begin)
     case "before reconciling":
         pipeline.translate.stage.reconcile = die
@@ -149,7 +150,7 @@ class World:
         """A night in this process, without Ray: undisturbed, and sooner."""
         config = load_yaml(TranslateConfig, self.config)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pipeline.translate.actors._translate_units", work)
+            patch.setattr("pipeline.translate.actors.run_on_actors", work)
             translate_table(self.lake, self.bundle, self.table, config)
 
     def finish(self) -> None:

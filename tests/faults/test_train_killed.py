@@ -25,17 +25,17 @@ N_WORKERS = 2
 DRIVER = """
 import sys
 from pathlib import Path
-from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.recipe import TrainResources, TrainConfig
 from pipeline.train.stage import train_model
 
 train_model(
     Path(sys.argv[1]), Path(sys.argv[2]),
     TrainConfig(
-        emb_dim=32, hidden_dim=64, attention=True, bidirectional=True, n_lanes=2,
+        emb_dim=32, hidden_dim=64, attention=True, bidirectional=True, n_data_shards=2,
         target_tokens_per_step=200, max_epochs=3, eval_every_steps=20, max_valid_sentences=10,
-        dropout=0.3, word_dropout=0.1, average_decay=0.99, precision="bfloat16",
+        dropout=0.3, word_dropout=0.1, ema_decay=0.99, precision="bfloat16",
     ),
-    Resources(n_workers=int(sys.argv[3]), ray_address="local"),
+    TrainResources(n_workers=int(sys.argv[3]), ray_address="local"),
 )
 """
 

@@ -69,7 +69,7 @@ def tiny_recipe() -> TrainConfig:
         emb_dim=8,
         hidden_dim=16,
         num_layers=1,
-        n_lanes=1,
+        n_data_shards=1,
         target_tokens_per_step=1000,
         max_epochs=1,
         eval_every_steps=5,

@@ -23,7 +23,7 @@ from flows.prepare import prepare_corpus
 from flows.train import train_lstm
 from flows.translate import translate_corpus
 from pipeline.demo import demo
-from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.recipe import TrainConfig, TrainResources
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())[
@@ -86,7 +86,9 @@ def test_the_deployments_go_on_from_what_the_demo_made(
 ) -> None:
     recipes = []
 
-    def train_nothing(_dataset: Path, output: Path, recipe: TrainConfig, _on: Resources) -> None:
+    def train_nothing(
+        _dataset: Path, output: Path, recipe: TrainConfig, _on: TrainResources
+    ) -> None:
         recipes.append(recipe)
         shutil.copytree(bundle, output)
 

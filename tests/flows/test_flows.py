@@ -36,7 +36,7 @@ from pipeline.evaluate.scores import ScoreReport
 from pipeline.models.registry import champion, promote
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.encoding import SubwordsConfig
-from pipeline.table.store import open_table
+from pipeline.table.open_table import open_table
 from pipeline.train.recipe import TrainConfig
 from pipeline.translate.config import TranslateConfig
 
@@ -177,14 +177,14 @@ def test_translate_publishes_a_run_by_the_champion(
 ) -> None:
     manifest = open_table(place / "table").published()[0]
 
-    assert translated.value == manifest.run
+    assert translated.value == manifest.run_id
     assert manifest.model_id == read_bundle_manifest(place / "models" / trained.value).model_id
     assert manifest.rows.n_input == manifest.rows.n_translated == 30
-    rows_on_disk = pq.read_table(only(place / "table" / "data", f"*/run={manifest.run}"))
+    rows_on_disk = pq.read_table(only(place / "table" / "data", f"*/run={manifest.run_id}"))
     assert rows_on_disk.num_rows == 30
     (rows,) = translated.artifacts["translation-run"]
     assert rows == [
-        {"run": manifest.run, **manifest.rows.model_dump(), "n_units_deferred": 0},
+        {"run": manifest.run_id, **manifest.rows.model_dump(), "n_units_deferred": 0},
     ]
     assert translated.artifacts["table"] == [link_to(place / "table")]
 

@@ -43,7 +43,7 @@ class PrefectServer:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/api"
-        self._environment = environment | {
+        self.template_environment = environment | {
             "PREFECT_HOME": str(home),
             "PREFECT_API_URL": self.url,
             "PREFECT_SERVER_UI_ENABLED": "false",
@@ -58,7 +58,7 @@ class PrefectServer:
             self._processes[command] = subprocess.Popen(
                 [sys.executable, "-m", "prefect", command, "start", *arguments],
                 cwd=self._home,
-                env=self._environment,
+                env=self.template_environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -68,7 +68,7 @@ class PrefectServer:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env=self._environment,
+            env=self.template_environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

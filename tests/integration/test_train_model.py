@@ -14,7 +14,7 @@ from lingo_model import InputError, Translator, load_bundle, read_bundle_manifes
 from pipeline.errors import RunError
 from pipeline.storage.files import write_json
 from pipeline.train.export import HISTORY
-from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.recipe import TrainConfig, TrainResources
 from pipeline.train.stage import train_model
 from pipeline.train.worker import PROGRESS
 
@@ -25,7 +25,7 @@ CONFIG = TrainConfig(
     hidden_dim=16,
     num_layers=2,
     dropout=0.3,
-    n_lanes=2,
+    n_data_shards=2,
     target_tokens_per_step=600,
     max_epochs=1,
     warmup_steps=2,
@@ -41,7 +41,7 @@ def trained(
     """The same recipe with one worker and with two."""
     models = tmp_path_factory.mktemp("models")
     for n_workers in (1, 2):
-        resources = Resources(n_workers=n_workers)
+        resources = TrainResources(n_workers=n_workers)
         shown: list[dict[str, Any]] = []
         left = models / "_runs" / str(n_workers) / PROGRESS  # by a process that was killed
         left.parent.mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_a_run_that_diverges_ends_clearly_and_leaves_no_model(
     with pytest.raises(
         RunError, match=r"gradients were not finite at step \d+ .*no checkpoint yet"
     ):
-        train_model(dataset, tmp_path / "model", config, Resources(n_workers=1))
+        train_model(dataset, tmp_path / "model", config, TrainResources(n_workers=1))
     assert not (tmp_path / "model").exists()
 
 
@@ -118,7 +118,7 @@ def test_a_damaged_checkpoint_is_named_before_any_worker_starts(
     (checkpoints / "step-00000005.pt").write_bytes(b"no checkpoint")
 
     with pytest.raises(InputError, match=r"step-00000005\.pt: damaged checkpoint; remove it"):
-        train_model(dataset, tmp_path / "model", CONFIG, Resources(n_workers=1))
+        train_model(dataset, tmp_path / "model", CONFIG, TrainResources(n_workers=1))
 
 
 def test_a_finished_model_is_kept_and_another_recipe_refused(
@@ -157,7 +157,7 @@ def test_a_dataset_that_cannot_be_trusted_or_trained_on_is_refused(
         train_model(uncertified, tmp_path / "model", CONFIG)
     with pytest.raises(InputError, match="validation split is empty"):
         train_model(no_valid, tmp_path / "model", CONFIG)
-    with pytest.raises(InputError, match="n_workers=4: at most n_lanes=2"):
-        train_model(dataset, tmp_path / "model", CONFIG, Resources(n_workers=4))
+    with pytest.raises(InputError, match="n_workers=4: at most n_data_shards=2"):
+        train_model(dataset, tmp_path / "model", CONFIG, TrainResources(n_workers=4))
     assert not (tmp_path / "model").exists()
     assert not (tmp_path / "_runs").exists()

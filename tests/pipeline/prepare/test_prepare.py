@@ -395,7 +395,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
-    "step", ["_write_pairs", "train_subwords", "encode_split", "_leakage_certificate", "write_json"]
+    "step", ["_write_pairs", "train_subwords", "encode_split", "leakage_certificate", "write_json"]
 )
 def test_a_failure_anywhere_leaves_nothing(
     tmp_path: Path,

@@ -15,16 +15,17 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.errors import RunError
+from pipeline.storage.files import files_in
 from pipeline.storage.local_copies import LocalCopies
-from pipeline.storage.location import Location, files_in
+from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
-from pipeline.table.maintenance import collect_garbage, compact
-from pipeline.table.manifest import RunManifest, run_folder
+from pipeline.table.maintenance import compact, remove_orphan_files
+from pipeline.table.manifest import RunManifest, run_path
 from pipeline.table.query import connect, run_query
-from pipeline.table.store import S3Table
+from pipeline.table.s3_table import S3Table
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.forecast import forecast
-from pipeline.translate.stage import _finish, abort_unfinished, replay_quarantine, translate_table
+from pipeline.translate.stage import _finish, abort_unfinished, retry_quarantine, translate_table
 from pipeline.translate.unit_translator import UnitTranslator
 
 pytestmark = pytest.mark.usefixtures("without_ray")
@@ -69,8 +70,8 @@ def shown(table: Location) -> dict[str, list[Any]]:
     }
     found["runs"] = query(
         table,
-        f"SELECT {number}, * EXCLUDE (run, started_at, finished_at, replay_of), "
-        "split_part(replay_of, '-', 1), finished_at >= started_at FROM runs ORDER BY ALL",
+        f"SELECT {number}, * EXCLUDE (run, started_at, finished_at, retry_of), "
+        "split_part(retry_of, '-', 1), finished_at >= started_at FROM runs ORDER BY ALL",
     )
     found["lineage"] = query(table, "SELECT row_id, model, corpus FROM lineage ORDER BY ALL")
     return found
@@ -98,7 +99,7 @@ def nights(
     last = found[-1]
     assert last is not None
     longer = CONFIG.model_copy(update={"max_source_characters": 1000})
-    found.append(replay_quarantine(last.run, other_bundle, table, longer, RESOURCES))
+    found.append(retry_quarantine(last.run_id, other_bundle, table, longer, RESOURCES))
     return found
 
 
@@ -119,7 +120,7 @@ def test_the_same_nights_give_the_same_table_as_on_a_disk(
     assert len(query(s3 / "table", "FROM latest")) == 9 + 3 + 1 + 3
     first = there[0]
     assert first is not None
-    assert len(query(s3 / "table", "FROM latest", as_of=first.run)) == 9 + 6 + 2
+    assert len(query(s3 / "table", "FROM latest", as_of=first.run_id)) == 9 + 6 + 2
 
 
 def test_files_that_are_as_the_table_knows_them_are_not_fetched(
@@ -156,7 +157,9 @@ def test_one_file_is_a_lake(s3: S3Path, bundle: Path) -> None:
 
 
 def test_a_lake_that_is_not_there_is_named(s3: S3Path, bundle: Path) -> None:
-    with pytest.raises(InputError, match=rf"{s3}/lake: no such file, nor a folder"):
+    with pytest.raises(
+        InputError, match=rf"{s3}/lake: (no such file, and no folder|holds no file)"
+    ):
         translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     put(s3, "lake/a.parquet", b"PAR1 but no more")
     with pytest.raises(InputError, match=rf"^{s3}/lake/a\.parquet: not readable as Parquet"):
@@ -175,7 +178,7 @@ def interrupted(s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     def leave() -> S3Table:
         put(s3 / "lake", "a.parquet", content("abcdefghijkl"))
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.translate.actors._translate_units", work)
+            patch.setattr("pipeline.translate.actors.run_on_actors", work)
             with pytest.raises(Interrupted):
                 translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
         return S3Table(s3 / "table")
@@ -192,12 +195,12 @@ def test_a_run_counts_once_its_manifest_is_there(
     (part,) = files_in(table.staged(plan), "part-*.parquet")
     before = part.stamp() if isinstance(part, S3Path) else None
     assert query(s3 / "table", "FROM translations") == []
-    assert collect_garbage(s3 / "table").paths == ()
+    assert remove_orphan_files(s3 / "table").paths == ()
 
     run = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
 
     assert run is not None
-    assert run.run == plan.run
+    assert run.run_id == plan.run_id
     assert part.stamp() == before  # what was done was not done again
     assert len(query(s3 / "table", "FROM translations")) == 12
     assert table.unfinished() is None
@@ -210,7 +213,7 @@ def test_an_aborted_run_leaves_nothing(
     table = interrupted()
     plan = table.unfinished()
     assert plan is not None
-    assert abort_unfinished(s3 / "table") == plan.run
+    assert abort_unfinished(s3 / "table") == plan.run_id
     assert list((s3 / "table").files()) == ["_table.json"]
     assert abort_unfinished(s3 / "table") is None
 
@@ -221,7 +224,7 @@ def test_an_aborted_run_with_a_damaged_plan_leaves_nothing(
     table = interrupted()
     plan = table.unfinished()
     assert plan is not None
-    table.plan_file(plan.run).write_bytes(b"{")
+    table.plan_file(plan.run_id).write_bytes(b"{")
     assert abort_unfinished(s3 / "table") == "000001"
     assert list((s3 / "table").files()) == ["_table.json"]
 
@@ -241,10 +244,10 @@ def test_a_second_process_goes_on_with_the_run_of_the_first(
     monkeypatch.setattr(S3Table, "unfinished", lambda _table: next(looks))
     second = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     assert second is not None
-    assert second.run == plan.run
+    assert second.run_id == plan.run_id
     first = second.model_copy(update={"finished_at": "2030-01-01T00:00:00+00:00"})
     assert table.publish(first) == second
-    assert [run.run for run in table.published()] == [plan.run]
+    assert [run.run_id for run in table.published()] == [plan.run_id]
     assert len(query(s3 / "table", "FROM translations")) == 12
 
 
@@ -261,7 +264,7 @@ def test_a_second_process_that_is_late_changes_nothing(
     monkeypatch.setattr(S3Table, "begin", lambda t, plan: plans.append(plan) or begin(t, plan))
     run = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     assert run is not None
-    assert (run.n_rows_retracted, run.rows.n_quarantined) == (9, 3)
+    assert (run.n_rows_deleted, run.rows.n_quarantined) == (9, 3)
     before = shown(s3 / "table")
 
     late = _finish(S3Table(s3 / "table"), plans[0], bundle, RESOURCES, lambda *_n: None)
@@ -299,7 +302,7 @@ def test_a_file_that_changes_meanwhile_is_deferred(
     assert {unit.path for unit in run.units_deferred} == {"a.parquet"}
     assert [row[0] for row in query(s3 / "table", "SELECT key FROM latest ORDER BY 1")] == [*"xyz"]
     # By glob, too: what was staged of the file is withdrawn.
-    folder = s3 / "table/data" / run_folder(run)
+    folder = s3 / "table/data" / run_path(run)
     assert [path.name for path in folder.glob("part-*")] == [unit.file_name for unit in run.units]
     later = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     assert (later is None) == (change == "deleted")
@@ -323,8 +326,8 @@ def test_what_no_run_refers_to_goes(
     for name in stray:
         (s3 / "table" / name).write_bytes(b"left over")
 
-    assert len(collect_garbage(s3 / "table", dry_run=True).paths) == 3
-    found = collect_garbage(s3 / "table")
+    assert len(remove_orphan_files(s3 / "table", dry_run=True).paths) == 3
+    found = remove_orphan_files(s3 / "table")
 
     assert sorted(map(str, found.paths)) == sorted(f"{s3}/table/{name}" for name in stray)
     assert found.n_bytes == 27

@@ -15,15 +15,15 @@ from lingo_model import InputError, SimpleSeq2SeqLSTM, SummedLoss
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.errors import RunError
 from pipeline.train import train_loop
-from pipeline.train.batches import Batch, BatchPlan, LaneReader, make_batch
+from pipeline.train.batches import Batch, BatchPlan, ShardReader, make_batch
 from pipeline.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from pipeline.train.optimizer import lerp_weight
+from pipeline.train.optimizer import ema_weight
 from pipeline.train.recipe import TrainConfig
 from pipeline.train.stage import check_not_given_up
 from pipeline.train.worker import TrainWorker, dropout_seed, learning_rate, new_model
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
-PLACE = WorkerPlace(0, 1, torch.device("cpu"))
+PLACE = WorkerContext(0, 1, torch.device("cpu"))
 CONFIG = TrainConfig(
     emb_dim=8,
     hidden_dim=16,
@@ -31,7 +31,7 @@ CONFIG = TrainConfig(
     dropout=0.3,
     attention=True,
     bidirectional=True,
-    n_lanes=2,
+    n_data_shards=2,
     target_tokens_per_step=600,
     max_epochs=2,
     warmup_steps=2,
@@ -81,11 +81,11 @@ def test_inverse_square_root_by_hand() -> None:
 def test_moving_average_by_hand() -> None:
     # Decay min(0.5, 1 / 10) after step 0, min(0.5, 2 / 11) after step 1, 0.5 after step 20; after
     # step 100 only every eighth counts, for eight.
-    assert lerp_weight(0.5, 0) == pytest.approx(0.9)
-    assert lerp_weight(0.5, 1) == pytest.approx(9 / 11)
-    assert lerp_weight(0.5, 20) == 0.5
-    assert [step for step in range(100, 121) if lerp_weight(0.5, step)] == [104, 112, 120]
-    assert lerp_weight(0.5, 104) == 1 - 0.5**8
+    assert ema_weight(0.5, 0) == pytest.approx(0.9)
+    assert ema_weight(0.5, 1) == pytest.approx(9 / 11)
+    assert ema_weight(0.5, 20) == 0.5
+    assert [step for step in range(100, 121) if ema_weight(0.5, step)] == [104, 112, 120]
+    assert ema_weight(0.5, 104) == 1 - 0.5**8
 
 
 def test_dropout_seeds_differ_by_seed_step_and_lane() -> None:
@@ -108,7 +108,7 @@ class Interrupted(Exception):
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Any
 ) -> None:
-    config = CONFIG.model_copy(update={"precision": precision, "average_decay": 0.9})
+    config = CONFIG.model_copy(update={"precision": precision, "ema_decay": 0.9})
     run(dataset, tmp_path / "whole", config)
     whole = load_checkpoint(tmp_path / "whole")
     true_step = TrainWorker._step
@@ -169,8 +169,10 @@ def test_the_reported_training_loss_is_the_mean_over_target_tokens(
     found = load_checkpoint(tmp_path)
     manifest = load_dataset(dataset)
     model = new_model(load_subwords(dataset, manifest), config)
-    plan = BatchPlan(dataset, manifest, n_lanes=2, target_tokens_per_step=600, seed=config.seed)
-    reader = LaneReader()
+    plan = BatchPlan(
+        dataset, manifest, n_data_shards=2, target_tokens_per_step=600, seed=config.seed
+    )
+    reader = ShardReader()
     loss, n_tokens = 0.0, 0
     for step in itertools.islice(plan.steps(), 5):
         loss += sum(loss_of(model, reader.batch(step, lane)) for lane in (0, 1))
@@ -210,7 +212,7 @@ def test_a_damaged_checkpoint_is_named_with_the_one_before(dataset: Path, tmp_pa
 
 def test_the_moving_average_is_what_is_measured_and_kept(dataset: Path, tmp_path: Path) -> None:
     # One evaluation, at the end: its weights are the best.
-    config = CONFIG.model_copy(update={"average_decay": 0.9, "eval_every_steps": 99})
+    config = CONFIG.model_copy(update={"ema_decay": 0.9, "eval_every_steps": 99})
     run(dataset, tmp_path, config)
     found = load_checkpoint(tmp_path)
 
@@ -270,10 +272,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_last_checkpoint(
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_at_the_one_before(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def save_until_step_10(run_folder: Path, checkpoint: Checkpoint) -> None:
+    def save_until_step_10(training_dir: Path, checkpoint: Checkpoint) -> None:
         if checkpoint.state.step >= 10:
             raise OSError(28, "No space left on device")
-        save_checkpoint(run_folder, checkpoint)
+        save_checkpoint(training_dir, checkpoint)
 
     monkeypatch.setattr(train_loop, "save_checkpoint", save_until_step_10)
     run(dataset, tmp_path)

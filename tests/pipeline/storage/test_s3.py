@@ -11,8 +11,16 @@ import pytest
 from obstore.exceptions import GenericError
 
 from lingo_model import InputError
-from pipeline.storage.files import read_parquet, write_bytes, write_json, write_parquet
-from pipeline.storage.location import Location, files_in, location, remove_tree, stamp_of
+from pipeline.storage.files import (
+    files_in,
+    read_parquet,
+    remove_tree,
+    stamp_of,
+    write_bytes,
+    write_json,
+    write_parquet,
+)
+from pipeline.storage.location import Location, location
 from pipeline.storage.s3 import S3Path, _reason
 
 NAMES = [

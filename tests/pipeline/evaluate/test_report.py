@@ -22,7 +22,7 @@ from pipeline.evaluate.scores import Score, ScoreReport
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
 HISTORY = [
     {"step": step, "train_loss": 3 / step, "valid_loss": 4 / step, "valid_bleu": 10.0 * step}

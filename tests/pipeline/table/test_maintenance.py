@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
-from pipeline.documents.translation_memory import SegmentMemory
-from pipeline.table.maintenance import collect_garbage, compact, exchange
-from pipeline.table.manifest import RunPlan, run_folder
+from pipeline.documents.translation_memory import TranslationMemory
+from pipeline.table.maintenance import compact, exchange, remove_orphan_files
+from pipeline.table.manifest import RunPlan, run_path
+from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
-from pipeline.table.store import Table, open_table
+from pipeline.table.table import Table
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.stage import translate_table
 from pipeline.translate.unit_translator import UnitTranslator
@@ -75,7 +76,7 @@ def test_compaction_changes_files_and_nothing_else(
     assert len(parts(table)) == 2
     assert everything(table) == before
     assert compact(table) == (2, 2)
-    assert collect_garbage(table).paths == ()
+    assert remove_orphan_files(table).paths == ()
     assert list((table / "_staging").iterdir()) == []
     lake = tmp_path / "lake"
     assert translate_table(lake, bundle, table, CONFIG, TranslateResources()) is None
@@ -83,7 +84,7 @@ def test_compaction_changes_files_and_nothing_else(
     write(lake, "a", "bcdefgh", text="sleeps")
     run = translate_table(lake, bundle, table, CONFIG, TranslateResources())
     assert run is not None
-    assert run.n_rows_retracted == 3
+    assert run.n_rows_deleted == 3
     assert (run.rows.n_reused, run.rows.n_translated) == (11, 0)  # the memory is merged, too
     latest = {row[0] for row in everything(table)["latest"]}
     assert latest == set("bcdefghklmn")
@@ -151,13 +152,13 @@ def test_garbage_is_what_no_run_refers_to(table: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"12345")
 
-    found = collect_garbage(table, dry_run=True)
+    found = remove_orphan_files(table, dry_run=True)
 
     assert found.n_bytes == 25
     assert all(path.exists() for path in garbage)
-    assert collect_garbage(table) == found
+    assert remove_orphan_files(table) == found
     assert not any(path.exists() for path in garbage)
-    collect_garbage(table)  # the empty folders that are left
+    remove_orphan_files(table)  # the empty folders that are left
     left = {path for path in table.rglob("*") if path.name != "_lock"}
     assert left == kept
     assert everything(table) == before
@@ -176,10 +177,10 @@ def test_an_unfinished_run_keeps_its_own(
 
     write(tmp_path / "lake", "d", "tuvwxy")
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.translate.actors._translate_units", stop_after_one)
+        patch.setattr("pipeline.translate.actors.run_on_actors", stop_after_one)
         with pytest.raises(Interrupted):
             translate_table(tmp_path / "lake", bundle, table, CONFIG, TranslateResources())
-    assert collect_garbage(table).paths == ()
+    assert remove_orphan_files(table).paths == ()
     compact(table)
     run = translate_table(tmp_path / "lake", bundle, table, CONFIG, TranslateResources())
     assert run is not None
@@ -187,7 +188,7 @@ def test_an_unfinished_run_keeps_its_own(
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
-    for work in (collect_garbage, compact):
+    for work in (remove_orphan_files, compact):
         with pytest.raises(InputError, match="not a translation table"):
             work(tmp_path)
 
@@ -195,8 +196,8 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
 def test_the_merged_memory_answers(table: Path) -> None:
     compact(table)
     runs = open_table(table).published()
-    memory = SegmentMemory(
-        [table / "data" / run_folder(run) / "_memory" for run in runs], table / "none"
+    memory = TranslationMemory(
+        [table / "data" / run_path(run) / "_memory" for run in runs], table / "none"
     )
     assert set(memory.find(["The dog a plays.", "The dog a sleeps.", "no"])) == {
         "The dog a plays.",

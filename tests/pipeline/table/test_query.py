@@ -16,11 +16,11 @@ import pytest
 from lingo_model import InputError
 from pipeline.cli import main
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
-from pipeline.schemas import RETRACTED as RETRACTED_SCHEMA
+from pipeline.schemas import RETRACTED as TOMBSTONES
 from pipeline.storage.files import write_json, write_parquet
 from pipeline.table.manifest import (
     FORMAT_VERSION,
-    QUARANTINE,
+    QUARANTINE_FOLDER,
     RETRACTED,
     RUN_MANIFEST,
     Lineage,
@@ -29,8 +29,8 @@ from pipeline.table.manifest import (
     TableIdentity,
     Unit,
 )
+from pipeline.table.open_table import open_table
 from pipeline.table.query import VIEWS, connect, run_query, sql_command
-from pipeline.table.store import open_table
 
 COLUMNS = pa.schema([pa.field("text", pa.string())])
 TIME = "2026-11-22T01:02:03+00:00"
@@ -79,7 +79,7 @@ def add_run(
         settings_key="k",
         memory_key="k",
         schema_base64="",
-        files_gone=(),
+        deleted_files=(),
         files=(),
         units=(unit,),
         units_deferred=(),
@@ -94,7 +94,7 @@ def add_run(
             n_passed_through=0,
             n_quarantined=len(quarantined),
         ),
-        n_rows_retracted=len(retracted),
+        n_rows_deleted=len(retracted),
         quarantined={},
         measures={},
         n_placeholders_lost=0,
@@ -122,11 +122,11 @@ def add_run(
         bad = [{"text": None, "row_id": row_id, "reason": "malformed"} for row_id in quarantined]
         schema = pa.schema([*COLUMNS, *QUARANTINE_COLUMNS])
         write_parquet(
-            staged / QUARANTINE / unit.file_name, pa.Table.from_pylist(bad, schema=schema)
+            staged / QUARANTINE_FOLDER / unit.file_name, pa.Table.from_pylist(bad, schema=schema)
         )
     write_parquet(
         staged / RETRACTED / f"part-{run}.parquet",
-        pa.table({"row_id": [*retracted, *quarantined]}, schema=RETRACTED_SCHEMA),
+        pa.table({"row_id": [*retracted, *quarantined]}, schema=TOMBSTONES),
     )
     open_table(table).publish(manifest)
 
@@ -251,7 +251,7 @@ def test_what_is_not_there_yet_is_empty_with_its_columns(tmp_path: Path, place: 
         "translations": {*TRANSLATION_COLUMNS.names, *partitions},
         "latest": {*TRANSLATION_COLUMNS.names, *partitions},
         "quarantine": {*QUARANTINE_COLUMNS.names, *partitions},
-        "retracted": {*RETRACTED_SCHEMA.names, *partitions},
+        "retracted": {*TOMBSTONES.names, *partitions},
         "scores": set(SCORES.names),
     }
     full = new_table(tmp_path / "full")

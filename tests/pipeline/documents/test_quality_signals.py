@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.documents.quality_signals import copy_rate, length_ratio, repetition, words
-from pipeline.table.distributions import RANGES, Tally
+from pipeline.table.distributions import RANGES, DistributionBuilder
 
 
 def test_words_are_runs_of_letters_case_aside() -> None:
@@ -51,7 +51,7 @@ def measured(**values: list[float | None]) -> pa.Table:
 
 
 def test_distributions_over_tables() -> None:
-    tally = Tally()
+    tally = DistributionBuilder()
     tally.add(measured(repetition=[0.0, 0.01, None, 1.0], length_ratio=[1.0, 2.0, 50.0, None]))
     tally.add(measured(repetition=[0.5]))
     found = tally.distributions()

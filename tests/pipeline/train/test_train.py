@@ -26,18 +26,23 @@ from pipeline.train import train_loop
 from pipeline.train.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.train.export import derived_name
 from pipeline.train.ray_trainer import _scaling
-from pipeline.train.recipe import Resources, TrainConfig
+from pipeline.train.recipe import TrainConfig, TrainResources
 from pipeline.train.stage import _ProgressWatcher, check_not_given_up, train_model
 from pipeline.train.validation import Validation
 from pipeline.train.worker import PROGRESS, TrainWorker, new_model
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
 CONFIG = TrainConfig(
-    emb_dim=8, hidden_dim=16, num_layers=1, n_lanes=8, target_tokens_per_step=600, max_epochs=1
+    emb_dim=8,
+    hidden_dim=16,
+    num_layers=1,
+    n_data_shards=8,
+    target_tokens_per_step=600,
+    max_epochs=1,
 )
 
 
-OTHER_SUBWORDS = Path(__file__).parents[1] / "fixtures/bundle-v1/subwords.model"
+OTHER_SUBWORDS = Path(__file__).parents[2] / "fixtures/bundle-v1/subwords.model"
 
 
 def node(cpus: float, gpus: float = 0) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def test_workers_are_given_what_one_node_has(
 ) -> None:
     monkeypatch.setattr("pipeline.train.stage.ray.nodes", lambda: nodes)
 
-    found = _scaling(CONFIG, Resources(n_workers=n_workers))
+    found = _scaling(CONFIG, TrainResources(n_workers=n_workers))
 
     assert (found.num_workers, found.resources_per_worker["CPU"]) == expected
     assert found.use_gpu == ("GPU" in found.resources_per_worker)
@@ -89,7 +94,7 @@ def test_more_workers_than_there_is_room_for_are_refused(
     monkeypatch.setattr("pipeline.train.stage.ray.nodes", lambda: nodes)
 
     with pytest.raises(InputError, match=says):
-        _scaling(CONFIG, Resources(n_workers=n_workers))
+        _scaling(CONFIG, TrainResources(n_workers=n_workers))
 
 
 @pytest.mark.parametrize(("n_free", "expected"), [(8, 2), (7, 1), (4, 1), (3, 0.5), (0, 0.5)])
@@ -101,7 +106,7 @@ def test_on_a_cluster_workers_are_given_what_others_leave(
         "pipeline.train.stage.ray.available_resources", lambda: {"CPU": n_free} if n_free else {}
     )
 
-    found = _scaling(CONFIG, Resources(n_workers=4, ray_address="10.0.0.1:6379"))
+    found = _scaling(CONFIG, TrainResources(n_workers=4, ray_address="10.0.0.1:6379"))
 
     assert (found.num_workers, found.resources_per_worker) == (4, {"CPU": expected})
 
@@ -121,13 +126,13 @@ def test_only_workers_of_one_machine_meet_on_loopback(
 
 
 def test_two_processes_do_not_train_one_model(dataset: Path, tmp_path: Path) -> None:
-    run_folder = tmp_path / "_runs" / "model"
-    run_folder.mkdir(parents=True)
+    training_dir = tmp_path / "_runs" / "model"
+    training_dir.mkdir(parents=True)
 
-    with locked(run_folder), pytest.raises(InputError, match="another process works on this"):
+    with locked(training_dir), pytest.raises(InputError, match="another process works on this"):
         train_model(dataset, tmp_path / "model", CONFIG)
 
-    assert [file.name for file in run_folder.iterdir()] == [LOCK]
+    assert [file.name for file in training_dir.iterdir()] == [LOCK]
 
 
 @pytest.mark.parametrize(
@@ -156,11 +161,11 @@ def test_a_damaged_dataset_is_refused_before_any_work(
     assert not (tmp_path / "models").exists()
 
 
-def small_checkpoint(run_folder: Path, step: int) -> Path:
+def small_checkpoint(training_dir: Path, step: int) -> Path:
     weights = {"weight": torch.arange(600, dtype=torch.float32)}
     state = RunState(step=step)
-    save_checkpoint(run_folder, Checkpoint(weights, {}, {"moments": weights}, weights, state))
-    return run_folder / "checkpoints" / f"step-{step:08d}.pt"
+    save_checkpoint(training_dir, Checkpoint(weights, {}, {"moments": weights}, weights, state))
+    return training_dir / "checkpoints" / f"step-{step:08d}.pt"
 
 
 def test_a_checkpoint_with_any_flipped_bit_is_named_or_unharmed(tmp_path: Path) -> None:
@@ -197,22 +202,22 @@ def test_a_checkpoint_with_any_flipped_bit_is_named_or_unharmed(tmp_path: Path) 
 def test_a_run_that_was_refused_does_not_keep_the_name(
     running_ray: None, dataset: Path, tmp_path: Path
 ) -> None:
-    output, too_many = tmp_path / "model", Resources(n_workers=8)
+    output, too_many = tmp_path / "model", TrainResources(n_workers=8)
     for config in (CONFIG, CONFIG.model_copy(update={"seed": 2})):
         with pytest.raises(InputError, match="n_workers=8: the cluster has 2 CPUs"):
             train_model(dataset, output, config, too_many)
 
-    run_folder = tmp_path / "_runs" / "model"
-    assert json.loads((run_folder / "run.json").read_bytes())["recipe"]["seed"] == 2
-    small_checkpoint(run_folder, 5)
+    training_dir = tmp_path / "_runs" / "model"
+    assert json.loads((training_dir / "run.json").read_bytes())["recipe"]["seed"] == 2
+    small_checkpoint(training_dir, 5)
     with pytest.raises(InputError, match="an unfinished run with another recipe"):
         train_model(dataset, output, CONFIG)
 
 
 def test_a_damaged_description_of_a_run_is_named(dataset: Path, tmp_path: Path) -> None:
-    run_folder = tmp_path / "_runs" / "model"
-    small_checkpoint(run_folder, 5)
-    (run_folder / "run.json").write_text('{"recipe": {')
+    training_dir = tmp_path / "_runs" / "model"
+    small_checkpoint(training_dir, 5)
+    (training_dir / "run.json").write_text('{"recipe": {')
 
     with pytest.raises(InputError, match=r"run\.json: not valid JSON; copy it again, or remove"):
         train_model(dataset, tmp_path / "model", CONFIG)
@@ -262,7 +267,7 @@ def test_the_reason_of_a_failed_run_is_of_the_worker_that_failed_first(
 
 
 def test_workers_that_see_other_checkpoints_do_not_train_on(dataset: Path, tmp_path: Path) -> None:
-    class SeesOthers(WorkerPlace):
+    class SeesOthers(WorkerContext):
         def gathered(self, mine: dict[str, Any]) -> list[dict[str, Any]]:
             return [mine, {"step": 5}]
 
@@ -274,7 +279,7 @@ def test_workers_that_see_other_checkpoints_do_not_train_on(dataset: Path, tmp_p
 def test_validation_takes_sentences_of_any_length(dataset: Path) -> None:
     manifest = load_dataset(dataset)
     subwords = load_subwords(dataset, manifest)
-    place = WorkerPlace(0, 1, torch.device("cpu"))
+    place = WorkerContext(0, 1, torch.device("cpu"))
     model = new_model(subwords, CONFIG).eval()
     encoded = read_encoded(dataset, manifest, "valid").slice(0, 1)
     long = encoded.set_column(
@@ -306,12 +311,12 @@ def test_the_last_words_find_room_on_a_full_disk(
 
     monkeypatch.setattr(train_loop, "write_json", write_if_there_is_room)
     monkeypatch.setattr(TrainWorker, "_step", spoilt)
-    place = WorkerPlace(0, 1, torch.device("cpu"))
+    place = WorkerContext(0, 1, torch.device("cpu"))
     TrainWorker(dataset, tmp_path, CONFIG, place).train()
 
     with pytest.raises(RunError, match="gradients were not finite at step 1 ") as error:
         check_not_given_up(tmp_path)
-    assert not error.value.may_pass
+    assert not error.value.retryable
 
 
 def test_a_derived_name_is_kept_over_midnight(

@@ -55,7 +55,7 @@ def published(plan: RunPlan) -> RunManifest:
         rows=RowCounts(
             n_input=n_rows, n_translated=n_rows, n_reused=0, n_passed_through=0, n_quarantined=0
         ),
-        n_rows_retracted=0,
+        n_rows_deleted=0,
         quarantined={},
         measures={},
         n_placeholders_lost=0,
@@ -199,10 +199,10 @@ def test_a_deleted_file_by_the_kind_of_lake(lake: Path, model: BundleManifest, k
     (lake / "b.txt").unlink()
     again, why = plan(lake, model, [published(first)], config)
     gone = kind == "snapshot"
-    assert again.files_gone == (("b.txt",) if gone else ())
+    assert again.deleted_files == (("b.txt",) if gone else ())
     assert ("b.txt" in why) == gone
     third, _ = plan(lake, model, [published(first), published(again)], config)
-    assert third.files_gone == ()  # once
+    assert third.deleted_files == ()  # once
     write_lines(lake / "b.txt", 8)
     _, why = plan(lake, model, [published(first), published(again)], config)
     assert why["b.txt"][0] == ("new file" if gone else "published in run 000001-aaaa")

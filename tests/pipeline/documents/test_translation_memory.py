@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import memory
-from pipeline.documents.translation_memory import Decoded, SegmentMemory, write_memory
+from pipeline.documents.translation_memory import Decoded, TranslationMemory, write_memory
 
 
 def value(text: str) -> Decoded:
@@ -19,7 +19,7 @@ def test_each_segment_is_found_with_all_its_values(tmp_path: Path) -> None:
     items = list(known.items())
     for number in range(10):
         write_memory(tmp_path / f"part-{number}.parquet", dict(items[number::10]))
-    found = SegmentMemory([tmp_path], tmp_path / "own").find([*known, "unknown", ""])
+    found = TranslationMemory([tmp_path], tmp_path / "own").find([*known, "unknown", ""])
     assert {name: one.text for name, one in found.items()} == {
         name: one.text for name, one in known.items()
     }
@@ -29,14 +29,14 @@ def test_each_segment_is_found_with_all_its_values(tmp_path: Path) -> None:
 def test_of_equal_segments_the_oldest_counts(tmp_path: Path) -> None:
     for name, text in (("b", "old"), ("a", "new")):
         write_memory(tmp_path / name / "part-1.parquet", {"x": value(text)})
-    found = SegmentMemory([tmp_path / "b", tmp_path / "a"], tmp_path / "own").find(["x"])
+    found = TranslationMemory([tmp_path / "b", tmp_path / "a"], tmp_path / "own").find(["x"])
     assert found["x"].text == "old"
 
 
 def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
     write_memory(tmp_path / "part-1.parquet", {})
     assert list(tmp_path.iterdir()) == []
-    assert SegmentMemory([tmp_path, tmp_path / "gone"], tmp_path / "own").find(["x"]) == {}
+    assert TranslationMemory([tmp_path, tmp_path / "gone"], tmp_path / "own").find(["x"]) == {}
 
 
 def test_tables_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_tables_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.Monke
         known = {f"{number} {i}": value(f"{i}" * 10) for i in range(100)}
         write_memory(tmp_path / f"part-{number}.parquet", known)
     monkeypatch.setattr(memory, "_MAX_CACHE_BYTES", 20_000)
-    segments = SegmentMemory([tmp_path], tmp_path / "own")
+    segments = TranslationMemory([tmp_path], tmp_path / "own")
     tables = segments._published
     for _ in range(2):
         for number in range(6):
@@ -58,18 +58,18 @@ def test_of_its_own_run_the_newest_segments_are_remembered_within_bounds(
 ) -> None:
     monkeypatch.setattr(memory, "_MAX_RECENT_BYTES", 20_000)
     monkeypatch.setattr(memory, "_FILES_PER_BLOCK", 2)
-    segments = SegmentMemory([], tmp_path)
+    segments = TranslationMemory([], tmp_path)
     known: dict[str, Decoded] = {}
     for number in range(12):
         new = {f"{number} {i}": value(f"{number} {i}" * 3) for i in range(100)}
         write_memory(tmp_path / f"part-{number:02}.parquet", new)
         known |= new
         found = segments.find([*known, "unknown"])
-        assert all(found[masked] == known[masked] for masked in found)
+        assert all(found[model_input] == known[model_input] for model_input in found)
         assert found.keys() >= new.keys()
         assert sum(table.nbytes for _, table in segments._recent._blocks) <= 20_000
     assert 200 <= len(found) < 1200
-    forgotten_first = [masked for masked in known if masked not in found]
+    forgotten_first = [model_input for model_input in known if model_input not in found]
     assert forgotten_first == list(known)[: len(forgotten_first)]
 
 
@@ -78,7 +78,7 @@ def test_a_collision_of_the_short_key_is_no_hit(
 ) -> None:
     monkeypatch.setattr(memory, "segment_hash", lambda text: b"8 equal." + text.encode().ljust(8))
     write_memory(tmp_path / "part-1.parquet", {"x": value("of x")})
-    found = SegmentMemory([tmp_path], tmp_path / "own").find(["y"])
+    found = TranslationMemory([tmp_path], tmp_path / "own").find(["y"])
     assert found == {}
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_another_process_wrote_again_gives_no_wrong_hit(tmp_path: Pa
     path = tmp_path / "own" / "part-1.parquet"
     known = {"a": value("of a"), "b": value("of b"), "c": value("of c")}
     write_memory(path, known)
-    segments = SegmentMemory([], tmp_path / "own")
+    segments = TranslationMemory([], tmp_path / "own")
     assert segments.find(known) == known
     write_memory(path, {"b": value("of b"), "c": value("of c")})
     assert segments.find(known) == known

@@ -49,8 +49,8 @@ def text_of(parts: list[Part]) -> str:
     return joined(parts, lambda segment: segment.text)
 
 
-def masked(text: str, language: str = "en") -> list[str]:
-    return [segment.masked for segment in segments_of(split_text(text, language))]
+def model_input(text: str, language: str = "en") -> list[str]:
+    return [segment.model_input for segment in segments_of(split_text(text, language))]
 
 
 SIMPLE = st.lists(
@@ -77,7 +77,7 @@ def test_the_parts_of_any_text_are_the_text(text: str, language: str) -> None:
         assert segment.text == segment.text.strip() != ""
         assert has_language(segment.text)
         assert len(segment.spans) <= len(PLACEHOLDERS)
-        assert segment.restored(segment.masked) == segment.text
+        assert segment.restored(segment.model_input) == segment.text
         assert text_of(segment.halves()) == segment.text
         assert text_of(segment.between_spans()) == segment.text
         assert all(not part.spans for part in segments_of(segment.between_spans()))
@@ -107,18 +107,18 @@ def test_the_parts_of_any_text_are_the_text(text: str, language: str) -> None:
     ],
 )
 def test_sentences_as_the_model_reads_them(text: str, expected: list[str]) -> None:
-    assert masked(text) == expected
+    assert model_input(text) == expected
 
 
 def test_abbreviations_are_those_of_the_language() -> None:
     text = "Er kam am 3. Mai. Dann ging er."
-    assert masked(text, "de") == ["Er kam am 3. Mai.", "Dann ging er."]
-    assert masked(text, "en") != masked(text, "de")
+    assert model_input(text, "de") == ["Er kam am 3. Mai.", "Dann ging er."]
+    assert model_input(text, "en") != model_input(text, "de")
 
 
 def test_spans_come_back_in_the_order_that_the_model_gives() -> None:
     (segment,) = segments_of(split_text("{a} sees <b>me</b>", "en"))
-    assert segment.masked == "<ph0> sees <ph1>me<ph2>"
+    assert segment.model_input == "<ph0> sees <ph1>me<ph2>"
     assert segment.restored("<ph1>Mich<ph2> sieht <ph0>.") == "<b>Mich</b> sieht {a}."
     assert segment.restored("<ph1>Mich<ph2> sieht.") is None  # one lost
     assert segment.restored("<ph0><ph1>Mich<ph2> sieht <ph0>.") is None  # one twice
@@ -186,4 +186,4 @@ def test_an_address_ends_where_text_without_spaces_goes_on(text: str, span: str)
 def test_a_regional_language_has_the_rules_of_its_language() -> None:
     text = "Er kam am 3. Mai. Sie blieb."
     for tag in ("de", "de-AT", "de_DE", "DE"):
-        assert masked(text, tag) == ["Er kam am 3. Mai.", "Sie blieb."]
+        assert model_input(text, tag) == ["Er kam am 3. Mai.", "Sie blieb."]

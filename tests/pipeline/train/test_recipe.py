@@ -13,7 +13,7 @@ from flows.train import train_lstm
 from lingo_model import Config, InputError
 from pipeline import cli
 from pipeline.settings import load_yaml
-from pipeline.train.recipe import PRESETS, Resources, TrainConfig, recipe_named
+from pipeline.train.recipe import PRESETS, TrainConfig, TrainResources, recipe_named
 from pipeline.train.stage import train_model
 
 
@@ -91,7 +91,7 @@ def test_an_unknown_key_is_refused_and_the_known_are_named(tmp_path: Path) -> No
         ("dropout: 1.0", "dropout=1.0: Input should be less than 1"),
         ("dropout: -0.1", "dropout=-0.1: Input should be greater than or equal to 0"),
         ("seed: -1", "seed=-1: Input should be greater than or equal to 0"),
-        ("n_lanes: 3", "n_lanes=3: Input should be 1, 2, 4 or 8"),
+        ("n_data_shards: 3", "n_data_shards=3: Input should be 1, 2, 4 or 8"),
         ("learning_rate: 0", "learning_rate=0: Input should be greater than 0"),
         ("learning_rate: .nan", "learning_rate=nan: Input should be greater than 0"),
         ("label_smoothing: 1", "label_smoothing=1: Input should be less than 1"),
@@ -119,13 +119,17 @@ def test_a_bad_value_is_refused_by_name(tmp_path: Path, line: str, says: str) ->
 @pytest.mark.parametrize("values", [{"n_workers": 0}, {"max_minutes": 0.0}, {"max_minutes": -1.0}])
 def test_resources_of_nothing_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match=next(iter(values))):
-        Resources.model_validate(values)
+        TrainResources.model_validate(values)
 
 
 def test_more_workers_than_lanes_are_refused_before_anything_is_made(
     dataset: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as error:
-        train_model(dataset, tmp_path / "model", TrainConfig(n_lanes=2), Resources(n_workers=3))
-    assert str(error.value) == ("n_workers=3: at most n_lanes=2; set fewer workers or more lanes")
+        train_model(
+            dataset, tmp_path / "model", TrainConfig(n_data_shards=2), TrainResources(n_workers=3)
+        )
+    assert str(error.value) == (
+        "n_workers=3: at most n_data_shards=2; set fewer workers or more lanes"
+    )
     assert not list(tmp_path.iterdir())

@@ -16,9 +16,9 @@ from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
 from pipeline.table.maintenance import compact
-from pipeline.table.manifest import PLAN, QUARANTINE, RunManifest, load_plan
+from pipeline.table.manifest import PLAN, QUARANTINE_FOLDER, RunManifest, RunPlan
+from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
-from pipeline.table.store import open_table
 from pipeline.translate import reconcile
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.stage import translate_table
@@ -65,7 +65,7 @@ def test_the_rows_of_a_file_that_is_empty_now_are_no_more(
     emptied = night(config)
 
     assert emptied is not None
-    assert (emptied.rows.n_input, emptied.n_rows_retracted) == (0, 2)
+    assert (emptied.rows.n_input, emptied.n_rows_deleted) == (0, 2)
     assert latest(table) == ["A fish swims."]
     assert night(config) is None
     (lake / "a.txt").write_text("A dog plays.\n")
@@ -83,7 +83,7 @@ def test_an_id_that_moves_to_another_file_stays(lake: Path, table: Path, night: 
     third = night(BY_ID)
 
     assert third is not None
-    assert third.n_rows_retracted == 1  # 7; 5 is in b.csv
+    assert third.n_rows_deleted == 1  # 7; 5 is in b.csv
     assert latest(table, "row_id, text") == [("1", "A dog."), ("5", "A cat."), ("6", "A fish.")]
 
 
@@ -98,7 +98,7 @@ def test_an_id_that_moves_within_a_run_is_not_retracted(
     second = night(BY_ID)
 
     assert second is not None
-    assert second.n_rows_retracted == 1  # 7
+    assert second.n_rows_deleted == 1  # 7
     assert latest(table, "row_id") == ["1", "5"]
 
 
@@ -278,8 +278,8 @@ def test_a_row_that_failed_only_once_is_not_counted_twice(
         planted.setattr("pipeline.translate.stage._publish", lambda *_: None)
         night(config)
     (staged,) = (table / "_staging").iterdir()
-    (unit,) = load_plan(staged / PLAN).units
-    assert pq.read_table(staged / QUARANTINE / unit.file_name).num_rows == 2
+    (unit,) = RunPlan.load(staged / PLAN).units
+    assert pq.read_table(staged / QUARANTINE_FOLDER / unit.file_name).num_rows == 2
     (staged / unit.file_name).unlink()
 
     manifest = night(config)
@@ -403,7 +403,7 @@ def test_folders_that_tools_have_marked_on_s3_are_no_files(s3: S3Path, bundle: P
     for key in ("lake/", "lake/sub/", "lake/empty/", "out/"):
         client.put_object(Bucket=s3.bucket, Key=key)
     resources = TranslateResources(n_actors=1)
-    with pytest.raises(InputError, match="no such file, nor a folder with one to translate"):
+    with pytest.raises(InputError, match="holds no file to translate"):
         translate_table(s3 / "lake", bundle, s3 / "out", CONFIG, resources)
     write_bytes(s3 / "lake/sub/a.txt", b"A dog.\n")
     write_bytes(s3 / "lake/nothing.txt", b"")

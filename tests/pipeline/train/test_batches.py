@@ -13,11 +13,11 @@ from lingo_model import InputError
 from lingo_model.subwords import EOS_ID, PAD_ID, SOS_ID
 from pipeline.dataset.manifest import load_dataset
 from pipeline.dataset.tables import read_encoded
-from pipeline.train.batches import BatchPlan, LaneReader, Step, make_batch
+from pipeline.train.batches import BatchPlan, ShardReader, Step, make_batch
 
 
 def plan(dataset: Path, **changed: int) -> BatchPlan:
-    settings = {"n_lanes": 4, "target_tokens_per_step": 400, "seed": 1} | changed
+    settings = {"n_data_shards": 4, "target_tokens_per_step": 400, "seed": 1} | changed
     return BatchPlan(dataset, load_dataset(dataset), **settings)
 
 
@@ -25,9 +25,9 @@ def one_epoch(batches: BatchPlan) -> list[Step]:
     return list(itertools.islice(batches.steps(), batches.n_steps(1)))
 
 
-@pytest.mark.parametrize("n_lanes", [1, 2, 4, 8])
-def test_an_epoch_holds_every_row_exactly_once(dataset: Path, n_lanes: int) -> None:
-    steps = one_epoch(plan(dataset, n_lanes=n_lanes))
+@pytest.mark.parametrize("n_data_shards", [1, 2, 4, 8])
+def test_an_epoch_holds_every_row_exactly_once(dataset: Path, n_data_shards: int) -> None:
+    steps = one_epoch(plan(dataset, n_data_shards=n_data_shards))
 
     seen = Counter(
         (group.path, group.index, int(row))
@@ -65,7 +65,7 @@ def test_every_lane_owns_row_groups_of_its_own(dataset: Path) -> None:
 
 
 def test_tokens_of_a_step_are_those_of_its_batches_and_near_the_target(dataset: Path) -> None:
-    reader = LaneReader()
+    reader = ShardReader()
     for step in one_epoch(plan(dataset)):
         batches = [reader.batch(step, lane) for lane in range(4)]
         counted = sum(int((batch.target_out != PAD_ID).sum()) for batch in batches)
@@ -75,7 +75,7 @@ def test_tokens_of_a_step_are_those_of_its_batches_and_near_the_target(dataset: 
 
 
 def test_padding_of_targets_is_at_most_a_tenth(dataset: Path) -> None:
-    reader = LaneReader()
+    reader = ShardReader()
     cells = tokens = 0
     for step in one_epoch(plan(dataset)):
         for lane in range(4):
@@ -105,9 +105,9 @@ def test_going_on_from_a_step_gives_the_steps_of_an_uninterrupted_run(dataset: P
 def test_a_batch_holds_the_rows_of_its_row_group(dataset: Path) -> None:
     step = next(plan(dataset).steps())
     group, rows = step.lanes[2]
-    batch = LaneReader().batch(step, 2)
+    batch = ShardReader().batch(step, 2)
     table = read_encoded(dataset, load_dataset(dataset), "train")
-    n_before = sum(g.n_rows for g in plan(dataset, n_lanes=1)._lanes[0][: group.index])
+    n_before = sum(g.n_rows for g in plan(dataset, n_data_shards=1)._lanes[0][: group.index])
 
     for i, row in enumerate(rows):
         ids = table["target_ids"][n_before + int(row)].as_py()
@@ -127,5 +127,5 @@ def test_make_batch_by_hand() -> None:
 
 
 def test_lanes_that_row_groups_cannot_be_dealt_to_are_refused(dataset: Path) -> None:
-    with pytest.raises(InputError, match="n_lanes=3"):
-        plan(dataset, n_lanes=3)
+    with pytest.raises(InputError, match="n_data_shards=3"):
+        plan(dataset, n_data_shards=3)

@@ -10,7 +10,7 @@ import pytest
 
 from lingo_model import Translation, Translator, load_bundle
 from pipeline.documents.document_translator import DocumentTranslator
-from pipeline.documents.translation_memory import SegmentMemory, write_memory
+from pipeline.documents.translation_memory import TranslationMemory, write_memory
 
 MAX_TOKENS = 40
 
@@ -53,7 +53,7 @@ def recorded(bundle: Path) -> Recorded:
     return Recorded(Translator(load_bundle(bundle)))
 
 
-def documents(recorded: Any, memory: SegmentMemory | None = None) -> DocumentTranslator:
+def documents(recorded: Any, memory: TranslationMemory | None = None) -> DocumentTranslator:
     return DocumentTranslator(recorded, language="en", max_segment_tokens=MAX_TOKENS, memory=memory)
 
 
@@ -61,7 +61,7 @@ def test_sentences_are_translated_alone_and_put_together(recorded: Recorded) -> 
     recorded.says = {"A cat.": "Un gato.", "Two dogs play.": "Dos perros."}
     (found,), _ = documents(recorded).translate(["A cat.  Two dogs play.\n\n* 3 *\n\tA cat.\n"])
     assert found.text == "Un gato.  Dos perros.\n\n* 3 *\n\tUn gato.\n"
-    assert found.masked == ("A cat.", "Two dogs play.", "A cat.")
+    assert found.model_input == ("A cat.", "Two dogs play.", "A cat.")
     assert recorded.batches == [["A cat.", "Two dogs play."]]  # equal text once
 
 
@@ -96,11 +96,11 @@ def test_a_lost_span_stays_in_its_place_and_is_told_of(recorded: Recorded) -> No
 def test_an_over_long_sentence_is_cut_not_cut_off(recorded: Recorded) -> None:
     text = ", ".join(f"the dog number {i} sees a cat" for i in range(30))
     (found,), _ = documents(recorded).translate([text])
-    assert len(found.masked) > 3
+    assert len(found.model_input) > 3
     assert all(one.n_source_tokens <= MAX_TOKENS for one in found.decoded)
-    assert " ".join(found.masked) == text
+    assert " ".join(found.model_input) == text
     whole, _ = documents(recorded).translate(["x" * 5000])  # nowhere to cut but within
-    assert "".join(whole[0].masked) == "x" * 5000
+    assert "".join(whole[0].model_input) == "x" * 5000
 
 
 def test_a_failing_segment_is_found_by_halving(recorded: Recorded) -> None:
@@ -122,7 +122,7 @@ def test_what_is_remembered_is_not_decoded(recorded: Recorded, tmp_path: Path) -
     write_memory(tmp_path / "published" / "part-a.parquet", new)
     recorded.batches.clear()
 
-    memory = SegmentMemory([tmp_path / "published"], tmp_path / "own")
+    memory = TranslationMemory([tmp_path / "published"], tmp_path / "own")
     again, newer = documents(recorded, memory).translate([*texts, "See {other}. A dog."])
 
     assert recorded.batches == [["A dog."]]
@@ -143,7 +143,7 @@ def test_what_is_remembered_is_not_used_where_it_is_too_long_now(
     assert whole.decoded[0].n_source_tokens > MAX_TOKENS
     write_memory(tmp_path / "run" / "part-1.parquet", new)
 
-    memory = SegmentMemory([tmp_path / "run"], tmp_path / "staged")
+    memory = TranslationMemory([tmp_path / "run"], tmp_path / "staged")
     (found,), _ = documents(recorded, memory).translate([text])
 
     assert len(found.decoded) > 1
@@ -154,7 +154,7 @@ def test_what_is_remembered_is_not_used_where_it_is_too_long_now(
 def test_actors_learn_of_each_others_segments_within_a_run(
     recorded: Recorded, tmp_path: Path
 ) -> None:
-    memory = SegmentMemory([], tmp_path / "own")
+    memory = TranslationMemory([], tmp_path / "own")
     mine = documents(recorded, memory)
     _, new = mine.translate(["A cat."])
     write_memory(tmp_path / "own" / "part-b.parquet", new)  # as another actor

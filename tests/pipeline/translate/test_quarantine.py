@@ -16,7 +16,7 @@ from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.table.query import connect, run_query
 from pipeline.translate.config import TranslateConfig, TranslateResources
-from pipeline.translate.stage import replay_quarantine, translate_table
+from pipeline.translate.stage import retry_quarantine, translate_table
 
 CONFIG = TranslateConfig(rows_per_unit=20)
 RESOURCES = TranslateResources(n_actors=2)
@@ -91,23 +91,25 @@ def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
     translate_table(lake, bundle, table, short, RESOURCES)
     assert translate_table(lake, bundle, table, short, RESOURCES) is None  # not retried by itself
 
-    again = replay_quarantine(first.run, bundle, table, CONFIG, RESOURCES)
+    again = retry_quarantine(first.run_id, bundle, table, CONFIG, RESOURCES)
 
     assert again is not None
-    assert (again.replay_of, again.rows.n_input, again.rows.n_translated) == (first.run, 1, 1)
+    assert (again.retry_of, again.rows.n_input, again.rows.n_translated) == (first.run_id, 1, 1)
     rows = latest(table)
     assert set(rows) == {"Two dogs.", long, "A cat.", "x"}
     assert rows[long]["doc"] == 1  # its other columns came along
     assert rows[long]["n_segments"] == 20
-    assert replay_quarantine("1", bundle, table, CONFIG, RESOURCES) is None  # settled now
+    assert retry_quarantine("1", bundle, table, CONFIG, RESOURCES) is None  # settled now
     assert translate_table(lake, bundle, table, short, RESOURCES) is None
     write(lake / "a.parquet", ["Two dogs."])  # the row goes like any other
     last = translate_table(lake, bundle, table, short, RESOURCES)
     assert last is not None
-    assert last.n_rows_retracted == 1
+    assert last.n_rows_deleted == 1
     assert set(latest(table)) == {"Two dogs.", "A cat.", "x"}
-    with pytest.raises(InputError, match=rf"run '9': not in the table; its runs are {first.run}"):
-        replay_quarantine("9", bundle, table, CONFIG, RESOURCES)
+    with pytest.raises(
+        InputError, match=rf"run '9': not in the table; its runs are {first.run_id}"
+    ):
+        retry_quarantine("9", bundle, table, CONFIG, RESOURCES)
 
 
 def test_a_quarantine_of_more_rows_than_a_unit(
@@ -118,8 +120,8 @@ def test_a_quarantine_of_more_rows_than_a_unit(
     units = CONFIG.model_copy(update={"max_source_characters": 100, "rows_per_unit": 30})
     first = translate_table(lake, bundle, table, units, RESOURCES)
     assert first is not None
-    again = replay_quarantine(
-        first.run, bundle, table, CONFIG.model_copy(update={"rows_per_unit": 7}), RESOURCES
+    again = retry_quarantine(
+        first.run_id, bundle, table, CONFIG.model_copy(update={"rows_per_unit": 7}), RESOURCES
     )
     assert again is not None
     assert (again.n_units_emitted, again.rows.n_translated) == (5, 30)
@@ -134,7 +136,7 @@ def test_what_fails_again_stays_in_quarantine(
     first = translate_table(lake, bundle, table, config, RESOURCES)
     assert first is not None
     for _ in range(2):
-        again = replay_quarantine(first.run, bundle, table, config, RESOURCES)
+        again = retry_quarantine(first.run_id, bundle, table, config, RESOURCES)
         assert again is not None
         assert (again.rows.n_input, again.rows.n_quarantined) == (1, 1)
         assert set(latest(table)) == {"Two dogs."}
@@ -190,10 +192,10 @@ def test_an_unfinished_replay_is_refused_to_other_settings(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("pipeline.translate.actors._translate_units", die)
-        replay_quarantine(first.run, bundle, table, short, RESOURCES)
+        patch.setattr("pipeline.translate.actors.run_on_actors", die)
+        retry_quarantine(first.run_id, bundle, table, short, RESOURCES)
     with pytest.raises(InputError, match=r"unfinished run .* has settings=.*--abort"):
-        replay_quarantine(first.run, bundle, table, CONFIG, RESOURCES)
-    again = replay_quarantine(first.run, bundle, table, short, RESOURCES)
+        retry_quarantine(first.run_id, bundle, table, CONFIG, RESOURCES)
+    again = retry_quarantine(first.run_id, bundle, table, short, RESOURCES)
     assert again is not None
     assert again.rows.n_quarantined == 1

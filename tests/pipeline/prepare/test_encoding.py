@@ -18,7 +18,7 @@ from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.observability.progress import progress_bar
 from pipeline.prepare import encode
 from pipeline.prepare.encoding import (
-    LANE_MULTIPLE,
+    DATA_SHARD_MULTIPLE,
     SubwordsConfig,
     encode_split,
     row_group_bounds,
@@ -82,12 +82,12 @@ def test_row_groups_are_a_multiple_of_the_lanes_and_of_equal_size() -> None:
         sizes = {last - first for first, last in bounds}
         assert all(1 <= size <= 8192 for size in sizes), n_rows
         assert not sizes or max(sizes) - min(sizes) <= 1, n_rows
-        if n_rows < LANE_MULTIPLE:
+        if n_rows < DATA_SHARD_MULTIPLE:
             assert len(bounds) == n_rows
         else:
-            assert len(bounds) % LANE_MULTIPLE == 0, n_rows
+            assert len(bounds) % DATA_SHARD_MULTIPLE == 0, n_rows
             # No more groups than the greatest size of a group makes necessary.
-            assert (len(bounds) - LANE_MULTIPLE) * 8192 < n_rows, n_rows
+            assert (len(bounds) - DATA_SHARD_MULTIPLE) * 8192 < n_rows, n_rows
 
 
 def test_subwords_learn_both_sides(pairs: pa.Table, subwords: Subwords) -> None:
@@ -163,7 +163,7 @@ def test_the_files_are_the_bounds(
     parquet = pq.ParquetFile(file)
     sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
     assert sizes == [last - first for first, last in row_group_bounds(N_PAIRS)]
-    assert len(sizes) == LANE_MULTIPLE
+    assert len(sizes) == DATA_SHARD_MULTIPLE
     assert parquet.schema_arrow.equals(ENCODED)
 
 
@@ -172,10 +172,10 @@ def test_many_row_groups_go_to_several_files(
 ) -> None:
     (whole,) = encoded(tmp_path / "whole", "train", pairs_files, subwords)
     monkeypatch.setattr(encode, "_MAX_ROWS_PER_GROUP", 10)
-    monkeypatch.setattr(encode, "_GROUPS_PER_FILE", LANE_MULTIPLE)
+    monkeypatch.setattr(encode, "_GROUPS_PER_FILE", DATA_SHARD_MULTIPLE)
     files = encoded(tmp_path / "parts", "train", pairs_files, subwords)
     assert [file.name for file in files] == [f"part-{i:05d}.parquet" for i in range(3)]
-    assert [pq.ParquetFile(file).num_row_groups for file in files] == [LANE_MULTIPLE] * 3
+    assert [pq.ParquetFile(file).num_row_groups for file in files] == [DATA_SHARD_MULTIPLE] * 3
     assert read(files).equals(read([whole]))  # rows and their order do not depend on the cutting
 
 

@@ -21,9 +21,10 @@ from pipeline.decoding import DecodeConfig
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.schemas import TRANSLATION_COLUMNS
-from pipeline.table.manifest import FORMAT_VERSION, PLAN, RunPlan, Unit, load_plan
+from pipeline.table.manifest import FORMAT_VERSION, PLAN, RunPlan, Unit
+from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
-from pipeline.table.store import Table, open_table
+from pipeline.table.table import Table
 from pipeline.translate.actors import task_groups
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.forecast import lineage_of
@@ -125,7 +126,7 @@ def test_a_second_run_takes_only_what_is_new(
     manifest = translate_table(lake, bundle, table, CONFIG, RESOURCES)
 
     assert manifest is not None
-    assert manifest.run.startswith("000002-")
+    assert manifest.run_id.startswith("000002-")
     assert (manifest.n_units_planned, manifest.n_units_skipped, manifest.n_units_emitted) == (
         6,
         5,
@@ -253,7 +254,7 @@ def staged_run(
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.translate.actors._translate_units", stop_after)
+        patch.setattr("pipeline.translate.actors.run_on_actors", stop_after)
         with pytest.raises(Interrupted):
             translate_table(lake, bundle, table, CONFIG, RESOURCES)
     (staged,) = (table / "_staging").iterdir()
@@ -276,7 +277,7 @@ def test_an_unfinished_run_is_gone_on_with_and_ends_like_an_undisturbed_one(
     translate_table(lake, bundle, tmp_path / "undisturbed", CONFIG, RESOURCES)
 
     assert manifest is not None
-    assert manifest.run == staged.name
+    assert manifest.run_id == staged.name
     published = {
         p.name: p.stat().st_mtime_ns for p in (tmp_path / "table" / "data").glob("*/*/part-*")
     }
@@ -370,7 +371,7 @@ def test_staged_rows_that_are_not_those_of_the_input_are_not_published(
 ) -> None:
     table = tmp_path / "table"
     staged = staged_run(monkeypatch, lake, bundle, table, n_units=1)
-    part = staged / load_plan(staged / PLAN).units[0].file_name
+    part = staged / RunPlan.load(staged / PLAN).units[0].file_name
     pq.write_table(spoil(pq.read_table(part)), part)
 
     with pytest.raises(RunError, match=rf"{part.name}.*nothing was published"):
@@ -486,7 +487,7 @@ def test_the_latest_rows_are_those_that_the_lake_has(
 
     assert second is not None
     gone = kind == "snapshot"
-    assert second.n_rows_retracted == 5 + (10 if gone else 0)
+    assert second.n_rows_deleted == 5 + (10 if gone else 0)
     rows = latest(table)
     assert set(rows) == {*changed, "The fish swims.", *([] if gone else b)}
     assert (second.rows.n_input, second.rows.n_reused, second.rows.n_translated) == (21, 19, 2)
@@ -497,7 +498,7 @@ def test_the_latest_rows_are_those_that_the_lake_has(
         (lake / "c.parquet").unlink()
         third = translate_table(lake, bundle, table, config, RESOURCES)
         assert third is not None
-        assert (third.rows.n_input, third.n_rows_retracted) == (0, 1)
+        assert (third.rows.n_input, third.n_rows_deleted) == (0, 1)
         assert set(latest(table)) == set(changed)
 
 
@@ -518,7 +519,7 @@ def test_rows_with_ids_of_their_own_are_retracted_by_id(
     manifest = translate_table(lake, bundle, table, config, RESOURCES)
 
     assert manifest is not None
-    assert manifest.n_rows_retracted == 1
+    assert manifest.n_rows_deleted == 1
     assert {row["row_id"]: text for text, row in latest(table).items()} == {
         "w": "The bird plays.", "x": "The dog plays.", "z": "The fish swims."
     }  # fmt: skip
@@ -554,7 +555,7 @@ def test_a_file_of_other_content_and_the_same_time_is_deferred(
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         work_here(table, plan, model, *rest)
 
-    monkeypatch.setattr("pipeline.translate.actors._translate_units", change_and_work)
+    monkeypatch.setattr("pipeline.translate.actors.run_on_actors", change_and_work)
     manifest = translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
 
     assert manifest is not None

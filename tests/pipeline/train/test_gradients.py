@@ -16,13 +16,13 @@ import torch
 import torch.distributed as dist
 
 from pipeline.dataset.manifest import load_dataset, load_subwords
-from pipeline.train.batches import BatchPlan, LaneReader, Step
+from pipeline.train.batches import BatchPlan, ShardReader, Step
 from pipeline.train.new_update import new_update
 from pipeline.train.recipe import TrainConfig
-from pipeline.train.shared_update import SharedUpdate
-from pipeline.train.weight_updates import ReplicatedUpdate
+from pipeline.train.shared_update import SharedMemoryUpdate
+from pipeline.train.weight_updates import DDPUpdate
 from pipeline.train.worker import accumulate_gradients, new_model
-from pipeline.train.worker_context import WorkerPlace
+from pipeline.train.worker_context import WorkerContext
 
 N_STEPS = 3
 Fault = Literal["none", "sockets", "local divisor", "dropped lane", "doubled lane"]
@@ -37,18 +37,18 @@ CONFIG = TrainConfig(
     word_dropout=0.2,
     attention=True,
     bidirectional=True,
-    n_lanes=4,
+    n_data_shards=4,
     target_tokens_per_step=300,
     label_smoothing=0.1,
     clip_norm=0.2,
-    average_decay=0.9,
+    ema_decay=0.9,
 )
 
 
 def work(rank: int, n_workers: int, dataset: Path, results: Path, fault: Fault) -> None:
     """Some steps of training: losses, norms, and what they left behind."""
     torch.set_num_threads(1)
-    place = WorkerPlace(rank, n_workers, torch.device("cpu"))
+    place = WorkerContext(rank, n_workers, torch.device("cpu"))
     if n_workers > 1:
         dist.init_process_group(
             "gloo", init_method=f"file://{results}/rendezvous", rank=rank, world_size=n_workers
@@ -57,17 +57,17 @@ def work(rank: int, n_workers: int, dataset: Path, results: Path, fault: Fault) 
     plan = BatchPlan(
         dataset,
         manifest,
-        n_lanes=CONFIG.n_lanes,
+        n_data_shards=CONFIG.n_data_shards,
         target_tokens_per_step=CONFIG.target_tokens_per_step,
         seed=CONFIG.seed,
     )
     model = new_model(load_subwords(dataset, manifest), CONFIG).double().train()
     if fault == "sockets":  # no fault: how workers on several machines do it
-        update: ReplicatedUpdate | SharedUpdate = ReplicatedUpdate(model, CONFIG, place)
+        update: DDPUpdate | SharedMemoryUpdate = DDPUpdate(model, CONFIG, place)
     else:
         update = new_update(model, CONFIG, place)
-        assert isinstance(update, SharedUpdate if n_workers > 1 else ReplicatedUpdate)
-    reader = LaneReader()
+        assert isinstance(update, SharedMemoryUpdate if n_workers > 1 else DDPUpdate)
+    reader = ShardReader()
     losses, norms = [], []
     for step in itertools.islice(plan.steps(), N_STEPS):
         mine = accumulate_gradients(update.loss, planted(step, place, fault), reader, place, CONFIG)
@@ -94,7 +94,7 @@ def work(rank: int, n_workers: int, dataset: Path, results: Path, fault: Fault) 
         dist.destroy_process_group()
 
 
-def planted(step: Step, place: WorkerPlace, fault: Fault) -> Step:
+def planted(step: Step, place: WorkerContext, fault: Fault) -> Step:
     """The step with one mistake that a distributed trainer can make."""
     if fault == "local divisor":  # each worker divides by its own tokens, then DDP averages
         mine = step.lanes[place.rank :: place.n_workers]

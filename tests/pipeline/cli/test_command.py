@@ -23,9 +23,9 @@ from pipeline.cli import app, main
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.models.registry import champion
 from pipeline.table.manifest import RunPlan
-from pipeline.translate.reconcile import Reconciled, reconcile
+from pipeline.translate.reconcile import ReconcileResult, reconcile
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TRAINING = {
     "n_steps": 1258,
     "seconds": 120.0,
@@ -320,7 +320,7 @@ def test_a_table_is_made_and_what_changed_meanwhile_is_left_for_the_next_run(
 ) -> None:
     pq.write_table(pa.table({"body": ["A new one."]}), lake / "late.parquet")
 
-    def reconcile_late(staged: Path, plan: RunPlan, *rest: object) -> Reconciled:
+    def reconcile_late(staged: Path, plan: RunPlan, *rest: object) -> ReconcileResult:
         pq.write_table(pa.table({"body": ["changed", "meanwhile"]}), lake / "late.parquet")
         return reconcile(staged, plan, *rest)  # type: ignore[arg-type]
 
@@ -404,7 +404,7 @@ BAD_INPUT = [
     ("train {no} -o {new}", "{no}: not a dataset"),
     ("train {dataset} -o {new} --preset huge", "preset='huge': known are demo"),
     ("train {dataset} -o {new} --config {no}", "{no}: cannot be read"),
-    ("train {dataset} -o {new} --preset demo --workers 9", "n_workers=9: at most n_lanes=2"),
+    ("train {dataset} -o {new} --preset demo --workers 9", "n_workers=9: at most n_data_shards=2"),
     ("prepare {no} -o {new}", "{no}: cannot be read"),
 ]
 

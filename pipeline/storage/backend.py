@@ -1,0 +1,213 @@
+"""What a disk and S3 do differently, behind one interface.
+
+Everything else in the pipeline calls :func:`backend_of` (or a function of ``files.py`` that does)
+and does not ask where a location is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lingo_model import InputError
+from pipeline.storage.file_version import FileStamp
+from pipeline.storage.folders import sync_file, sync_folder
+from pipeline.storage.location import Location
+from pipeline.storage.s3 import S3Path
+
+L = TypeVar("L", Path, S3Path)
+
+
+def backend_of(path: Location) -> Backend[Any]:
+    """The backend that a location belongs to."""
+    return _S3 if isinstance(path, S3Path) else _DISK
+
+
+class Backend(ABC, Generic[L]):
+    """Operations on locations of one kind. Writes are whole or not at all, and durable."""
+
+    @abstractmethod
+    def absolute(self, path: L) -> L:
+        """The whole path. Links are kept: a link that points elsewhere each night is one path."""
+
+    @abstractmethod
+    def stamp(self, path: L) -> FileStamp | None:
+        """Size, modification time and ETag of a file, or None if there is no such file."""
+
+    @abstractmethod
+    def readable_stamp(self, path: L) -> FileStamp:
+        """The stamp of a file that can be opened.
+
+        Raises:
+            InputError: the file is missing or cannot be opened; names it and the reason.
+        """
+
+    @abstractmethod
+    def list_files(self, folder: L, is_wanted: Callable[[str], bool]) -> dict[str, FileStamp]:
+        """Stamps of the wanted files below a folder by relative path, sorted.
+
+        Raises:
+            InputError: a wanted file cannot be opened.
+        """
+
+    @abstractmethod
+    def names_below(self, folder: L) -> set[str]:
+        """The relative path of every file below a folder. Cheaper than :meth:`list_files`."""
+
+    @abstractmethod
+    def local_path(self, path: L) -> Path | None:
+        """The path on this machine, or None for a file that must be copied first."""
+
+    @abstractmethod
+    def download(self, path: L, to: Path) -> None:
+        """Copy a file to this machine."""
+
+    @abstractmethod
+    def write_bytes(self, path: L, content: bytes) -> None:
+        """Write a file."""
+
+    @abstractmethod
+    def write_parquet(self, path: L, table: pa.Table) -> None:
+        """Write one table as one Parquet file."""
+
+    @abstractmethod
+    def open_for_parquet(self, path: L) -> Path | pa.BufferReader:
+        """What ``pyarrow.parquet.ParquetFile`` reads."""
+
+    @abstractmethod
+    def remove(self, path: L) -> None:
+        """Remove a file, or a folder with its content. Does nothing if it is absent."""
+
+
+class _Disk(Backend[Path]):
+    def absolute(self, path: Path) -> Path:
+        return Path(os.path.normpath(path.absolute()))
+
+    def stamp(self, path: Path) -> FileStamp | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return FileStamp(status.st_size, status.st_mtime_ns, None)
+
+    def readable_stamp(self, path: Path) -> FileStamp:
+        try:
+            with path.open("rb"):
+                status = path.stat()
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); check the path"
+            ) from error
+        return FileStamp(status.st_size, status.st_mtime_ns, None)
+
+    def list_files(self, folder: Path, is_wanted: Callable[[str], bool]) -> dict[str, FileStamp]:
+        names = sorted(filter(is_wanted, self.names_below(folder)))
+        return {name: self.readable_stamp(folder / name) for name in names}
+
+    def names_below(self, folder: Path) -> set[str]:
+        return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+    def local_path(self, path: Path) -> Path:
+        return path
+
+    def download(self, path: Path, to: Path) -> None:
+        shutil.copyfile(path, to)
+
+    def write_bytes(self, path: Path, content: bytes) -> None:
+        with _temporary_name(path) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write_parquet(self, path: Path, table: pa.Table) -> None:
+        with _temporary_name(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+            sync_file(temporary)
+
+    def open_for_parquet(self, path: Path) -> Path:
+        return path
+
+    def remove(self, path: Path) -> None:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+class _ObjectStore(Backend[S3Path]):
+    def absolute(self, path: S3Path) -> S3Path:
+        return path
+
+    def stamp(self, path: S3Path) -> FileStamp | None:
+        return path.stamp()
+
+    def readable_stamp(self, path: S3Path) -> FileStamp:
+        stamp = path.stamp() if path.key else None
+        if stamp is None:
+            raise InputError(
+                f"{path}: no such file, and no folder with a file to translate; check the path"
+            )
+        return stamp
+
+    def list_files(self, folder: S3Path, is_wanted: Callable[[str], bool]) -> dict[str, FileStamp]:
+        # Some tools mark a folder by an empty object whose key is the folder's with a slash. Only
+        # a request for the key without the slash tells it from an empty file.
+        return {
+            name: stamp
+            for name, stamp in folder.files().items()
+            if is_wanted(name) and (stamp.n_bytes or (folder / name).is_file())
+        }
+
+    def names_below(self, folder: S3Path) -> set[str]:
+        return set(folder.files())
+
+    def local_path(self, path: S3Path) -> None:
+        return None
+
+    def download(self, path: S3Path, to: Path) -> None:
+        path.download(to)
+
+    def write_bytes(self, path: S3Path, content: bytes) -> None:
+        path.write_bytes(content)
+
+    def write_parquet(self, path: S3Path, table: pa.Table) -> None:
+        path.write_bytes(parquet_bytes(table))
+
+    def open_for_parquet(self, path: S3Path) -> pa.BufferReader:
+        return pa.BufferReader(path.read_bytes())
+
+    def remove(self, path: S3Path) -> None:
+        path.remove_tree()
+        path.unlink(missing_ok=True)
+
+
+_DISK, _S3 = _Disk(), _ObjectStore()
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """The content of a Parquet file that holds ``table``."""
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
+    return bytes(content.getvalue())
+
+
+@contextmanager
+def _temporary_name(path: Path) -> Iterator[Path]:
+    """A hidden name beside ``path``, renamed to ``path`` if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
