@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,8 +60,13 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def load_yaml(cls: type[S], path: Path) -> S:
+def load_yaml(cls: type[S], path: Path, overrides: Mapping[str, Any] | None = None) -> S:
     """Read settings from a YAML (or JSON) file.
+
+    Args:
+        cls: the settings.
+        path: the file.
+        overrides: values that win over the file's, nested like the settings.
 
     Raises:
         InputError: the file is missing, is not UTF-8 or not YAML, has a key twice, or does not
@@ -74,4 +80,16 @@ def load_yaml(cls: type[S], path: Path) -> S:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if isinstance(values, dict) and overrides:
+        values = _merged(values, overrides)
     return parse_settings(cls, values, where=str(path))
+
+
+def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with the overrides in place, mapping by mapping."""
+    merged = dict(values)
+    for key, override in overrides.items():
+        value = merged.get(key)
+        nested = isinstance(value, dict) and isinstance(override, Mapping)
+        merged[key] = _merged(value, override) if nested else override
+    return merged

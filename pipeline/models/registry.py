@@ -11,7 +11,6 @@ from pathlib import Path
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
 from pipeline.evaluate.scores import ScoreReport
-from pipeline.settings import Settings
 from pipeline.storage.files import write_json
 from pipeline.storage.manifests import Manifest, utc_now
 

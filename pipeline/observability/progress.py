@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgressEvent:
+    """How far a stage is, in the stage's own unit of work (rows or steps)."""
+
+    n_done: int
+    n_total: int
 
 
 class _RateColumn(ProgressColumn):
