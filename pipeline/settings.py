@@ -90,6 +90,7 @@ def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
     merged = dict(values)
     for key, override in overrides.items():
         value = merged.get(key)
-        nested = isinstance(value, dict) and isinstance(override, Mapping)
-        merged[key] = _merged(value, override) if nested else override
+        if isinstance(value, dict) and isinstance(override, Mapping):
+            override = _merged(value, override)
+        merged[key] = override
     return merged

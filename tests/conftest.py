@@ -6,7 +6,7 @@ import itertools
 import logging
 import signal
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,6 @@ from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.s3 import S3Path
-from pipeline.table.manifest import RunPlan
-from pipeline.table.table import Table
-from pipeline.translate.unit_translator import UnitTranslator
 
 _SIZES: dict[Split, int] = {"train": 600, "valid": 40, "test": 40}
 
@@ -96,24 +93,6 @@ def running_ray() -> Iterator[None]:
     start_local(n_cpus=2)
     yield
     ray.shutdown()
-
-
-def _work_here(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
-    translator = UnitTranslator(table.staged(plan), table.data, plan, model)
-    for unit in plan.units:
-        translator.translate(unit)
-
-
-@pytest.fixture(scope="session")
-def work_here() -> Callable[..., None]:
-    """Does a run's units in this process, in place of ``run_on_actors``."""
-    return _work_here
-
-
-@pytest.fixture
-def without_ray(monkeypatch: pytest.MonkeyPatch, work_here: Callable[..., None]) -> None:
-    """Translation runs in this process: for tests of what is before and after the work."""
-    monkeypatch.setattr("pipeline.translate.actors.run_on_actors", work_here)
 
 
 @pytest.fixture(scope="session")

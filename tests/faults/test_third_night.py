@@ -36,6 +36,7 @@ from pipeline.storage.s3 import S3Path
 from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
 from pipeline.translate.config import TranslateConfig
+from pipeline.translate.in_process import run_in_process
 from pipeline.translate.stage import translate_table
 
 pytestmark = pytest.mark.ray
@@ -43,76 +44,7 @@ pytestmark = pytest.mark.ray
 N_UNITS, ROWS_PER_UNIT = 20, 2000
 N_OLD_ROWS, N_OLD_UNITS = 3000, 2
 
-# Dies by itself where its last argument says: so far from the outside nobody could hit the moment.
-NIGHT = """
-import os, signal, sys
-from pathlib import Path
-import pipeline.table.store, pipeline.translate.planning, pipeline.translate.reconcile
-import pipeline.storage.manifests, pipeline.translate.stage
-from pipeline.cli.app import main
-
-def die(*_arguments, **_options):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def dies_after(function, n_calls=1):
-    calls = []
-    def called(*arguments, **options):
-        result = function(*arguments, **options)
-        calls.append(1)
-        if len(calls) == n_calls:
-            die()
-        return result
-    return called
-
-def dies_around_the_rename(when):
-    rename = Path.rename
-    def called(self, target):
-        if "_staging" in str(self.parent) and "/data/" in str(target):
-            if when == "before":
-                die()
-            rename(self, target)
-            die()
-        return rename(self, target)
-    Path.rename = called
-
-def clock_is_back_a_day():
-    now = pipeline.storage.manifests.utc_now
-    import datetime
-    def earlier():
-        return (datetime.datetime.fromisoformat(now()) - datetime.timedelta(days=1)).isoformat()
-    pipeline.translate.planning.utc_now = pipeline.translate.stage.utc_now = earlier
-
-lake, bundle, table, config, where = sys.argv[1:]
-match where:
-    case "before planning":
-        pipeline.translate.stage.plan_run = die
-    case "while planning":
-        pipeline.translate.planning.inspect_file = dies_after(pipeline.translate.planning.inspect_file)
-    case "planned":
-        for kind in (pipeline.table.store.DiskTable, pipeline.table.store.S3Table):
-            kind.begin = dies_after(kind.begin)
-    case "before reconciling":
-        pipeline.translate.stage.reconcile = die
-    case "while reconciling":
-        pipeline.translate.reconcile.row_id_digest = dies_after(pipeline.translate.reconcile.row_id_digest, 7)
-    case "reconciled":
-        pipeline.translate.stage.reconcile = dies_after(pipeline.translate.stage.reconcile)
-    case "page written":
-        pipeline.translate.stage.write_run_report = dies_after(pipeline.translate.stage.write_run_report)
-    case "manifest written":
-        pipeline.table.store.sync_tree = die
-    case "before the rename" | "after the rename":
-        dies_around_the_rename(where.split()[0])
-    case "before the commit":
-        pipeline.table.store.S3Table.publish = die
-    case "after the commit":
-        pipeline.table.store.S3Table._withdraw = die
-    case "clock":
-        clock_is_back_a_day()
-sys.argv[1:] = ["translate", lake, "--model", bundle, "--output", table,
-                "--config", config, "--actors", "2", "--ray-address", "local"]
-main()
-"""
+NIGHT = Path(__file__).with_name("night.py")
 NAMED = [
     "before planning",
     "while planning",
@@ -139,19 +71,17 @@ class World:
     def night(self, where: str = "", **options: Any) -> subprocess.Popen[bytes]:
         arguments = [*map(str, (self.lake, self.bundle, self.table, self.config)), where]
         return subprocess.Popen(
-            [sys.executable, "-c", NIGHT, *arguments],
+            [sys.executable, NIGHT, *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
             **options,
         )
 
-    def here(self, work: Callable[..., None]) -> None:
-        """A night in this process, without Ray: undisturbed, and sooner."""
+    def here(self) -> None:
+        """An undisturbed night in this process, without Ray."""
         config = load_yaml(TranslateConfig, self.config)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pipeline.translate.actors.run_on_actors", work)
-            translate_table(self.lake, self.bundle, self.table, config)
+        translate_table(self.lake, self.bundle, self.table, config, run_units=run_in_process)
 
     def finish(self) -> None:
         """Run the same command until it has nothing to do, as an operator would."""
@@ -222,9 +152,7 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def two_nights(
-    bundle: Path, work_here: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
-) -> World:
+def two_nights(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("nights")
     lake = root / "lake"
     lake.mkdir()
@@ -234,9 +162,9 @@ def two_nights(
         pair.source for pair in generate_pairs(N_OLD_ROWS + N_UNITS * ROWS_PER_UNIT, seed=5)
     ]
     write(lake / "a.parquet", sentences[:2000])
-    world.here(work_here)
+    world.here()
     write(lake / "b.parquet", sentences[2000:N_OLD_ROWS])
-    world.here(work_here)
+    world.here()
     for number in range(4):
         first = N_OLD_ROWS + number * 5 * ROWS_PER_UNIT
         write(lake / f"c{number}.parquet", sentences[first : first + 5 * ROWS_PER_UNIT])
@@ -250,11 +178,10 @@ def write(path: Path, sentences: list[str]) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(
     two_nights: World,
-    work_here: Callable[..., None],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[tuple[Any, ...]]:
     world = copied(two_nights, tmp_path_factory.mktemp("undisturbed"))
-    world.here(work_here)
+    world.here()
     rows = world.rows()
     assert len(rows) == N_OLD_ROWS + N_UNITS * ROWS_PER_UNIT
     return rows

@@ -61,7 +61,7 @@ def test_sentences_are_translated_alone_and_put_together(recorded: Recorded) -> 
     recorded.says = {"A cat.": "Un gato.", "Two dogs play.": "Dos perros."}
     (found,), _ = documents(recorded).translate(["A cat.  Two dogs play.\n\n* 3 *\n\tA cat.\n"])
     assert found.text == "Un gato.  Dos perros.\n\n* 3 *\n\tUn gato.\n"
-    assert found.model_input == ("A cat.", "Two dogs play.", "A cat.")
+    assert found.model_inputs == ("A cat.", "Two dogs play.", "A cat.")
     assert recorded.batches == [["A cat.", "Two dogs play."]]  # equal text once
 
 
@@ -96,11 +96,11 @@ def test_a_lost_span_stays_in_its_place_and_is_told_of(recorded: Recorded) -> No
 def test_an_over_long_sentence_is_cut_not_cut_off(recorded: Recorded) -> None:
     text = ", ".join(f"the dog number {i} sees a cat" for i in range(30))
     (found,), _ = documents(recorded).translate([text])
-    assert len(found.model_input) > 3
+    assert len(found.model_inputs) > 3
     assert all(one.n_source_tokens <= MAX_TOKENS for one in found.decoded)
-    assert " ".join(found.model_input) == text
+    assert " ".join(found.model_inputs) == text
     whole, _ = documents(recorded).translate(["x" * 5000])  # nowhere to cut but within
-    assert "".join(whole[0].model_input) == "x" * 5000
+    assert "".join(whole[0].model_inputs) == "x" * 5000
 
 
 def test_a_failing_segment_is_found_by_halving(recorded: Recorded) -> None:

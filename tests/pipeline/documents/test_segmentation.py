@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingo_model.subwords import PLACEHOLDERS
-from pipeline.documents import segments
+from pipeline.documents import segmentation
 from pipeline.documents.segmentation import (
     Part,
     Segment,
@@ -64,7 +64,7 @@ SIMPLE = st.lists(
 def test_the_short_cut_for_simple_lines_changes_nothing(text: str, language: str) -> None:
     found = split_text(text, language)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "_ONE_SENTENCE", re.compile("(?!)"))
+        patch.setattr(segmentation, "_ONE_SENTENCE", re.compile("(?!)"))
         assert split_text(text, language) == found
 
 

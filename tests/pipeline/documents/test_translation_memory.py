@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.documents import memory
+from pipeline.documents import translation_memory
 from pipeline.documents.translation_memory import Decoded, TranslationMemory, write_memory
 
 
@@ -43,7 +43,7 @@ def test_tables_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.Monke
     for number in range(6):
         known = {f"{number} {i}": value(f"{i}" * 10) for i in range(100)}
         write_memory(tmp_path / f"part-{number}.parquet", known)
-    monkeypatch.setattr(memory, "_MAX_CACHE_BYTES", 20_000)
+    monkeypatch.setattr(translation_memory, "_MAX_CACHE_BYTES", 20_000)
     segments = TranslationMemory([tmp_path], tmp_path / "own")
     tables = segments._published
     for _ in range(2):
@@ -56,8 +56,8 @@ def test_tables_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.Monke
 def test_of_its_own_run_the_newest_segments_are_remembered_within_bounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "_MAX_RECENT_BYTES", 20_000)
-    monkeypatch.setattr(memory, "_FILES_PER_BLOCK", 2)
+    monkeypatch.setattr(translation_memory, "_MAX_RECENT_BYTES", 20_000)
+    monkeypatch.setattr(translation_memory, "_FILES_PER_BLOCK", 2)
     segments = TranslationMemory([], tmp_path)
     known: dict[str, Decoded] = {}
     for number in range(12):
@@ -76,7 +76,9 @@ def test_of_its_own_run_the_newest_segments_are_remembered_within_bounds(
 def test_a_collision_of_the_short_key_is_no_hit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "segment_hash", lambda text: b"8 equal." + text.encode().ljust(8))
+    monkeypatch.setattr(
+        translation_memory, "segment_hash", lambda text: b"8 equal." + text.encode().ljust(8)
+    )
     write_memory(tmp_path / "part-1.parquet", {"x": value("of x")})
     found = TranslationMemory([tmp_path], tmp_path / "own").find(["y"])
     assert found == {}

@@ -142,7 +142,9 @@ def test_ranges_that_follow_one_another_read_a_file_once(
 ) -> None:
     schema = inspect_file(tmp_path, write(tmp_path / "a.csv").name).schema
     opened = []
-    monkeypatch.setattr("pipeline.lake.files.iter_rows", lambda p: opened.append(p) or iter_rows(p))
+    monkeypatch.setattr(
+        "pipeline.lake.range_reader.iter_rows", lambda p: opened.append(p) or iter_rows(p)
+    )
     reader = RangeReader(LocalCopies(tmp_path), {}, schema)
     for first in range(0, 25, 5):
         reader.read("a.csv", first, 5)

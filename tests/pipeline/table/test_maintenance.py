@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,20 @@ import pytest
 from lingo_model import InputError
 from pipeline.documents.translation_memory import TranslationMemory
 from pipeline.table.maintenance import compact, exchange, remove_orphan_files
-from pipeline.table.manifest import RunPlan, run_path
+from pipeline.table.manifest import run_path
 from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
-from pipeline.table.table import Table
 from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.in_process import run_in_process
 from pipeline.translate.stage import translate_table
+from pipeline.translate.translation_run import TranslationRun
 from pipeline.translate.unit_translator import UnitTranslator
+
+translate_here = partial(translate_table, run_units=run_in_process)
 
 CONFIG = TranslateConfig(
     text_column="english", id_column="key", rows_per_unit=4, max_source_characters=60
 )
-
-
-pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 def write(lake: Path, name: str, keys: str, *, text: str = "plays") -> None:
@@ -44,16 +45,16 @@ def table(bundle: Path, tmp_path: Path) -> Path:
     write(lake, "a", "abcdefghi")
     write(lake, "b", "jklmno")
     write(lake, "c", "p", text="plays " * 20)
-    translate_table(lake, bundle, table, CONFIG, TranslateResources())
+    translate_here(lake, bundle, table, CONFIG, TranslateResources())
     write(lake, "a", "abcdefgh", text="sleeps")
-    translate_table(lake, bundle, table, CONFIG, TranslateResources())
+    translate_here(lake, bundle, table, CONFIG, TranslateResources())
     return table
 
 
 def everything(table: Path) -> dict[str, Any]:
     """What each view shows, but for the names of files."""
     found = {}
-    for view in ("translations", "latest", "quarantine", "retracted", "runs"):
+    for view in ("translations", "latest", "quarantine", "tombstones", "runs"):
         result = run_query(connect(table, None), f"SELECT * FROM {view} ORDER BY ALL")
         assert result is not None
         found[view] = result.fetchall()
@@ -76,13 +77,13 @@ def test_compaction_changes_files_and_nothing_else(
     assert len(parts(table)) == 2
     assert everything(table) == before
     assert compact(table) == (2, 2)
-    assert remove_orphan_files(table).paths == ()
+    assert remove_orphan_files(table) == {}
     assert list((table / "_staging").iterdir()) == []
     lake = tmp_path / "lake"
-    assert translate_table(lake, bundle, table, CONFIG, TranslateResources()) is None
+    assert translate_here(lake, bundle, table, CONFIG, TranslateResources()) is None
     write(lake, "b", "klmn")  # ids of the old version are read from the merged file
     write(lake, "a", "bcdefgh", text="sleeps")
-    run = translate_table(lake, bundle, table, CONFIG, TranslateResources())
+    run = translate_here(lake, bundle, table, CONFIG, TranslateResources())
     assert run is not None
     assert run.n_rows_deleted == 3
     assert (run.rows.n_reused, run.rows.n_translated) == (11, 0)  # the memory is merged, too
@@ -154,7 +155,7 @@ def test_garbage_is_what_no_run_refers_to(table: Path) -> None:
 
     found = remove_orphan_files(table, dry_run=True)
 
-    assert found.n_bytes == 25
+    assert sum(found.values()) == 25
     assert all(path.exists() for path in garbage)
     assert remove_orphan_files(table) == found
     assert not any(path.exists() for path in garbage)
@@ -164,25 +165,21 @@ def test_garbage_is_what_no_run_refers_to(table: Path) -> None:
     assert everything(table) == before
 
 
-def test_an_unfinished_run_keeps_its_own(
-    table: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_run_keeps_its_own(table: Path, bundle: Path, tmp_path: Path) -> None:
     class Interrupted(Exception):
         pass
 
-    def stop_after_one(table: Table, plan: RunPlan, model: Path, *_rest: object) -> None:
-        translator = UnitTranslator(table.staged(plan), table.data, plan, model)
-        translator.translate(plan.units[0])
+    def stop_after_one(run: TranslationRun) -> None:
+        translator = UnitTranslator(run.staged, run.table.data, run.plan, run.model)
+        translator.translate(run.plan.units[0])
         raise Interrupted
 
     write(tmp_path / "lake", "d", "tuvwxy")
-    with monkeypatch.context() as patch:
-        patch.setattr("pipeline.translate.actors.run_on_actors", stop_after_one)
-        with pytest.raises(Interrupted):
-            translate_table(tmp_path / "lake", bundle, table, CONFIG, TranslateResources())
-    assert remove_orphan_files(table).paths == ()
+    with pytest.raises(Interrupted):
+        translate_table(tmp_path / "lake", bundle, table, CONFIG, run_units=stop_after_one)
+    assert remove_orphan_files(table) == {}
     compact(table)
-    run = translate_table(tmp_path / "lake", bundle, table, CONFIG, TranslateResources())
+    run = translate_here(tmp_path / "lake", bundle, table, CONFIG, TranslateResources())
     assert run is not None
     assert run.rows.n_input == 6
 

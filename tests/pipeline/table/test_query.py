@@ -15,14 +15,13 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.cli.app import main
-from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
-from pipeline.schemas import RETRACTED as TOMBSTONES
+from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TOMBSTONES, TRANSLATION_COLUMNS
 from pipeline.storage.files import write_json, write_parquet
 from pipeline.table.manifest import (
     FORMAT_VERSION,
     QUARANTINE_FOLDER,
-    RETRACTED,
     RUN_MANIFEST,
+    TOMBSTONES_FOLDER,
     Lineage,
     RowCounts,
     RunManifest,
@@ -66,7 +65,7 @@ def add_run(
     unit = Unit(unit_id="u1", content_id="c1", path="a.txt", first_row=0, n_rows=len(rows))
     manifest = RunManifest(
         format_version=FORMAT_VERSION,
-        run=run,
+        run_id=run,
         run_date=run_date,
         started_at=TIME,
         finished_at=TIME,
@@ -96,7 +95,7 @@ def add_run(
         ),
         n_rows_deleted=len(retracted),
         quarantined={},
-        measures={},
+        quality_signals={},
         n_placeholders_lost=0,
         n_truncated=0,
         row_id_digest="0",
@@ -125,7 +124,7 @@ def add_run(
             staged / QUARANTINE_FOLDER / unit.file_name, pa.Table.from_pylist(bad, schema=schema)
         )
     write_parquet(
-        staged / RETRACTED / f"part-{run}.parquet",
+        staged / TOMBSTONES_FOLDER / f"part-{run}.parquet",
         pa.table({"row_id": [*retracted, *quarantined]}, schema=TOMBSTONES),
     )
     open_table(table).publish(manifest)
@@ -251,7 +250,7 @@ def test_what_is_not_there_yet_is_empty_with_its_columns(tmp_path: Path, place: 
         "translations": {*TRANSLATION_COLUMNS.names, *partitions},
         "latest": {*TRANSLATION_COLUMNS.names, *partitions},
         "quarantine": {*QUARANTINE_COLUMNS.names, *partitions},
-        "retracted": {*TOMBSTONES.names, *partitions},
+        "tombstones": {*TOMBSTONES.names, *partitions},
         "scores": set(SCORES.names),
     }
     full = new_table(tmp_path / "full")

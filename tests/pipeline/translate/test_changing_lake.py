@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ from pipeline.table.maintenance import compact
 from pipeline.table.manifest import PLAN, QUARANTINE_FOLDER, RunManifest, RunPlan
 from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
-from pipeline.translate import reconcile
+from pipeline.translate import reconcile, tombstones
 from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.in_process import run_in_process
 from pipeline.translate.stage import translate_table
+from pipeline.translate.translation_run import TranslationRun
+
+translate_here = partial(translate_table, run_units=run_in_process)
 
 CONFIG = TranslateConfig(rows_per_unit=20)
 BY_ID = CONFIG.model_copy(update={"id_column": "id"})
 
-pytestmark = pytest.mark.usefixtures("without_ray")
 
 Night = Callable[..., RunManifest | None]
 
@@ -36,7 +40,7 @@ def night(lake: Path, table: Path, bundle: Path) -> Night:
     """One run over the lake, or another input."""
 
     def run(config: TranslateConfig = CONFIG, source: Location = lake) -> RunManifest | None:
-        return translate_table(source, bundle, table, config, TranslateResources(n_actors=1))
+        return translate_here(source, bundle, table, config, TranslateResources(n_actors=1))
 
     return run
 
@@ -127,9 +131,9 @@ def test_of_a_compacted_table_ids_are_read_back_once(
     compact(table)
     write_csv(lake / "1.csv", _1="A dog.")
     read: list[Location] = []
-    true_read = reconcile.read_parquet
+    true_read = tombstones.read_parquet
     monkeypatch.setattr(
-        reconcile,
+        tombstones,
         "read_parquet",
         lambda path, columns: read.append(path) or true_read(path, columns),
     )
@@ -163,7 +167,7 @@ def test_a_file_that_is_back_before_the_run_ends_keeps_its_rows(
         return true_reconcile(*given)
 
     with monkeypatch.context() as planted:
-        planted.setattr("pipeline.translate.stage.reconcile", when_it_is_back)
+        planted.setattr("pipeline.translate.publish.reconcile", when_it_is_back)
         night(config)
     assert latest(table) == ["A cat plays.", "A dog plays in a.txt."]
 
@@ -208,7 +212,8 @@ def test_a_file_of_the_same_name_elsewhere_does_not_replace_the_first(
 
     for source in (days[1], days[1] / "data.txt"):
         with pytest.raises(
-            InputError, match=r"day2/data\.txt: would replace the rows of another data\.txt, of .*d"
+            InputError,
+            match=r"day2/data\.txt: would replace the rows of another file data\.txt, which run .* read from .*d",
         ):
             night(source=source)
     assert latest(table) == ["A dog."]
@@ -227,10 +232,12 @@ def test_a_lake_that_moved_goes_on_when_told(
     assert night(source=moved) is None  # nothing changed
     (moved / "a.txt").write_text("A cat.\n")
 
-    with pytest.raises(InputError, match="if the lake has moved, run once with --lake moved"):
+    with pytest.raises(
+        InputError, match="if the lake has a new location, run once with --lake moved"
+    ):
         night(source=moved)
     night(CONFIG.model_copy(update={"lake": "moved"}), source=moved)
-    with pytest.raises(InputError, match="if the lake has moved"):
+    with pytest.raises(InputError, match="if the lake has a new location"):
         night(source=lake_again(lake))
     (moved / "b.txt").write_text("A bird.\n")
     night(source=moved)
@@ -254,7 +261,7 @@ def test_a_snapshot_that_moved_goes_on_when_told(
     moved = lake.rename(tmp_path / "elsewhere")
     (moved / "a.txt").unlink()
 
-    with pytest.raises(InputError, match="as a snapshot it would retract rows of"):
+    with pytest.raises(InputError, match="as a snapshot it would delete the rows of"):
         night(snapshot, source=moved)
     assert night(told, source=moved) is not None  # nothing but where it is
     assert night(told, source=moved) is None
@@ -264,7 +271,7 @@ def test_a_snapshot_that_moved_goes_on_when_told(
 
 
 def test_a_row_that_failed_only_once_is_not_counted_twice(
-    lake: Path, table: Path, night: Night, monkeypatch: pytest.MonkeyPatch
+    lake: Path, table: Path, bundle: Path, night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The actor that saw it fail died after it had written the quarantine."""
     (lake / "a.txt").write_text("A dog plays.\nA cat plays.\n")
@@ -273,10 +280,13 @@ def test_a_row_that_failed_only_once_is_not_counted_twice(
     def fail(*_: object) -> Any:
         raise MemoryError("planted")
 
-    with monkeypatch.context() as planted:
+    def stop_before_publishing(run: TranslationRun) -> None:
+        run_in_process(run)
+        raise InterruptedError
+
+    with monkeypatch.context() as planted, pytest.raises(InterruptedError):
         planted.setattr(Translator, "translate_sources", fail)
-        planted.setattr("pipeline.translate.stage._publish", lambda *_: None)
-        night(config)
+        translate_table(lake, bundle, table, config, run_units=stop_before_publishing)
     (staged,) = (table / "_staging").iterdir()
     (unit,) = RunPlan.load(staged / PLAN).units
     assert pq.read_table(staged / QUARANTINE_FOLDER / unit.file_name).num_rows == 2
@@ -404,11 +414,11 @@ def test_folders_that_tools_have_marked_on_s3_are_no_files(s3: S3Path, bundle: P
         client.put_object(Bucket=s3.bucket, Key=key)
     resources = TranslateResources(n_actors=1)
     with pytest.raises(InputError, match="holds no file to translate"):
-        translate_table(s3 / "lake", bundle, s3 / "out", CONFIG, resources)
+        translate_here(s3 / "lake", bundle, s3 / "out", CONFIG, resources)
     write_bytes(s3 / "lake/sub/a.txt", b"A dog.\n")
     write_bytes(s3 / "lake/nothing.txt", b"")
 
-    manifest = translate_table(s3 / "lake", bundle, s3 / "out", CONFIG, resources)
+    manifest = translate_here(s3 / "lake", bundle, s3 / "out", CONFIG, resources)
 
     assert manifest is not None
     assert [file.path for file in manifest.files] == ["nothing.txt", "sub/a.txt"]

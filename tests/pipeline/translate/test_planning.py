@@ -57,7 +57,7 @@ def published(plan: RunPlan) -> RunManifest:
         ),
         n_rows_deleted=0,
         quarantined={},
-        measures={},
+        quality_signals={},
         n_placeholders_lost=0,
         n_truncated=0,
         row_id_digest="0",
@@ -116,7 +116,7 @@ def test_a_file_that_the_table_knows_is_not_opened(
     def refuse(path: Path, *_rest: object) -> None:
         raise AssertionError(f"{path} was opened")
 
-    monkeypatch.setattr("pipeline.translate.planning.inspect_file", refuse)
+    monkeypatch.setattr("pipeline.translate.decisions.inspect_file", refuse)
     again, why = plan(lake, model, [published(first)])
     assert (again.units, again.files, again.n_units_skipped) == ((), (), 4)
     assert why == dict.fromkeys(["a.txt", "b.txt"], ("published in run 000001-aaaa", False))
@@ -257,7 +257,7 @@ def test_ids_that_are_null_or_doubled_are_refused_before_any_work(
         plan(lake, model, [], config)
     ids_file(lake / "b.parquet", [4, 2])
     with pytest.raises(
-        InputError, match=r"'2' stands in row 2 of a\.parquet and in row 2 of b\.parquet"
+        InputError, match=r"'2' is in row 2 of a\.parquet and in row 2 of b\.parquet"
     ):
         plan(lake, model, [], config)
     # In a lake that grows, a later file may bring a newer version of a row.
@@ -284,6 +284,8 @@ def test_a_snapshot_of_another_lake_retracts_nothing(
     other = tmp_path / "other"
     other.mkdir()
     write_lines(other / "z.txt", 3)
-    with pytest.raises(InputError, match=r"other: .*retract rows of .*lake, which run 000001-aaaa"):
+    with pytest.raises(
+        InputError, match=r"other: .*delete the rows of .*lake, which run 000001-aaaa"
+    ):
         plan(other, model, [published(first)], config)
     assert len(plan(other, model, [published(first)])[0].units) == 1  # in one that grows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,8 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator, load_bundle
+from pipeline.translate.in_process import run_in_process
 from pipeline.translate.preview import preview_texts, translate_texts
 from pipeline.translate.stage import translate_table
+
+translate_here = partial(translate_table, run_units=run_in_process)
 
 
 def test_translations_come_in_the_order_of_the_texts(bundle: Path) -> None:
@@ -27,10 +31,10 @@ def test_translations_come_in_the_order_of_the_texts(bundle: Path) -> None:
     assert len({t.score for t in alone}) == 3  # else any order would do
 
 
-def test_what_a_table_would_hold_is_shown(bundle: Path, without_ray: None, tmp_path: Path) -> None:
+def test_what_a_table_would_hold_is_shown(bundle: Path, tmp_path: Path) -> None:
     texts = ["Two dogs play.\n\nCall {name}. 42", "42 %", "The cat sleeps. " * 400]
     pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
-    translate_table(tmp_path / "a.parquet", bundle, tmp_path / "table")
+    translate_here(tmp_path / "a.parquet", bundle, tmp_path / "table")
     rows = pq.read_table(next((tmp_path / "table").glob("data/*/*/part-*"))).to_pylist()
 
     found = translate_texts(bundle, texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.table.query import connect, run_query
 from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.in_process import run_in_process
 from pipeline.translate.retry_quarantine import retry_quarantine
 from pipeline.translate.stage import translate_table
+from pipeline.translate.translation_run import RowCounter, TranslationRun
+
+translate_here = partial(translate_table, run_units=run_in_process)
+retry_here = partial(retry_quarantine, run_units=run_in_process)
 
 CONFIG = TranslateConfig(rows_per_unit=20)
 RESOURCES = TranslateResources(n_actors=2)
@@ -37,22 +43,19 @@ def latest(table: Path) -> dict[str, dict[str, Any]]:
     return {row["text"]: row for row in rows}
 
 
-@pytest.mark.ray
-def test_a_run_that_can_only_fail_is_stopped(
-    running_ray: None, lake: Path, table: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_can_only_fail_is_stopped(lake: Path, table: Path, bundle: Path) -> None:
     """Receipts of two tasks say so, and no third is waited for."""
     write(lake / "a.parquet", SENTENCES)
     seen = []
 
-    def receipts(*_rest: object) -> Any:
+    def fail_three_rows_each(run: TranslationRun) -> None:
+        counter = RowCounter(run)
         for number in range(5):
             seen.append(number)
-            yield number, 3
+            counter.count(number, 3)
 
-    monkeypatch.setattr("pipeline.translate.actors._receipts", receipts)
-    with pytest.raises(RunError, match=r"stopped after 6 rows.*_share=0\.05 of 90"):
-        translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    with pytest.raises(RunError, match=r"6 of 90 rows failed.*max_failed_share=0\.05"):
+        translate_table(lake, bundle, table, CONFIG, RESOURCES, run_units=fail_three_rows_each)
     assert seen == [0, 1]
 
 
@@ -77,7 +80,7 @@ def test_the_reason_of_a_failure_is_its_own_not_rays(text: str, reason: str) -> 
 
 
 def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
-    without_ray: None, lake: Path, table: Path, bundle: Path
+    lake: Path, table: Path, bundle: Path
 ) -> None:
     """Two rows are too long; one of them changes in the lake meanwhile, so that it is settled."""
     short = CONFIG.model_copy(update={"max_source_characters": 100})
@@ -85,14 +88,14 @@ def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
     write(lake / "a.parquet", ["Two dogs.", long])
     write(lake / "b.parquet", [other])
     (lake / "c.txt.jsonl").write_text('{"text": "x"}\nbroken\n')
-    first = translate_table(lake, bundle, table, short, RESOURCES)
+    first = translate_here(lake, bundle, table, short, RESOURCES)
     assert first is not None
     assert first.rows.n_quarantined == 3
     write(lake / "b.parquet", ["A cat."])
-    translate_table(lake, bundle, table, short, RESOURCES)
-    assert translate_table(lake, bundle, table, short, RESOURCES) is None  # not retried by itself
+    translate_here(lake, bundle, table, short, RESOURCES)
+    assert translate_here(lake, bundle, table, short, RESOURCES) is None  # not retried by itself
 
-    again = retry_quarantine(first.run_id, bundle, table, CONFIG, RESOURCES)
+    again = retry_here(first.run_id, bundle, table, CONFIG, RESOURCES)
 
     assert again is not None
     assert (again.retry_of, again.rows.n_input, again.rows.n_translated) == (first.run_id, 1, 1)
@@ -100,28 +103,26 @@ def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(
     assert set(rows) == {"Two dogs.", long, "A cat.", "x"}
     assert rows[long]["doc"] == 1  # its other columns came along
     assert rows[long]["n_segments"] == 20
-    assert retry_quarantine("1", bundle, table, CONFIG, RESOURCES) is None  # settled now
-    assert translate_table(lake, bundle, table, short, RESOURCES) is None
+    assert retry_here("1", bundle, table, CONFIG, RESOURCES) is None  # settled now
+    assert translate_here(lake, bundle, table, short, RESOURCES) is None
     write(lake / "a.parquet", ["Two dogs."])  # the row goes like any other
-    last = translate_table(lake, bundle, table, short, RESOURCES)
+    last = translate_here(lake, bundle, table, short, RESOURCES)
     assert last is not None
     assert last.n_rows_deleted == 1
     assert set(latest(table)) == {"Two dogs.", "A cat.", "x"}
     with pytest.raises(
         InputError, match=rf"run '9': not in the table; its runs are {first.run_id}"
     ):
-        retry_quarantine("9", bundle, table, CONFIG, RESOURCES)
+        retry_here("9", bundle, table, CONFIG, RESOURCES)
 
 
-def test_a_quarantine_of_more_rows_than_a_unit(
-    without_ray: None, lake: Path, table: Path, bundle: Path
-) -> None:
+def test_a_quarantine_of_more_rows_than_a_unit(lake: Path, table: Path, bundle: Path) -> None:
     texts = [f"The dog {i} plays. " * 10 for i in range(30)]
     write(lake / "a.parquet", texts)
     units = CONFIG.model_copy(update={"max_source_characters": 100, "rows_per_unit": 30})
-    first = translate_table(lake, bundle, table, units, RESOURCES)
+    first = translate_here(lake, bundle, table, units, RESOURCES)
     assert first is not None
-    again = retry_quarantine(
+    again = retry_here(
         first.run_id, bundle, table, CONFIG.model_copy(update={"rows_per_unit": 7}), RESOURCES
     )
     assert again is not None
@@ -129,15 +130,13 @@ def test_a_quarantine_of_more_rows_than_a_unit(
     assert set(latest(table)) == set(texts)
 
 
-def test_what_fails_again_stays_in_quarantine(
-    without_ray: None, lake: Path, table: Path, bundle: Path
-) -> None:
+def test_what_fails_again_stays_in_quarantine(lake: Path, table: Path, bundle: Path) -> None:
     config = CONFIG.model_copy(update={"max_source_characters": 100})
     write(lake / "a.parquet", ["Two dogs.", "A dog plays. " * 20])
-    first = translate_table(lake, bundle, table, config, RESOURCES)
+    first = translate_here(lake, bundle, table, config, RESOURCES)
     assert first is not None
     for _ in range(2):
-        again = retry_quarantine(first.run_id, bundle, table, config, RESOURCES)
+        again = retry_here(first.run_id, bundle, table, config, RESOURCES)
         assert again is not None
         assert (again.rows.n_input, again.rows.n_quarantined) == (1, 1)
         assert set(latest(table)) == {"Two dogs."}
@@ -146,7 +145,6 @@ def test_what_fails_again_stays_in_quarantine(
 
 @pytest.mark.parametrize(("share", "published"), [(0.02, True), (0.01, False)])
 def test_above_a_share_of_failures_nothing_is_published(
-    without_ray: None,
     lake: Path,
     table: Path,
     bundle: Path,
@@ -168,10 +166,10 @@ def test_above_a_share_of_failures_nothing_is_published(
     config = CONFIG.model_copy(update={"max_failed_share": share})
     if not published:
         with pytest.raises(RunError, match=r"1 of 90 rows failed.*max_failed_share=0\.01"):
-            translate_table(lake, bundle, table, config, RESOURCES)
+            translate_here(lake, bundle, table, config, RESOURCES)
         assert not (table / "data").exists()
         return
-    manifest = translate_table(lake, bundle, table, config, RESOURCES)
+    manifest = translate_here(lake, bundle, table, config, RESOURCES)
     assert manifest is not None
     assert (manifest.rows.n_translated, manifest.rows.n_quarantined) == (89, 1)
     ((text, reason, detail),) = duckdb.sql(
@@ -182,21 +180,23 @@ def test_above_a_share_of_failures_nothing_is_published(
 
 
 def test_an_unfinished_replay_is_refused_to_other_settings(
-    without_ray: None, lake: Path, table: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Path, table: Path, bundle: Path
 ) -> None:
     short = CONFIG.model_copy(update={"max_source_characters": 100})
     write(lake / "a.parquet", ["Two dogs.", "A dog plays. " * 20])
-    first = translate_table(lake, bundle, table, short, RESOURCES)
+    first = translate_here(lake, bundle, table, short, RESOURCES)
     assert first is not None
 
-    def die(*_: object) -> None:
+    def die(_run: TranslationRun) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("pipeline.translate.actors.run_on_actors", die)
-        retry_quarantine(first.run_id, bundle, table, short, RESOURCES)
-    with pytest.raises(InputError, match=r"unfinished run .* has settings=.*--abort"):
-        retry_quarantine(first.run_id, bundle, table, CONFIG, RESOURCES)
-    again = retry_quarantine(first.run_id, bundle, table, short, RESOURCES)
+    with pytest.raises(KeyboardInterrupt):
+        retry_quarantine(first.run_id, bundle, table, short, RESOURCES, run_units=die)
+    with pytest.raises(
+        InputError,
+        match=r"unfinished run .* has settings\.max_source_characters=100, not .*table abort",
+    ):
+        retry_here(first.run_id, bundle, table, CONFIG, RESOURCES)
+    again = retry_here(first.run_id, bundle, table, short, RESOURCES)
     assert again is not None
     assert again.rows.n_quarantined == 1

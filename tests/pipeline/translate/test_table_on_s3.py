@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,22 @@ from pipeline.table.query import connect, run_query
 from pipeline.table.s3_table import S3Table
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.forecast import forecast_run
+from pipeline.translate.in_process import run_in_process
+from pipeline.translate.publish import finish_run
 from pipeline.translate.retry_quarantine import retry_quarantine
-from pipeline.translate.stage import _finish, translate_table
+from pipeline.translate.stage import translate_table
+from pipeline.translate.translation_run import TranslationRun
 from pipeline.translate.unit_translator import UnitTranslator
 
-pytestmark = pytest.mark.usefixtures("without_ray")
+translate_here = partial(translate_table, run_units=run_in_process)
+retry_here = partial(retry_quarantine, run_units=run_in_process)
+
 
 CONFIG = TranslateConfig(
     text_column="english", id_column="key", rows_per_unit=4, max_source_characters=60
 )
 RESOURCES = TranslateResources()
-VIEWS = ("translations", "latest", "quarantine", "retracted")
+VIEWS = ("translations", "latest", "quarantine", "tombstones")
 
 
 class Interrupted(Exception):
@@ -86,7 +93,7 @@ def nights(
 
     def night(model: Path = bundle, **changes: Any) -> RunManifest | None:
         config = CONFIG.model_copy(update={"lake": "snapshot", **changes})
-        return translate_table(lake, model, table, config, RESOURCES)
+        return translate_here(lake, model, table, config, RESOURCES)
 
     put(lake, "lang=en/a.parquet", content("abcdefghi"))
     put(lake, "b.parquet", content("jklmno", n=pa.array(range(6), pa.int32())))
@@ -100,7 +107,7 @@ def nights(
     last = found[-1]
     assert last is not None
     longer = CONFIG.model_copy(update={"max_source_characters": 1000})
-    found.append(retry_quarantine(last.run_id, other_bundle, table, longer, RESOURCES))
+    found.append(retry_here(last.run_id, other_bundle, table, longer, RESOURCES))
     return found
 
 
@@ -115,7 +122,7 @@ def test_the_same_nights_give_the_same_table_as_on_a_disk(
         if one is not None and other is not None:
             assert other.rows == one.rows
             assert other.row_id_digest == one.row_id_digest
-            assert other.measures == one.measures
+            assert other.quality_signals == one.quality_signals
     assert [run is None for run in there] == [False, False, True, False, False]
     assert shown(s3 / "table") == shown(tmp_path / "table")
     assert len(query(s3 / "table", "FROM latest")) == 9 + 3 + 1 + 3
@@ -128,13 +135,13 @@ def test_files_that_are_as_the_table_knows_them_are_not_fetched(
     s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(s3 / "lake", "a.parquet", content("abc"))
-    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
 
     def download(path: S3Path, _to: Path) -> None:
         raise AssertionError(f"{path} was fetched")
 
     monkeypatch.setattr(S3Path, "download", download)
-    assert translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES) is None
+    assert translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES) is None
     assert forecast_run(s3 / "lake", bundle, s3 / "table", CONFIG).n_rows == 0
 
 
@@ -142,7 +149,7 @@ def test_a_whole_bucket_may_be_a_table_and_a_lost_file_is_missed(
     s3: S3Path, tmp_path: Path, bundle: Path
 ) -> None:
     put(tmp_path / "lake", "a.parquet", content("abc"))
-    translate_table(tmp_path / "lake", bundle, s3, CONFIG, RESOURCES)
+    translate_here(tmp_path / "lake", bundle, s3, CONFIG, RESOURCES)
     assert len(query(s3, "FROM latest")) == 3
     (part,) = s3.glob("data/*/*/part-*.parquet")
     part.unlink()
@@ -152,7 +159,7 @@ def test_a_whole_bucket_may_be_a_table_and_a_lost_file_is_missed(
 
 def test_one_file_is_a_lake(s3: S3Path, bundle: Path) -> None:
     put(s3 / "lake", "a.parquet", content("abc"))
-    run = translate_table(s3 / "lake/a.parquet", bundle, s3 / "table", CONFIG, RESOURCES)
+    run = translate_here(s3 / "lake/a.parquet", bundle, s3 / "table", CONFIG, RESOURCES)
     assert run is not None
     assert [file.path for file in run.files] == ["a.parquet"]
 
@@ -161,27 +168,28 @@ def test_a_lake_that_is_not_there_is_named(s3: S3Path, bundle: Path) -> None:
     with pytest.raises(
         InputError, match=rf"{s3}/lake: (no such file, and no folder|holds no file)"
     ):
-        translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+        translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     put(s3, "lake/a.parquet", b"PAR1 but no more")
     with pytest.raises(InputError, match=rf"^{s3}/lake/a\.parquet: not readable as Parquet"):
-        translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+        translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     assert not (s3 / "table").exists()
 
 
 @pytest.fixture
-def interrupted(s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], S3Table]:
+def interrupted(s3: S3Path, bundle: Path) -> Callable[[], S3Table]:
     """Leaves a run over three units after the first."""
 
-    def work(table: S3Table, plan: Any, model: Path, *_rest: object) -> None:
-        UnitTranslator(table.staged(plan), table.data, plan, model).translate(plan.units[0])
+    def do_one_unit(run: TranslationRun) -> None:
+        translator = UnitTranslator(run.staged, run.table.data, run.plan, run.model)
+        translator.translate(run.plan.units[0])
         raise Interrupted
 
     def leave() -> S3Table:
         put(s3 / "lake", "a.parquet", content("abcdefghijkl"))
-        with monkeypatch.context() as patch:
-            patch.setattr("pipeline.translate.actors.run_on_actors", work)
-            with pytest.raises(Interrupted):
-                translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+        with pytest.raises(Interrupted):
+            translate_table(
+                s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES, run_units=do_one_unit
+            )
         return S3Table(s3 / "table")
 
     return leave
@@ -196,16 +204,16 @@ def test_a_run_counts_once_its_manifest_is_there(
     (part,) = files_in(table.staged(plan), "part-*.parquet")
     before = part.stamp() if isinstance(part, S3Path) else None
     assert query(s3 / "table", "FROM translations") == []
-    assert remove_orphan_files(s3 / "table").paths == ()
+    assert remove_orphan_files(s3 / "table") == {}
 
-    run = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    run = translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
 
     assert run is not None
     assert run.run_id == plan.run_id
     assert part.stamp() == before  # what was done was not done again
     assert len(query(s3 / "table", "FROM translations")) == 12
     assert table.unfinished() is None
-    assert translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES) is None
+    assert translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES) is None
 
 
 def test_an_aborted_run_leaves_nothing(
@@ -243,10 +251,12 @@ def test_a_second_process_goes_on_with_the_run_of_the_first(
     # As if the second had looked before the first had put its plan.
     looks = iter([None])
     monkeypatch.setattr(S3Table, "unfinished", lambda _table: next(looks))
-    second = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    second = translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     assert second is not None
     assert second.run_id == plan.run_id
-    first = second.model_copy(update={"finished_at": "2030-01-01T00:00:00+00:00"})
+    first = second.model_copy(
+        update={"finished_at": datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)}
+    )
     assert table.publish(first) == second
     assert [run.run_id for run in table.published()] == [plan.run_id]
     assert len(query(s3 / "table", "FROM translations")) == 12
@@ -257,18 +267,19 @@ def test_a_second_process_that_is_late_changes_nothing(
 ) -> None:
     """It finishes the run again after the first has published it."""
     put(s3 / "lake", "a.parquet", content("abcdefghijkl"))
-    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     put(s3 / "lake", "a.parquet", content("abc", text="sleeps " * 12))
     put(s3 / "lake", "b.parquet", content("xyz"))
     plans = []
     begin = S3Table.begin
     monkeypatch.setattr(S3Table, "begin", lambda t, plan: plans.append(plan) or begin(t, plan))
-    run = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    run = translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     assert run is not None
     assert (run.n_rows_deleted, run.rows.n_quarantined) == (9, 3)
     before = shown(s3 / "table")
 
-    late = _finish(S3Table(s3 / "table"), plans[0], bundle, RESOURCES, lambda *_n: None)
+    same_run = TranslationRun(S3Table(s3 / "table"), plans[0], bundle, RESOURCES)
+    late = finish_run(same_run, run_in_process)
 
     assert late == run
     assert shown(s3 / "table") == before
@@ -278,11 +289,11 @@ def test_a_plan_from_before_another_run_was_published_is_not_begun(
     s3: S3Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(s3 / "lake", "a.parquet", content("abc"))
-    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     with monkeypatch.context() as patch:
         patch.setattr(S3Table, "published", lambda _table: [])
         with pytest.raises(RunError, match="was published while this one was planned; run the sa"):
-            translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+            translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     assert len(query(s3 / "table", "FROM translations")) == 3
 
 
@@ -297,7 +308,7 @@ def test_a_file_that_changes_meanwhile_is_deferred(
     else:
         (s3 / "lake/a.parquet").unlink()
 
-    run = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    run = translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
 
     assert run is not None
     assert {unit.path for unit in run.units_deferred} == {"a.parquet"}
@@ -305,7 +316,7 @@ def test_a_file_that_changes_meanwhile_is_deferred(
     # By glob, too: what was staged of the file is withdrawn.
     folder = s3 / "table/data" / run_path(run)
     assert [path.name for path in folder.glob("part-*")] == [unit.file_name for unit in run.units]
-    later = translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    later = translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     assert (later is None) == (change == "deleted")
 
 
@@ -313,7 +324,7 @@ def test_what_no_run_refers_to_goes(
     s3: S3Path, bundle: Path, interrupted: Callable[[], S3Table]
 ) -> None:
     put(s3 / "lake", "b.parquet", content("xyz"))
-    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
     interrupted()
     before = (s3 / "table").files()
     stray = [
@@ -327,18 +338,18 @@ def test_what_no_run_refers_to_goes(
     for name in stray:
         (s3 / "table" / name).write_bytes(b"left over")
 
-    assert len(remove_orphan_files(s3 / "table", dry_run=True).paths) == 3
+    assert len(remove_orphan_files(s3 / "table", dry_run=True)) == 3
     found = remove_orphan_files(s3 / "table")
 
-    assert sorted(map(str, found.paths)) == sorted(f"{s3}/table/{name}" for name in stray)
-    assert found.n_bytes == 27
+    assert sorted(map(str, found)) == sorted(f"{s3}/table/{name}" for name in stray)
+    assert sum(found.values()) == 27
     assert (s3 / "table").files() == before
 
 
 def test_compacting_needs_a_disk(s3: S3Path, bundle: Path) -> None:
     put(s3 / "lake", "b.parquet", content("xyz"))
-    translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
-    with pytest.raises(InputError, match="compacting needs a folder on a disk"):
+    translate_here(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES)
+    with pytest.raises(InputError, match="S3 cannot exchange two folders"):
         compact(s3 / "table")
 
 
@@ -356,7 +367,7 @@ def test_an_s3_that_refuses_is_not_an_s3_without_the_table(
 def test_what_is_no_table_is_not_written_to(s3: S3Path, bundle: Path) -> None:
     put(s3 / "lake", "a.parquet", content("abc"))
     with pytest.raises(InputError, match="not empty and not a translation table"):
-        translate_table(s3 / "lake", bundle, s3 / "lake", CONFIG, RESOURCES)
+        translate_here(s3 / "lake", bundle, s3 / "lake", CONFIG, RESOURCES)
     with pytest.raises(InputError, match="not a translation table"):
         connect(s3 / "lake", None)
 

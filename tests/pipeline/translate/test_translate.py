@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,22 @@ from lingo_model import InputError, Translator, engine, load_bundle, read_bundle
 from pipeline.decoding import DecodeConfig
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
+from pipeline.observability.progress import ProgressEvent
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.table.maintenance import abort_unfinished
 from pipeline.table.manifest import FORMAT_VERSION, PLAN, RunPlan, Unit
 from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
-from pipeline.table.table import Table
 from pipeline.translate.actors import task_groups
 from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.in_process import run_in_process
 from pipeline.translate.lineage import lineage_of
 from pipeline.translate.planning import plan_run
 from pipeline.translate.stage import translate_table
+from pipeline.translate.translation_run import TranslationRun
 from pipeline.translate.unit_translator import UnitTranslator
+
+translate_here = partial(translate_table, run_units=run_in_process)
 
 pytestmark = pytest.mark.ray
 
@@ -115,16 +120,14 @@ def test_one_actor_gives_the_rows_of_two(
     assert rows_of(tmp_path / "1") == rows_of(tmp_path / "2")
 
 
-def test_a_second_run_takes_only_what_is_new(
-    without_ray: None, lake: Path, bundle: Path, tmp_path: Path
-) -> None:
+def test_a_second_run_takes_only_what_is_new(lake: Path, bundle: Path, tmp_path: Path) -> None:
     table = tmp_path / "table"
-    translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    translate_here(lake, bundle, table, CONFIG, RESOURCES)
 
-    assert translate_table(lake, bundle, table, CONFIG, RESOURCES) is None
+    assert translate_here(lake, bundle, table, CONFIG, RESOURCES) is None
 
     write_lake_file(lake / "c.parquet", ["The cat sleeps.", "I like cats."])
-    manifest = translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    manifest = translate_here(lake, bundle, table, CONFIG, RESOURCES)
 
     assert manifest is not None
     assert manifest.run_id.startswith("000002-")
@@ -137,15 +140,15 @@ def test_a_second_run_takes_only_what_is_new(
 
 
 def test_a_new_model_retranslates_only_when_told(
-    without_ray: None, lake: Path, bundle: Path, other_bundle: Path, tmp_path: Path
+    lake: Path, bundle: Path, other_bundle: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "table"
-    translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    translate_here(lake, bundle, table, CONFIG, RESOURCES)
 
-    assert translate_table(lake, other_bundle, table, CONFIG, RESOURCES) is None
+    assert translate_here(lake, other_bundle, table, CONFIG, RESOURCES) is None
 
     again = CONFIG.model_copy(update={"on_new_model": "retranslate"})
-    manifest = translate_table(lake, other_bundle, table, again, RESOURCES)
+    manifest = translate_here(lake, other_bundle, table, again, RESOURCES)
 
     assert manifest is not None
     assert manifest.rows.n_translated == 90
@@ -153,14 +156,14 @@ def test_a_new_model_retranslates_only_when_told(
 
 
 def test_odd_rows_pass_through_or_are_quarantined_with_a_reason(
-    without_ray: None, bundle: Path, tmp_path: Path
+    bundle: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "odd.txt"
     lines = [b"I like cats.", b"", b"12.50 - 13", b"caf\xe9", b"x" * 301, "¿?".encode()]
     source.write_bytes(b"\n".join(lines) + b"\n")
     config = TranslateConfig(max_source_characters=300)
 
-    manifest = translate_table(source, bundle, tmp_path / "table", config, RESOURCES)
+    manifest = translate_here(source, bundle, tmp_path / "table", config, RESOURCES)
 
     assert manifest is not None
     rows = manifest.rows
@@ -179,9 +182,7 @@ def test_odd_rows_pass_through_or_are_quarantined_with_a_reason(
     assert found == [("too_long",), ("undecodable",)]
 
 
-def test_a_sentence_of_too_many_tokens_is_cut(
-    without_ray: None, bundle: Path, tmp_path: Path
-) -> None:
+def test_a_sentence_of_too_many_tokens_is_cut(bundle: Path, tmp_path: Path) -> None:
     texts = ["Two dogs play.", "Two dogs play and two cats play and two dogs play.", "A cat."]
     (tmp_path / "lake").mkdir()
     pq.write_table(pa.table({"english": texts}), tmp_path / "lake" / "a.parquet")
@@ -189,7 +190,7 @@ def test_a_sentence_of_too_many_tokens_is_cut(
     assert lengths[1] > lengths[0] > lengths[2]
     config = CONFIG.model_copy(update={"decode": DecodeConfig(max_source_tokens=lengths[0])})
 
-    manifest = translate_table(
+    manifest = translate_here(
         tmp_path / "lake", bundle, tmp_path / "table", config, TranslateResources(n_actors=1)
     )
 
@@ -218,13 +219,11 @@ def test_every_decode_setting_is_in_a_units_id(
     assert not ids[0] & ids[1]
 
 
-def test_an_id_column_is_the_row_id(
-    without_ray: None, lake: Path, bundle: Path, tmp_path: Path
-) -> None:
+def test_an_id_column_is_the_row_id(lake: Path, bundle: Path, tmp_path: Path) -> None:
     (lake / "b.parquet").unlink()
     config = CONFIG.model_copy(update={"id_column": "doc"})
 
-    translate_table(lake, bundle, tmp_path / "table", config, RESOURCES)
+    translate_here(lake, bundle, tmp_path / "table", config, RESOURCES)
 
     rows = rows_of(tmp_path / "table")
     assert {row["row_id"] for row in rows} == {str(i) for i in range(50)}
@@ -235,12 +234,11 @@ class Interrupted(Exception):
     """What these tests interrupt a run with."""
 
 
-def interrupt(_done: int, _total: int) -> None:
+def interrupt(_event: ProgressEvent) -> None:
     raise Interrupted
 
 
 def staged_run(
-    monkeypatch: pytest.MonkeyPatch,
     lake: Path,
     bundle: Path,
     table: Path,
@@ -248,16 +246,14 @@ def staged_run(
 ) -> Path:
     """A run that stopped after some units were staged; its staging folder."""
 
-    def stop_after(table: Table, plan: Any, model: Path, *_rest: object) -> None:
-        translator = UnitTranslator(table.staged(plan), table.data, plan, model)
-        for unit in plan.units[:n_units]:
-            assert translator.translate(unit) is not None
+    def stop_after(run: TranslationRun) -> None:
+        translator = UnitTranslator(run.staged, run.table.data, run.plan, run.model)
+        for unit in run.plan.units[:n_units]:
+            assert not translator.translate(unit).is_deferred
         raise Interrupted
 
-    with monkeypatch.context() as patch:
-        patch.setattr("pipeline.translate.actors.run_on_actors", stop_after)
-        with pytest.raises(Interrupted):
-            translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    with pytest.raises(Interrupted):
+        translate_table(lake, bundle, table, CONFIG, RESOURCES, run_units=stop_after)
     (staged,) = (table / "_staging").iterdir()
     return staged
 
@@ -269,7 +265,7 @@ def test_an_unfinished_run_is_gone_on_with_and_ends_like_an_undisturbed_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    staged = staged_run(monkeypatch, lake, bundle, tmp_path / "table", n_units=2)
+    staged = staged_run(lake, bundle, tmp_path / "table", n_units=2)
     first = {p.name: p.stat().st_mtime_ns for p in staged.glob("part-*.parquet")}
     assert len(first) == 2
     assert not (tmp_path / "table" / "data").exists()  # readers see nothing of it
@@ -288,7 +284,6 @@ def test_an_unfinished_run_is_gone_on_with_and_ends_like_an_undisturbed_one(
 
 
 def test_an_unfinished_run_is_refused_to_other_settings_and_can_be_discarded(
-    without_ray: None,
     lake: Path,
     bundle: Path,
     other_bundle: Path,
@@ -296,29 +291,31 @@ def test_an_unfinished_run_is_refused_to_other_settings_and_can_be_discarded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = tmp_path / "table"
-    staged = staged_run(monkeypatch, lake, bundle, table, n_units=1)
+    staged = staged_run(lake, bundle, table, n_units=1)
 
-    with pytest.raises(InputError, match=rf"unfinished run {staged.name} has model_id=.*--abort"):
-        translate_table(lake, other_bundle, table, CONFIG, RESOURCES)
+    with pytest.raises(
+        InputError, match=rf"unfinished run {staged.name} has model_id=.*lingo table abort"
+    ):
+        translate_here(lake, other_bundle, table, CONFIG, RESOURCES)
 
     assert abort_unfinished(table) == staged.name
     assert abort_unfinished(table) is None
     assert not staged.exists()
-    assert translate_table(lake, other_bundle, table, CONFIG, RESOURCES) is not None
+    assert translate_here(lake, other_bundle, table, CONFIG, RESOURCES) is not None
 
 
 def test_a_run_whose_plan_is_damaged_can_be_discarded(
-    without_ray: None, lake: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = tmp_path / "table"
-    staged = staged_run(monkeypatch, lake, bundle, table, n_units=1)
+    staged = staged_run(lake, bundle, table, n_units=1)
     (staged / PLAN).write_text("{")
 
-    with pytest.raises(InputError, match=rf"{PLAN}: not valid JSON.*--abort"):
-        translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    with pytest.raises(InputError, match=rf"{PLAN}: not valid JSON.*lingo table abort"):
+        translate_here(lake, bundle, table, CONFIG, RESOURCES)
 
     assert abort_unfinished(table) == staged.name
-    assert translate_table(lake, bundle, table, CONFIG, RESOURCES) is not None
+    assert translate_here(lake, bundle, table, CONFIG, RESOURCES) is not None
 
 
 @pytest.mark.parametrize("change", ["rewritten", "deleted"])
@@ -331,7 +328,7 @@ def test_a_file_that_changed_during_the_run_is_deferred(
     change: str,
 ) -> None:
     table = tmp_path / "table"
-    staged_run(monkeypatch, lake, bundle, table, n_units=2)  # two units of a.parquet
+    staged_run(lake, bundle, table, n_units=2)  # two units of a.parquet
     if change == "deleted":
         (lake / "a.parquet").unlink()
     else:
@@ -363,7 +360,6 @@ def spoil_ids(table: pa.Table) -> pa.Table:
 
 @pytest.mark.parametrize("spoil", [spoil_rows, spoil_ids])
 def test_staged_rows_that_are_not_those_of_the_input_are_not_published(
-    without_ray: None,
     lake: Path,
     bundle: Path,
     tmp_path: Path,
@@ -371,16 +367,16 @@ def test_staged_rows_that_are_not_those_of_the_input_are_not_published(
     spoil: Callable[[pa.Table], pa.Table],
 ) -> None:
     table = tmp_path / "table"
-    staged = staged_run(monkeypatch, lake, bundle, table, n_units=1)
+    staged = staged_run(lake, bundle, table, n_units=1)
     part = staged / RunPlan.load(staged / PLAN).units[0].file_name
     pq.write_table(spoil(pq.read_table(part)), part)
 
     with pytest.raises(RunError, match=rf"{part.name}.*nothing was published"):
-        translate_table(lake, bundle, table, CONFIG, RESOURCES)
+        translate_here(lake, bundle, table, CONFIG, RESOURCES)
 
     assert open_table(table).published() == []
     part.unlink()
-    assert translate_table(lake, bundle, table, CONFIG, RESOURCES) is not None
+    assert translate_here(lake, bundle, table, CONFIG, RESOURCES) is not None
 
 
 def test_a_table_that_is_written_to_is_locked(lake: Path, bundle: Path, tmp_path: Path) -> None:
@@ -390,12 +386,15 @@ def test_a_table_that_is_written_to_is_locked(lake: Path, bundle: Path, tmp_path
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "no such column": ({"text_column": "french"}, r"has no column 'french': it has doc, english"),
+    "no such column": (
+        {"text_column": "french"},
+        r"has no column 'french'; its columns are doc, english",
+    ),
     "not text": ({"text_column": "doc"}, r"column 'doc' is int64: needs text"),
     "no id column": ({"id_column": "key"}, r"has no column 'key'.*--id-column"),
     "our own name": ({"rename": {"doc": "score"}}, r"column 'score' has a name.*--rename score="),
     "our own name in capitals": ({"rename": {"doc": "Score"}}, r"column 'Score' has a name"),
-    "two of a name": ({"rename": {"doc": "english"}}, r"column 'english' stands twice"),
+    "two of a name": ({"rename": {"doc": "english"}}, r"column 'english' is there twice"),
 }
 
 
@@ -427,26 +426,24 @@ def test_a_tier_that_this_machine_cannot_run_is_refused_before_any_work(
 
 
 def test_a_place_that_is_no_table_or_another_table_is_refused(
-    without_ray: None, lake: Path, bundle: Path, tmp_path: Path
+    lake: Path, bundle: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="not empty and not a translation table"):
-        translate_table(lake, bundle, lake, CONFIG, RESOURCES)
+        translate_here(lake, bundle, lake, CONFIG, RESOURCES)
     table = tmp_path / "table"
-    translate_table(lake, bundle, table, CONFIG, RESOURCES)
+    translate_here(lake, bundle, table, CONFIG, RESOURCES)
     with pytest.raises(InputError, match=r"a table with limit=None, not 5"):
-        translate_table(lake, bundle, table, CONFIG.model_copy(update={"limit": 5}), RESOURCES)
+        translate_here(lake, bundle, table, CONFIG.model_copy(update={"limit": 5}), RESOURCES)
     identity = json.loads((table / "_table.json").read_text())
     (table / "_table.json").write_text(json.dumps(identity | {"format_version": 99}))
     with pytest.raises(InputError, match=f"format_version=99: this release reads {FORMAT_VERSION}"):
-        translate_table(lake, bundle, table, CONFIG, RESOURCES)
+        translate_here(lake, bundle, table, CONFIG, RESOURCES)
 
 
-def test_limit_takes_the_first_rows_of_each_file(
-    without_ray: None, lake: Path, bundle: Path, tmp_path: Path
-) -> None:
+def test_limit_takes_the_first_rows_of_each_file(lake: Path, bundle: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"limit": 25})
 
-    manifest = translate_table(lake, bundle, tmp_path / "table", config, RESOURCES)
+    manifest = translate_here(lake, bundle, tmp_path / "table", config, RESOURCES)
 
     assert manifest is not None
     assert manifest.rows.n_input == 50
@@ -468,7 +465,7 @@ def sentences_of(name: str, n_rows: int) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["grows", "snapshot"])
 def test_the_latest_rows_are_those_that_the_lake_has(
-    without_ray: None, bundle: Path, tmp_path: Path, kind: str
+    bundle: Path, tmp_path: Path, kind: str
 ) -> None:
     lake, table = tmp_path / "lake", tmp_path / "table"
     lake.mkdir()
@@ -476,7 +473,7 @@ def test_the_latest_rows_are_those_that_the_lake_has(
     a, b = sentences_of("dog", 25), sentences_of("cat", 10)
     write_lake_file(lake / "a.parquet", a)
     write_lake_file(lake / "b.parquet", b)
-    first = translate_table(lake, bundle, table, config, RESOURCES)
+    first = translate_here(lake, bundle, table, config, RESOURCES)
     assert first is not None
     assert set(latest(table)) == {*a, *b}
 
@@ -484,7 +481,7 @@ def test_the_latest_rows_are_those_that_the_lake_has(
     write_lake_file(lake / "a.parquet", changed)
     write_lake_file(lake / "c.parquet", ["The fish swims."])
     (lake / "b.parquet").unlink()
-    second = translate_table(lake, bundle, table, config, RESOURCES)
+    second = translate_here(lake, bundle, table, config, RESOURCES)
 
     assert second is not None
     gone = kind == "snapshot"
@@ -494,18 +491,16 @@ def test_the_latest_rows_are_those_that_the_lake_has(
     assert (second.rows.n_input, second.rows.n_reused, second.rows.n_translated) == (21, 19, 2)
     assert rows[a[3]]["status"] == "reused"  # by the translation memory of the first run
     assert rows["A new row."]["status"] == "translated"
-    assert translate_table(lake, bundle, table, config, RESOURCES) is None
+    assert translate_here(lake, bundle, table, config, RESOURCES) is None
     if gone:  # a run that takes away and brings nothing
         (lake / "c.parquet").unlink()
-        third = translate_table(lake, bundle, table, config, RESOURCES)
+        third = translate_here(lake, bundle, table, config, RESOURCES)
         assert third is not None
         assert (third.rows.n_input, third.n_rows_deleted) == (0, 1)
         assert set(latest(table)) == set(changed)
 
 
-def test_rows_with_ids_of_their_own_are_retracted_by_id(
-    without_ray: None, bundle: Path, tmp_path: Path
-) -> None:
+def test_rows_with_ids_of_their_own_are_retracted_by_id(bundle: Path, tmp_path: Path) -> None:
     lake, table = tmp_path / "lake", tmp_path / "table"
     lake.mkdir()
     config = CONFIG.model_copy(update={"id_column": "doc"})
@@ -515,9 +510,9 @@ def test_rows_with_ids_of_their_own_are_retracted_by_id(
         pq.write_table(pa.table(rows), lake / "a.parquet")
 
     write(x="The dog plays.", y="The cat plays.", z="The fish plays.")
-    translate_table(lake, bundle, table, config, RESOURCES)
+    translate_here(lake, bundle, table, config, RESOURCES)
     write(w="The bird plays.", x="The dog plays.", z="The fish swims.")
-    manifest = translate_table(lake, bundle, table, config, RESOURCES)
+    manifest = translate_here(lake, bundle, table, config, RESOURCES)
 
     assert manifest is not None
     assert manifest.n_rows_deleted == 1
@@ -527,20 +522,18 @@ def test_rows_with_ids_of_their_own_are_retracted_by_id(
 
 
 def test_a_row_whose_new_version_is_in_quarantine_has_no_latest_one(
-    without_ray: None, bundle: Path, tmp_path: Path
+    bundle: Path, tmp_path: Path
 ) -> None:
     lake, table = tmp_path / "lake", tmp_path / "table"
     lake.mkdir()
     config = CONFIG.model_copy(update={"max_source_characters": 100})
     for texts in (["A dog.", "A cat."], ["A dog.", "A cat. " * 20], ["A dog.", "A cat."]):
         write_lake_file(lake / "a.parquet", texts)
-        translate_table(lake, bundle, table, config, RESOURCES)
+        translate_here(lake, bundle, table, config, RESOURCES)
         assert set(latest(table)) == {text for text in texts if len(text) <= 100}
 
 
 def test_a_file_of_other_content_and_the_same_time_is_deferred(
-    monkeypatch: pytest.MonkeyPatch,
-    work_here: Callable[..., None],
     lake: Path,
     bundle: Path,
     tmp_path: Path,
@@ -548,16 +541,17 @@ def test_a_file_of_other_content_and_the_same_time_is_deferred(
     """Size and time say nothing here; its digest does."""
     path = lake / "a.parquet"
 
-    def change_and_work(table: Table, plan: RunPlan, model: Path, *rest: object) -> None:
+    def change_and_work(run: TranslationRun) -> None:
         before = path.stat()
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        work_here(table, plan, model, *rest)
+        run_in_process(run)
 
-    monkeypatch.setattr("pipeline.translate.actors.run_on_actors", change_and_work)
-    manifest = translate_table(lake, bundle, tmp_path / "table", CONFIG, RESOURCES)
+    manifest = translate_table(
+        lake, bundle, tmp_path / "table", CONFIG, RESOURCES, run_units=change_and_work
+    )
 
     assert manifest is not None
     assert {unit.path for unit in manifest.units_deferred} == {"a.parquet"}
@@ -565,18 +559,18 @@ def test_a_file_of_other_content_and_the_same_time_is_deferred(
     assert not list((tmp_path / "table" / "data").rglob("_deferred"))
 
 
-def test_a_run_has_a_page_and_its_measures(without_ray: None, bundle: Path, tmp_path: Path) -> None:
+def test_a_run_has_a_page_and_its_measures(bundle: Path, tmp_path: Path) -> None:
     lake, table = tmp_path / "la<b>ke", tmp_path / "table"
     lake.mkdir()
     texts = ["Two dogs play.", "See {name}, twice: {name}.", "3 - 4", "A cat. " * 20]
     write_lake_file(lake / "a.parquet", texts)
     config = CONFIG.model_copy(update={"max_source_characters": 100})
 
-    run = translate_table(lake, bundle, table, config, RESOURCES)
+    run = translate_here(lake, bundle, table, config, RESOURCES)
 
     assert run is not None
     rows = [row for row in rows_of(table) if row["status"] == "translated"]
-    for name, found in run.measures.items():
+    for name, found in run.quality_signals.items():
         values = [row[name] for row in rows]
         assert found.n_rows == len(values) == 2
         assert found.mean == pytest.approx(sum(values) / 2)
