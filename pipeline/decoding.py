@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from lingo_model import Bundle, DecodeTier, SearchConfig, Translator
+from lingo_model import DecodeTier, SearchConfig
 from lingo_model.translator import ENGINE_VERSION
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from lingo_model import Bundle, Translator
 
 _DEFAULTS = SearchConfig()
 
 
 class DecodeConfig(Settings):
-    """Precision and search.
+    """Numeric precision and search."""
 
-    ``tier``: ``exact`` is float32; ``bf16`` and ``int8`` are faster on processors (bf16 also on
-    GPUs) that have them, at a small cost in BLEU that ``lingo evaluate --tier`` shows. A
-    sentence of more than ``max_source_tokens`` is never decoded whole.
-    """
-
-    tier: DecodeTier = "exact"
+    tier: DecodeTier = Field(
+        default="exact",
+        description="bfloat16 and int8 are faster on processors that support them, at a small "
+        "cost in BLEU, which `lingo evaluate` shows",
+    )
     beam_size: int = Field(default=_DEFAULTS.beam_size, ge=1, le=64)
-    max_source_tokens: int = Field(default=_DEFAULTS.max_source_tokens, ge=1)
+    max_source_tokens: int = Field(
+        default=_DEFAULTS.max_source_tokens,
+        ge=1,
+        description="a longer segment is cut before it is decoded",
+    )
     length_penalty_alpha: float = Field(default=_DEFAULTS.length_penalty_alpha, ge=0.0, le=5.0)
 
     def translator(self, bundle: Bundle) -> Translator:
-        """A replica of a model that decodes this way.
+        """A replica of a model that decodes with these settings.
 
         Raises:
-            InputError: this machine cannot run ``tier``.
+            InputError: this machine does not support the precision.
         """
+        from lingo_model import Translator  # it imports torch; settings must be light
+
         return Translator(bundle, self._search(), tier=self.tier)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that, beside the model, can change a translation of a text."""
+        """Everything except the model that can change the translation of a text."""
         return {"engine": ENGINE_VERSION, "tier": self.tier, "search": self._search().to_dict()}
 
     def _search(self) -> SearchConfig:

@@ -99,7 +99,8 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join(PRESETS), help=f"A recipe by name. [default: {DEFAULT_PRESET}]"
+            metavar="NAME",
+            help=f"A recipe by name: {', '.join(PRESETS)}. [default: {DEFAULT_PRESET}]",
         ),
     ] = None,
     config: Annotated[

@@ -1,4 +1,4 @@
-"""The settings of ``translate``."""
+"""The settings of ``translate``. Light to import: the command line shows their defaults."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from lingo_model import BundleManifest
 from pipeline.decoding import DecodeConfig
-from pipeline.documents.segmentation import SEGMENTER_VERSION
-from pipeline.formats.rows import TEXT_COLUMN
+from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.settings import Settings
-from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
-from pipeline.table.manifest import RunHeader
 
 
 class TranslateConfig(Settings):
@@ -67,34 +63,3 @@ class TranslateResources(Settings):
         default=None,
         description="a Ray cluster, or 'local' to start one; default: RAY_ADDRESS, else local",
     )
-
-
-def run_config(run: RunHeader) -> TranslateConfig:
-    """The settings of a planned or published run."""
-    return TranslateConfig.model_validate(run.settings)
-
-
-def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
-    """Hash of the settings that can change a row or the cutting into units.
-
-    The model itself is left out, so that a new model does not make every row new.
-    """
-    settings = config.model_dump(
-        mode="json",
-        include={
-            "text_column",
-            "id_column",
-            "rename",
-            "rows_per_unit",
-            "limit",
-            "max_source_characters",
-            "max_segment_tokens",
-        },
-    )
-    settings |= {
-        "segmenter": SEGMENTER_VERSION,
-        "decode": config.decode.fingerprint(),
-        "source_lang": model.source_lang,
-        "target_lang": model.target_lang,
-    }
-    return fingerprint_of(settings)[:KEY_DIGITS]

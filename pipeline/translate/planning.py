@@ -29,10 +29,11 @@ from pipeline.table.manifest import (
     schema_of,
 )
 from pipeline.table.published_files import PublishedFile, published_files
-from pipeline.translate.config import TranslateConfig, run_config, settings_key_of
+from pipeline.translate.config import TranslateConfig
 from pipeline.translate.decisions import FileDecision, decide_file
 from pipeline.translate.input_columns import encoded_schema, output_schema
 from pipeline.translate.row_ids import check_unique_ids
+from pipeline.translate.run_config import run_config, settings_key_of
 
 _IF_MOVED = "if the lake has a new location, run once with --lake moved"
 

@@ -32,9 +32,9 @@ from pipeline.table.manifest import (
     Unit,
 )
 from pipeline.table.published_files import PublishedFile
-from pipeline.translate.config import run_config
 from pipeline.translate.input_columns import input_root
 from pipeline.translate.row_ids import expected_row_ids
+from pipeline.translate.run_config import run_config
 from pipeline.translate.tombstones import (
     PublishedRowIds,
     deleted_row_ids,

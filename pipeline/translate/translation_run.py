@@ -16,7 +16,8 @@ from pipeline.observability.progress import ProgressEvent
 from pipeline.storage.location import Location
 from pipeline.table.manifest import QUARANTINE_FOLDER, RunPlan
 from pipeline.table.table import Table
-from pipeline.translate.config import TranslateConfig, TranslateResources, run_config
+from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.run_config import run_config
 
 OnProgress = Callable[[ProgressEvent], None]
 

@@ -36,11 +36,11 @@ from pipeline.table.manifest import (
     RunPlan,
     Unit,
 )
-from pipeline.translate.config import run_config
 from pipeline.translate.input_columns import input_root, planned_schema
 from pipeline.translate.output_columns import quarantine_table, translation_table
 from pipeline.translate.row_ids import ROW_ID, position_id, row_id
 from pipeline.translate.row_outcome import RowOutcome
+from pipeline.translate.run_config import run_config
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

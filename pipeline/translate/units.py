@@ -8,7 +8,8 @@ from lingo_model import BundleManifest
 from pipeline.lake.files import InspectedFile
 from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
 from pipeline.table.manifest import Unit
-from pipeline.translate.config import TranslateConfig, settings_key_of
+from pipeline.translate.config import TranslateConfig
+from pipeline.translate.run_config import settings_key_of
 
 
 def units_of(

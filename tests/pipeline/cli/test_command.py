@@ -17,9 +17,10 @@ import pytest
 import torch
 import typer.main
 
-import pipeline.translate
+import pipeline.translate.publish
 from lingo_model import Translator, load_bundle, read_bundle_manifest, save_bundle
 from pipeline.cli.app import app, main
+from pipeline.cli.options import translate_config
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.models.registry import champion
 from pipeline.table.manifest import RunPlan
@@ -97,9 +98,12 @@ def models(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Path:
     return folder
 
 
-COMMANDS = ("demo", "prepare", "train", "translate", "evaluate", "sql", "run", "models", "table")
+COMMANDS = (
+    *("demo", "prepare", "train", "translate", "preview", "table", "evaluate", "models"),
+    *("sql", "run"),
+)
 MODELS_COMMANDS = ("list", "show", "import", "promote")
-TABLE_COMMANDS = ("gc", "compact")
+TABLE_COMMANDS = ("plan", "abort", "retry-quarantine", "compact", "remove-orphans", "runs")
 
 
 def test_help_is_quick_it_needs_neither_torch_nor_ray(tmp_path: Path) -> None:
@@ -184,7 +188,7 @@ def test_from_evaluation_to_the_champion_that_translates(
     monkeypatch.chdir(tmp_path)
     model_id = read_bundle_manifest(models / "tiny").model_id
     assert lingo("models", "list").out == f"tiny  en-es  {model_id}\n"
-    refused = lingo("translate", "--text", "Two dogs play.")
+    refused = lingo("preview", "--text", "Two dogs play.")
     assert refused.status == 2
     assert "has no champion yet; name one with `lingo models promote NAME`" in refused.err
 
@@ -195,7 +199,7 @@ def test_from_evaluation_to_the_champion_that_translates(
     assert found is not None
     assert found.name == "tiny"
 
-    translated = lingo("translate", "--text", "Two dogs play.")
+    translated = lingo("preview", "--text", "Two dogs play.")
     (expected,) = Translator(load_bundle(models / "tiny")).translate(["Two dogs play."])
     assert translated == Done(0, f"{expected.text}\n", "")
 
@@ -252,7 +256,7 @@ def test_weights_that_torch_saved_become_a_model(
 def test_how_to_decode_is_checked(
     lingo: Lingo, models: Path, option: str, value: str, message: str
 ) -> None:
-    done = lingo("translate", "--text", "x", "--model", models / "tiny", option, value)
+    done = lingo("preview", "--text", "x", "--model", models / "tiny", option, value)
     assert done.status == 2
     assert message in done.err
 
@@ -263,19 +267,34 @@ def test_a_recipe_has_one_name(lingo: Lingo, tmp_path: Path) -> None:
     done = lingo(*command, "--preset", "quick")
 
     assert done.status == 2
-    assert f"--preset and --config {tmp_path / 'r.yaml'}: give one of the two" in done.err
+    assert "--preset cannot be combined with --config; drop one of them" in done.err
 
 
-@pytest.mark.parametrize("option", [("--limit", "5"), ("--lake", "moved"), ("--tier", "int8")])
-def test_an_option_that_the_config_would_make_void_is_refused(
-    lingo: Lingo, models: Path, tmp_path: Path, option: tuple[str, str]
+def test_options_win_over_the_config(
+    lingo: Lingo, lake: Path, models: Path, tmp_path: Path
 ) -> None:
-    command = ("translate", tmp_path, "--output", tmp_path / "table", "--model", models / "tiny")
+    config = tmp_path / "config.yaml"
+    config.write_text("text_column: nothing\nrows_per_unit: 1\ndecode: {beam_size: 2}\n")
+    command = ("table", "plan", lake, "--output", tmp_path / "table", "--model", models / "tiny")
+    refused = lingo(*command, "--config", config)
+    assert "has no column 'nothing'" in refused.err
 
-    done = lingo(*command, "--config", tmp_path / "c.yaml", *option)
+    done = lingo(*command, "--config", config, "--text-column", "body", "--each-unit")
 
-    assert done.status == 2
-    assert f"{option[0]} and --config {tmp_path / 'c.yaml'}: give one of the two" in done.err
+    assert (done.status, done.err) == (0, "")
+    assert len(re.findall("^translate [0-9a-f]{24} ", done.out, re.MULTILINE)) == 4
+    wrong = lingo(*command, "--config", config, "--text-column", "body", "--beam-size", "0")
+    assert "decode.beam_size=0: Input should be greater than or equal to 1" in wrong.err
+
+
+def test_nested_options_keep_the_other_settings_of_the_config(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("decode: {beam_size: 2, length_penalty_alpha: 0.5}\n")
+
+    settings = translate_config(config, tier=None, beam_size=3)
+
+    assert settings.decode.beam_size == 3
+    assert settings.decode.length_penalty_alpha == 0.5
 
 
 def test_a_folder_without_models_says_so(lingo: Lingo, tmp_path: Path) -> None:
@@ -293,12 +312,12 @@ def lake(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_limit_without_output_prints_and_writes_nothing(
+def test_a_preview_prints_the_first_rows_and_writes_nothing(
     lingo: Lingo, lake: Path, models: Path
 ) -> None:
     before = sorted(lake.parent.rglob("*"))
     done = lingo(
-        *("translate", lake, "--model", models / "tiny", "--limit", 1, "--text-column", "body")
+        *("preview", lake, "--model", models / "tiny", "--limit", 1, "--text-column", "body")
     )
     assert (done.status, done.err) == (0, "")
     texts = ["Two dogs play.", "My cat sleeps."]
@@ -324,17 +343,14 @@ def test_a_table_is_made_and_what_changed_meanwhile_is_left_for_the_next_run(
         pq.write_table(pa.table({"body": ["changed", "meanwhile"]}), lake / "late.parquet")
         return reconcile(staged, plan, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline.translate, "reconcile", reconcile_late)
+    monkeypatch.setattr(pipeline.translate.publish, "reconcile", reconcile_late)
     table = tmp_path / "my table"
-    command = (
-        *("translate", lake, "--model", models / "tiny", "--output", table),
-        *("--text-column", "body", "--actors", 1),
-    )
+    options = (lake, "--model", models / "tiny", "--output", table, "--text-column", "body")
 
-    done = lingo(*command)
+    done = lingo("translate", *options, "--actors", 1)
 
     assert done.status == 3
-    assert done.err == "deferred to the next run, changed meanwhile: late.parquet\n"
+    assert done.err == "deferred to the next run because they changed meanwhile: late.parquet\n"
     run, where, query = done.out.splitlines()
     assert re.fullmatch(
         r"run 000001-[0-9a-f]{4}: 4 rows = 3 translated \+ 0 reused \+ 1 passed through "
@@ -348,7 +364,7 @@ def test_a_table_is_made_and_what_changed_meanwhile_is_left_for_the_next_run(
     assert re.search(r"translated +│ +3 ", answer.out)
     assert re.search(r"passed_through +│ +1 ", answer.out)
 
-    forecast = lingo(*command, "--explain")
+    forecast = lingo("table", "plan", *options, "--each-unit")
     assert (forecast.status, forecast.err) == (0, "")
     (first, second, third, *summary) = forecast.out.splitlines()
     for line in (first, second):
@@ -360,12 +376,21 @@ def test_a_table_is_made_and_what_changed_meanwhile_is_left_for_the_next_run(
     assert re.fullmatch(
         r"to translate: 2 rows, about 0\.\d minutes at [\d,]+ rows/s.*", summary[-1]
     )
-    assert lingo(*command, "--dry-run").out.splitlines() == summary
+    assert lingo("table", "plan", *options).out.splitlines() == summary
     assert len(list(table.glob("data/*/*"))) == 1  # neither did anything
 
     (lake / "late.parquet").unlink()
-    assert lingo(*command) == Done(0, f"nothing new: every row of {lake} is in {table}\n", "")
-    assert lingo("translate", "--output", table, "--abort") == Done(0, "no unfinished run\n", "")
+    nothing_new = f"nothing new: every row of {lake} is in {table}\n"
+    assert lingo("translate", *options, "--actors", 1) == Done(0, nothing_new, "")
+    assert lingo("table", "abort", table) == Done(0, "no unfinished run\n", "")
+
+    listed = lingo("table", "runs", table)
+    header, line = listed.out.splitlines()
+    assert header.split()[:3] == ["run", "finished", "(UTC)"]
+    assert re.match(r"000001-[0-9a-f]{4} +20\d\d-\d\d-\d\d \d\d:\d\d +4 +3 +0 +1 +0 +", line)
+    retried = lingo("table", "retry-quarantine", table, "1", "--model", models / "tiny")
+    assert retried.out.startswith("nothing to retry: later runs have handled the rows")
+    assert lingo("table", "remove-orphans", table).out == "deleted 0 files and folders, 0 bytes\n"
 
 
 # What stands in braces is a place that the test fills in.
@@ -380,27 +405,32 @@ BAD_INPUT = [
     ("models show tony --models {models}", "model='tony': no bundle there"),
     ("models promote tony --report {no} --models {models}", "model='tony': no bundle of that"),
     ("models promote tiny --report {no} --models {models}", "not a score report"),
-    ("translate", "INPUT, or --text is missing"),
-    ("translate --limit 3", "INPUT, or --text is missing"),
-    ("translate {lake}", "--output, or --limit for a quick look is missing"),
-    ("translate --abort", "--output is missing"),
-    ("translate --text x --model tony --models {models}", "model='tony': no bundle there"),
-    ("translate {no} --limit 1 --model {tiny}", "{no}: cannot be read (No such file"),
-    ("translate {lake} --limit 1 --model {tiny}", "has no column 'text': it has body"),
-    ("translate {lake} -o {new} --model {tiny}", "has no column 'text': it has body"),
+    ("preview", "missing INPUT, or --text TEXT"),
+    ("preview --limit 3", "missing INPUT, or --text TEXT"),
+    ("preview --text x --model tony --models {models}", "model='tony': no bundle there"),
+    ("preview {lake} --text x --model {tiny}", "INPUT cannot be combined with --text"),
+    ("preview --text x --limit 1 --model {tiny}", "--limit cannot be combined with --text"),
+    (
+        "preview --text x --text-column c --model {tiny}",
+        "--text-column cannot be combined with --text",
+    ),
+    ("preview {no} --model {tiny}", "{no}: cannot be read (No such file"),
+    ("preview {lake} --model {tiny}", "has no column 'text'"),
+    ("translate {lake} -o {new} --model {tiny}", "has no column 'text'; its columns are body"),
     (
         "translate {lake} -o {new} --model {tiny} --on-new-model maybe",
         "on_new_model='maybe': Input should be 'keep' or 'retranslate'",
     ),
     ("translate {lake} -o {new} --model {tiny} --rename body", "--rename 'body': needs OLD=NEW"),
     ("translate {lake} -o {lake} --model {tiny}", "{lake}: not empty and not a translation table"),
-    ("translate --replay 1 -o {new} --dry-run", "--dry-run and --replay 1: give one of the two"),
-    ("translate {lake} --replay 1 -o {new}", "INPUT and --replay 1: give one of the two"),
-    ("translate --text x --model {tiny} --config {no}", "--config and --text: give one of the two"),
-    (
-        "translate {lake} --limit 1 --model {tiny} --rename body=text",
-        "--rename and --limit without --output: give one of the two",
-    ),
+    ("translate {lake} -o {new} --model {tiny} --config {no}", "{no}: cannot be read"),
+    ("table plan {lake} -o {new} --model {tiny}", "has no column 'text'; its columns are body"),
+    ("table abort {no}", "{no}: not a translation table"),
+    ("table runs {no}", "{no}: not a translation table"),
+    ("table compact {no}", "{no}: not a translation table"),
+    ("table remove-orphans {no}", "{no}: not a translation table"),
+    ("table retry-quarantine {no} 1 --model {tiny}", "{no}: not a translation table"),
+    ("sql --as-of 3 'SELECT 1'", "--as-of needs --table; name a translation table"),
     ("train {no} -o {new}", "{no}: not a dataset"),
     ("train {dataset} -o {new} --preset huge", "preset='huge': known are demo"),
     ("train {dataset} -o {new} --config {no}", "{no}: cannot be read"),
@@ -435,7 +465,7 @@ def test_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("lingo: error: 'SELECT * FROM latests': Catalog Error: ")
     assert done.err.endswith(
-        "views are translations, latest, quarantine, retracted, runs, lineage, scores\n"
+        "views are translations, latest, quarantine, tombstones, runs, lineage, scores\n"
     )
     assert done.err.count("\n") == 1
 
@@ -457,10 +487,16 @@ def test_a_disk_that_refuses_is_one_line_and_status_1(
         ("--nope", "No such option"),
         ("nope", "No such command"),
         ("translate --nope", "No such option"),
+        ("translate", "Missing argument 'INPUT'"),
+        ("translate x", "--output"),
+        ("translate x -o t --text y", "No such option"),
+        ("translate x -o t --dry-run", "No such option"),
+        ("table retry-quarantine t", "Missing argument 'run'"),
+        ("table retry-quarantine t 1 --text-column c", "No such option"),
         ("models nope", "No such command"),
-        ("translate x --limit 0", "--limit"),
-        ("translate x --limit two", "--limit"),
-        ("translate x --actors 0", "--actors"),
+        ("translate x -o t --limit 0", "--limit"),
+        ("translate x -o t --limit two", "--limit"),
+        ("translate x -o t --actors 0", "--actors"),
         ("train d -o m --workers 0", "--workers"),
         ("train d", "--output"),
         ("prepare", "Missing argument 'corpus'"),
@@ -476,7 +512,7 @@ def test_usage_errors_are_status_2_and_name_the_option(lingo: Lingo, line: str, 
     assert done.err.startswith("Usage: lingo")
 
 
-def test_ctrl_c_says_that_the_same_command_goes_on(
+def test_ctrl_c_says_that_the_same_command_continues(
     lingo: Lingo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def interrupted(*_arguments: object, **_options: object) -> None:
@@ -485,4 +521,4 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
     monkeypatch.setattr("pipeline.table.query.connect", interrupted)
     done = lingo("sql", "SELECT 1")
     assert done.status == 130
-    assert done.err.endswith("lingo: interrupted; the same command goes on where it stopped\n")
+    assert done.err.endswith("lingo: interrupted; the same command continues the work\n")
