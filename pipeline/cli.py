@@ -140,7 +140,7 @@ def prepare(
     from pipeline.prepare.stage import prepare_corpus
     from pipeline.settings import load_yaml
 
-    settings = load_yaml(PrepareConfig, config) if config is not None else None
+    settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
     manifest = prepare_corpus(load_corpus(corpus), output, settings)
     for item in manifest.inputs:
         rejected = ", ".join(f"{n} {reason}" for reason, n in item.n_rejected.items())

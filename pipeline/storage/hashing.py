@@ -9,9 +9,18 @@ from typing import Any
 
 
 def hash64(*parts: str) -> int:
-    """64 bits of BLAKE2b, the same on every machine and in every run."""
-    joined = "\x1f".join(parts).encode()
-    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), "big")
+    """A 64-bit BLAKE2b hash of some texts, as an integer."""
+    return int.from_bytes(_blake2b(parts, n_bytes=8), "big")
+
+
+def hex_digest(*parts: str) -> str:
+    """A 128-bit BLAKE2b hash of some texts, as 32 hexadecimal digits."""
+    return _blake2b(parts, n_bytes=16).hex()
+
+
+def _blake2b(parts: tuple[str, ...], *, n_bytes: int) -> bytes:
+    # The unit separator keeps ("a", "bc") and ("ab", "c") apart.
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=n_bytes).digest()
 
 
 def sha256_of_file(path: Path) -> str:

@@ -16,7 +16,7 @@ from pipeline.dataset.splits import Split
 from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.observability.progress import progress_bar
-from pipeline.prepare import encode
+from pipeline.prepare import encoding as encode
 from pipeline.prepare.encoding import (
     DATA_SHARD_MULTIPLE,
     SubwordsConfig,

@@ -18,7 +18,7 @@ from lingo_model import InputError
 from pipeline.dataset.manifest import DatasetManifest, load_dataset, load_subwords
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare import prepare
+from pipeline.prepare import stage as prepare
 from pipeline.prepare.cleaning import CleanConfig
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription
