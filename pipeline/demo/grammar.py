@@ -312,7 +312,7 @@ def is_(
 def described(
     subject: Phrase, adjective: Adjective, tense: Tense, *, negated: bool = False
 ) -> Clause:
-    """ "The house is clean" = "la casa está limpia". The adjective decides between ser and estar."""
+    """ "The house is clean" = "la casa está limpia". The adjective decides on ser or estar."""
     complement = Clause(adjective.english, adjective.spanish[subject.gender][subject.number])
     return is_(subject, adjective.copula, tense, complement, negated=negated)
 
