@@ -74,8 +74,8 @@ QUARANTINE_COLUMNS = pa.schema(
 
 
 TOMBSTONES = pa.schema([pa.field("row_id", pa.string(), nullable=False)])
-"""Rows whose versions of earlier runs are void. The row is neither in the newest version of its file
-nor in another file, or this run put it into quarantine."""
+"""Rows whose versions of earlier runs are void. Such a row is neither in the newest version of its
+file nor in another file, or this run put it into quarantine."""
 
 
 MEMORY = pa.schema(

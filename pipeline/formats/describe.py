@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,9 @@ def _text_columns(names: list[str]) -> pa.Schema:
 
 
 def _check_unique_names(path: Path, schema: pa.Schema) -> None:
-    names = schema.names
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise InputError(f"{path}: two columns are named {repeated!r}; rename one of them")
+    repeated = [name for name, n in Counter(schema.names).items() if n > 1]
+    if repeated:
+        raise InputError(f"{path}: two columns are named {repeated[0]!r}; rename one of them")
 
 
 def _jsonl_rows_and_schema(path: Path) -> tuple[int, pa.Schema]:

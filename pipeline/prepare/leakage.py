@@ -39,7 +39,7 @@ def leakage_certificate(
         shared |= first & second
     if shared:
         raise RuntimeError(f"{len(shared)} sources are in several splits")
-    n_lost: Counter[str] = Counter()  # added up, because two inputs may have one name
+    n_lost: Counter[str] = Counter()  # two inputs may have the same name
     for item in counts:
         if item.split is not None and item.n_kept < item.n_read:
             n_lost[item.name] += item.n_read - item.n_kept

@@ -15,7 +15,7 @@ from pipeline.formats.rows import Row
 
 
 def as_lines(texts: list[str]) -> bytes:
-    """Plain text, a sentence a line."""
+    """Plain text with one text on each line."""
     return "".join(f"{text}\n" for text in texts).encode()
 
 
@@ -28,7 +28,7 @@ def as_csv(pairs: list[tuple[str, str]], line_end: str = "\n") -> bytes:
 
 
 def rows_of(path: Path, content: bytes) -> list[Row]:
-    """Write ``content`` and read it as rows."""
+    """Write a file and read its rows."""
     path.write_bytes(content)
     return list(iter_rows(path))
 

@@ -29,18 +29,18 @@ PAIRS = [
 
 
 def as_lines(texts: list[str]) -> bytes:
-    """Plain text, a sentence a line."""
+    """Plain text with one text on each line."""
     return "".join(f"{text}\n" for text in texts).encode()
 
 
 def rows_of(path: Path, content: bytes) -> list[Row]:
-    """Write ``content`` and read it as rows."""
+    """Write a file and read its rows."""
     path.write_bytes(content)
     return list(iter_rows(path))
 
 
 def texts_of(rows: list[Row]) -> list[str]:
-    """The texts of a plain text file without bad rows."""
+    """The texts of the rows of a plain text file, none of which is bad."""
     assert [row.problem for row in rows] == [None] * len(rows)
     return [row.values["text"] for row in rows]
 

@@ -34,7 +34,7 @@ PAIRS = [
 
 
 def as_lines(texts: list[str]) -> bytes:
-    """Plain text, a sentence a line."""
+    """Plain text with one text on each line."""
     return "".join(f"{text}\n" for text in texts).encode()
 
 
@@ -66,7 +66,7 @@ def as_parquet(pairs: list[tuple[str, str]]) -> bytes:
 
 
 def rows_of(path: Path, content: bytes) -> list[Row]:
-    """Write ``content`` and read it as rows."""
+    """Write a file and read its rows."""
     path.write_bytes(content)
     return list(iter_rows(path))
 

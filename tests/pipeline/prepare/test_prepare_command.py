@@ -95,7 +95,7 @@ BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
     "missing column": (
         {"x.tsv": b"en\tes\none\tuno\n"},
         {"path": "x.tsv"},
-        "x.tsv: has no column 'source'; its columns are en, es; set source_column and target_column",
+        "x.tsv: has no column 'source'; its columns are en, es; set source_column",
     ),
     "column twice": ({"x.csv": b"a,a\n"}, {"path": "x.csv"}, "x.csv: two columns are named 'a'"),
     "unknown key": ({}, {"pth": "x.tsv"}, "corpus.yaml: unknown key 'inputs.0.pth'"),

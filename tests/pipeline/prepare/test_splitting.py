@@ -118,7 +118,10 @@ def test_nothing_is_sampled_if_files_are_given() -> None:
 def test_a_split_without_files_is_sampled(file_split: Split, sampled_split: Split) -> None:
     inputs = [given(file_split), given(None)]
     splitter = Splitter(inputs, SHARES)
-    assert {splitter.split_of(inputs[1], text) for text in sentences(500)} == {"train", sampled_split}
+    assert {splitter.split_of(inputs[1], text) for text in sentences(500)} == {
+        "train",
+        sampled_split,
+    }
     assert {splitter.split_of(inputs[0], text) for text in sentences(500)} == {file_split}
 
 
