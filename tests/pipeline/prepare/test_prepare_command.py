@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pipeline.cli import main
-from pipeline.dataset.manifest import load_dataset
+from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
 
@@ -50,7 +50,7 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
     write_corpus(tmp_path, {"x.tsv": tsv(), "config.yaml": CONFIG.encode()}, path="x.tsv")
     done = lingo(tmp_path, "prepare", "corpus.yaml", "--config", "config.yaml", "--output", "d")
     assert (done.returncode, done.stderr) == (0, "")
-    manifest = load_dataset(tmp_path / "d")
+    manifest = open_dataset(tmp_path / "d").manifest
     counts = {split: manifest.splits[split] for split in SPLITS}
     assert done.stdout.splitlines() == [
         "x.tsv: read 201, kept 200, rejected 1 empty",
