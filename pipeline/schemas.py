@@ -1,4 +1,4 @@
-"""The schema of every Parquet table, in one place."""
+"""The schema of every Parquet table, and the words of the columns ``status`` and ``reason``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAIRS = pa.schema(
         pa.field("origin", pa.string(), nullable=False),
     ]
 )
-"""Aligned sentences. Columns that the input had besides follow these four."""
+"""Sentence pairs. The other columns of the input follow these four."""
 
 
 REJECTED = pa.schema(
@@ -24,7 +24,7 @@ REJECTED = pa.schema(
         pa.field("target", pa.string()),
     ]
 )
-"""Pairs that cleaning refused; bytes that are not UTF-8 stand as U+FFFD."""
+"""Pairs that ``prepare`` rejected. Bytes that are not UTF-8 are replaced by U+FFFD."""
 
 
 ENCODED = pa.schema(
@@ -36,7 +36,7 @@ ENCODED = pa.schema(
         pa.field("n_target_tokens", pa.int32(), nullable=False),
     ]
 )
-"""Subword ids, each row ending with eos; token counts include it."""
+"""Subword ids of a pair. Each list ends with eos, and the token counts include it."""
 
 
 TRANSLATION_COLUMNS = pa.schema(
@@ -60,7 +60,7 @@ TRANSLATION_COLUMNS = pa.schema(
         pa.field("truncated", pa.bool_(), nullable=False),
     ]
 )
-"""What a translation table adds after the input's own columns."""
+"""The columns of a translation table that follow the input's own columns."""
 
 
 QUARANTINE_COLUMNS = pa.schema(
@@ -70,12 +70,12 @@ QUARANTINE_COLUMNS = pa.schema(
         pa.field("detail", pa.string()),
     ]
 )
-"""What the quarantine adds after the input's own columns."""
+"""The columns of the quarantine that follow the input's own columns."""
 
 
 TOMBSTONES = pa.schema([pa.field("row_id", pa.string(), nullable=False)])
-"""Rows whose versions of earlier runs count no more: the newest version of their file has them not,
-or this run put them into quarantine."""
+"""Rows whose versions of earlier runs are void. Such a row is neither in the newest version of its
+file nor in another file, or this run put it into quarantine."""
 
 
 MEMORY = pa.schema(
@@ -90,7 +90,7 @@ MEMORY = pa.schema(
         pa.field("truncated", pa.bool_(), nullable=False),
     ]
 )
-"""Segments as the model read them, and what it made of them."""
+"""Segments as the model reads them, with their translations."""
 
 
 SCORES = pa.schema(
@@ -107,11 +107,11 @@ SCORES = pa.schema(
         pa.field("metric", pa.string(), nullable=False),
         pa.field("score", pa.float64(), nullable=False),
         pa.field("signature", pa.string(), nullable=False),
-        pa.field("tier", pa.string()),
+        pa.field("precision", pa.string()),
         pa.field("beam_size", pa.int32()),
     ]
 )
-"""One row for each metric of an evaluation."""
+"""The scores of evaluations, one row for each metric."""
 
 
 SEGMENTS = pa.schema(
@@ -124,8 +124,25 @@ SEGMENTS = pa.schema(
         pa.field("chrf", pa.float64(), nullable=False),
     ]
 )
-"""The sentences of an evaluation: the model's score (nats per token) and chrF (0 to 100)."""
+"""The sentences of an evaluation, with the model's score (nats per token) and chrF (0 to 100)."""
 
 
-TRANSLATED, REUSED, PASSED_THROUGH = "translated", "reused", "passed_through"
-TOO_LONG, FAILED = "too_long", "failed"
+# The column ``status`` of a translation table.
+
+TRANSLATED = "translated"
+"""The model decoded at least one segment of the row in this run."""
+
+REUSED = "reused"
+"""Earlier runs had translated every segment of the row."""
+
+PASSED_THROUGH = "passed_through"
+"""The text has no letter to translate, so it is copied."""
+
+# The column ``reason`` of the quarantine, beside the problems of rows in
+# ``pipeline/formats/rows.py``. Rows with these two reasons can be retried.
+
+TOO_LONG = "too_long"
+"""The text has more than ``max_source_characters`` characters."""
+
+FAILED = "failed"
+"""The model failed on a segment of the row."""

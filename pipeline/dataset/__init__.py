@@ -1,1 +1,1 @@
-"""A dataset at rest: what `prepare` writes and `train` and `evaluate` read."""
+"""The dataset that ``prepare`` writes, and ``train`` and ``evaluate`` read."""

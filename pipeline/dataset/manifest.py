@@ -1,10 +1,10 @@
-"""The dataset that ``prepare`` writes and ``train`` and ``evaluate`` read: layout and manifest.
+"""The files of a dataset, and its manifest.
 
 DATASET/
   pairs/split=train|valid|test/part-00000.parquet     PAIRS
   rejected/part-00000.parquet                         REJECTED
   encoded/split=train|valid|test/part-00000.parquet   ENCODED
-  subwords.model                                      SentencePiece, joint
+  subwords.model                                      one SentencePiece model for both languages
   manifest.json                                       written last
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lingo_model import InputError, Subwords
+from lingo_model import Subwords
 from pipeline.dataset.splits import Split
 from pipeline.settings import Settings
 from pipeline.storage.manifests import Manifest
@@ -23,7 +23,15 @@ SUBWORDS = "subwords.model"
 
 
 class InputCounts(Settings):
-    """Rows of one input: ``n_kept + sum(n_rejected) == n_read``."""
+    """The number of rows of one input: ``n_kept + sum(n_rejected.values()) == n_read``.
+
+    Args:
+        name: the file's name, or both names of aligned files.
+        split: the split that the corpus description gives, or None.
+        n_read: rows read.
+        n_kept: rows written to PAIRS.
+        n_rejected: rows written to REJECTED, by reason.
+    """
 
     name: str
     split: Split | None
@@ -33,7 +41,15 @@ class InputCounts(Settings):
 
 
 class SplitCounts(Settings):
-    """Size of one split; token counts include each sentence's eos."""
+    """The size and the files of one split.
+
+    Args:
+        n_pairs: sentence pairs.
+        n_source_tokens: subwords of all sources, with one eos each.
+        n_target_tokens: subwords of all targets, with one eos each.
+        pairs_files: paths of the PAIRS files, relative to the dataset.
+        encoded_files: paths of the ENCODED files, relative to the dataset.
+    """
 
     n_pairs: int
     n_source_tokens: int
@@ -43,7 +59,14 @@ class SplitCounts(Settings):
 
 
 class LeakageCertificate(Settings):
-    """Proof that no normalised source stands in two splits, counted on the written files."""
+    """Evidence that no normalised source is in two splits, counted on the written files.
+
+    Args:
+        method: how two sources are compared.
+        n_rejected_as_leak: rows rejected because another split has their source.
+        n_sources_in_several_splits: always 0; a dataset with more is not written.
+        inputs_that_lost_rows: rejected rows of each input that has a given split, for any reason.
+    """
 
     method: str
     n_rejected_as_leak: int
@@ -52,7 +75,20 @@ class LeakageCertificate(Settings):
 
 
 class DatasetManifest(Manifest):
-    """The content of ``manifest.json``. ``fingerprint`` covers inputs, settings and format."""
+    """The content of ``manifest.json``.
+
+    Args:
+        fingerprint: SHA-256 of ``made_from``.
+        made_from: everything that can change the dataset: the digests of the input files, the
+            settings and the format version.
+        source_lang: language tag of the sources.
+        target_lang: language tag of the targets.
+        subwords_sha256: SHA-256 of ``subwords.model``.
+        vocab_size: number of pieces of the subword model.
+        inputs: the counts of every input, in reading order.
+        splits: the counts and files of every split.
+        leakage: the leakage certificate.
+    """
 
     FORMAT_VERSION = 1
     WHAT = "a dataset"
@@ -70,29 +106,21 @@ class DatasetManifest(Manifest):
 
     @property
     def n_rejected(self) -> dict[str, int]:
-        """Rejected pairs by reason, over all inputs."""
-        total: dict[str, int] = {}
+        """The number of rejected pairs over all inputs, by reason, sorted by name."""
+        totals: dict[str, int] = {}
         for item in self.inputs:
             for reason, n in item.n_rejected.items():
-                total[reason] = total.get(reason, 0) + n
-        return dict(sorted(total.items()))
+                totals[reason] = totals.get(reason, 0) + n
+        return dict(sorted(totals.items()))
 
 
 def load_dataset(path: Path) -> DatasetManifest:
-    """Read a dataset's manifest.
-
-    Raises:
-        InputError: ``path`` is no dataset, or one of another format version.
-    """
+    """The manifest of a dataset; see :func:`pipeline.dataset.dataset.open_dataset`."""
     return DatasetManifest.load(path / MANIFEST)
 
 
 def load_subwords(path: Path, manifest: DatasetManifest) -> Subwords:
-    """The dataset's subword model, checked against the manifest."""
-    subwords = Subwords.load(path / SUBWORDS)
-    if subwords.fingerprint != manifest.subwords_sha256:
-        raise InputError(
-            f"{path / SUBWORDS}: fingerprint {subwords.fingerprint[:12]} but the manifest says "
-            f"{manifest.subwords_sha256[:12]}; prepare the dataset again"
-        )
-    return subwords
+    """See :meth:`pipeline.dataset.dataset.Dataset.subwords`."""
+    from pipeline.dataset.dataset import Dataset
+
+    return Dataset(path, manifest).subwords()

@@ -12,10 +12,10 @@ TEST_SPLIT: Split = "test"
 
 
 def checked_split(name: str) -> Split:
-    """A split's name from outside.
+    """The split of a name that a user gave.
 
     Raises:
-        InputError: no split of that name.
+        InputError: there is no split of that name.
     """
     for split in SPLITS:
         if split == name:

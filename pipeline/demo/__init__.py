@@ -1,1 +1,1 @@
-"""The whole pipeline on a generated English-Spanish corpus."""
+"""The demo: the whole pipeline on a generated English-Spanish corpus."""

@@ -1,14 +1,13 @@
-"""Endless English-Spanish sentence pairs from a small synchronous grammar.
+"""A small synchronous grammar that builds English sentences with their Spanish translations.
 
-Each construction below builds both sides of a sentence from the same choices, so
-tests, the demo and scale tests have parallel text with nothing to download. The
-words and their forms are in `pipeline/demo/lexicon.py`.
+Each function builds both sides of a phrase or sentence from the same choices. So tests, the demo
+and the benchmarks have as much parallel text as they need, and nothing to download. The words and
+their forms are in ``pipeline/demo/lexicon.py``; ``pipeline/demo/sentence_pairs.py`` makes the
+choices at random.
 
-The Spanish side is a function of the English one: where English leaves a choice
-open the grammar makes it once and for all ("you" is "tú", "friend" is "amigo",
-"they" is "ellos", the speaker is masculine).
-
-`pipeline/demo/sentence_pairs.py` draws sentences of it.
+Each English sentence has exactly one translation. If English leaves a choice open, the grammar
+always makes the same one: "you" is "tú", "friend" is "amigo", "they" is "ellos", and the speaker
+is masculine.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from pipeline.demo.lexicon import (
 
 
 class Clause(NamedTuple):
-    """Some words in both languages, without capital letter or full stop."""
+    """Some words in both languages, without a capital letter or a full stop."""
 
     english: str
     spanish: str
@@ -47,7 +46,7 @@ NOTHING = Clause("", "")
 
 
 class Phrase(NamedTuple):
-    """A subject or object. `spanish` is "" for a pronoun that Spanish leaves out."""
+    """A subject or an object. ``spanish`` is "" for a pronoun that Spanish omits."""
 
     english: str
     spanish: str
@@ -58,7 +57,10 @@ class Phrase(NamedTuple):
 
 
 class Determiner(NamedTuple):
-    """`spanish` is (masculine, feminine); `weight` is how often it is drawn."""
+    """An article or another determiner.
+
+    ``spanish`` is (masculine, feminine). ``weight`` is its frequency relative to the others.
+    """
 
     english: str
     number: int
@@ -116,11 +118,11 @@ DEFINITE = tuple(determiner for determiner in DETERMINERS if determiner.is_defin
 INDEFINITE = tuple(determiner for determiner in DETERMINERS if not determiner.is_definite)
 
 
-# Constructions: pure functions of the choices that a sentence is made of.
+# Constructions: pure functions of the choices that make a sentence.
 
 
 def contract(preposition: str, spanish: str) -> str:
-    """A Spanish preposition and what follows it: a + el = al, de + el = del."""
+    """A Spanish preposition before some words. Contracts a + el = al and de + el = del."""
     if spanish.startswith("el ") and preposition.endswith(("a", "de")):
         return f"{preposition}l {spanish[3:]}"
     return f"{preposition} {spanish}"
@@ -131,12 +133,12 @@ def _join(*words: str) -> str:
 
 
 def _indefinite_article(next_word: str) -> str:
-    # Sound decides, not spelling: "a useful map", "an honest man".
+    # The sound decides, not the spelling: "a useful map", "an honest man".
     return "an" if (next_word[0] in "aeiou") != (next_word in ("useful", "honest")) else "a"
 
 
 def noun_phrase(noun: Noun, determiner: Determiner, adjective: Adjective | None = None) -> Phrase:
-    """Determiner, noun and perhaps an adjective, agreeing in gender and number."""
+    """A determiner, an optional adjective and a noun, which agree in gender and number."""
     number, gender = determiner.number, noun.gender
     english, spanish = noun.english[number], noun.spanish[number]
     if adjective is not None:
@@ -157,7 +159,7 @@ def noun_phrase(noun: Noun, determiner: Determiner, adjective: Adjective | None 
 def owned_phrase(
     noun: Noun, number: int, owner: Phrase, adjective: Adjective | None = None
 ) -> Phrase:
-    """ "the boy's red car" = "el coche rojo del chico"."""
+    """A noun with its owner: "the boy's red car" = "el coche rojo del chico"."""
     genitive = "'" if owner.number == PLURAL and owner.english.endswith("s") else "'s"
     english = _join(
         owner.english + genitive, adjective.english if adjective else "", noun.english[number]
@@ -174,12 +176,12 @@ def owned_phrase(
 
 
 def name_phrase(text: str, gender: int = MASCULINE) -> Phrase:
-    """A name or a placeholder."""
+    """A phrase that is the same in both languages: a name or a placeholder."""
     return Phrase(text, text, gender, SINGULAR, THIRD)
 
 
 def both(first: Phrase, second: Phrase) -> Phrase:
-    """Two names as one plural subject; feminine only if both are."""
+    """Two names as one plural subject. It is feminine only if both names are."""
     return Phrase(
         f"{first.english} and {second.english}",
         f"{first.spanish} y {second.spanish}",
@@ -190,13 +192,13 @@ def both(first: Phrase, second: Phrase) -> Phrase:
 
 
 def as_object(phrase: Phrase) -> Clause:
-    """The phrase as direct object, with the personal "a" if it is human."""
+    """The phrase as a direct object. A human one takes the personal "a" in Spanish."""
     spanish = contract("a", phrase.spanish) if phrase.is_human else phrase.spanish
     return Clause(phrase.english, spanish)
 
 
 def pronoun_for(phrase: Phrase) -> Clause:
-    """The object pronoun that stands for an antecedent: it = lo or la, them = los or las."""
+    """The object pronoun of an antecedent: "it" = "lo" or "la", "them" = "los" or "las"."""
     if phrase.number == PLURAL:
         english = "them"
     elif phrase.is_human:
@@ -215,7 +217,10 @@ def statement(
     rest: Clause = NOTHING,
     clitic: Clause = NOTHING,
 ) -> Clause:
-    """Subject, verb and `rest`; `clitic` is an object pronoun, which Spanish puts first."""
+    """A statement: subject, verb and ``rest``.
+
+    ``clitic`` is an object pronoun. Spanish puts it before the verb, English after it.
+    """
     if negated:
         auxiliary = AUXILIARIES[tense][subject.person]
         # English writes "cannot" as one word.
@@ -243,7 +248,7 @@ def question(
     rest: Clause = NOTHING,
     asked: Clause = NOTHING,
 ) -> Clause:
-    """A question with the subject behind the verb; `asked` is "when", "how many books"..."""
+    """A question, with the subject after the verb. ``asked`` is a question word such as "when"."""
     return Clause(
         _join(
             asked.english,
@@ -261,7 +266,7 @@ def _experiencer(subject: Phrase) -> str:
 
 
 def likes(subject: Phrase, tense: Tense, liked: Phrase, *, negated: bool = False) -> Clause:
-    """ "She likes cats" = "A ella le gustan los gatos": the liked thing rules the verb."""
+    """ "She likes cats" = "A ella le gustan los gatos". The Spanish verb agrees with the cats."""
     like = load_lexicon().like
     english = statement(subject, like, tense, negated=negated).english
     return Clause(
@@ -277,7 +282,7 @@ def likes(subject: Phrase, tense: Tense, liked: Phrase, *, negated: bool = False
 
 
 def asks_likes(subject: Phrase, liked: Phrase) -> Clause:
-    """ "Do you like cats" = "te gustan los gatos"."""
+    """The same as a question: "do you like cats" = "te gustan los gatos"."""
     like = load_lexicon().like
     asked = question(subject, like, Tense.PRESENT, rest=Clause(liked.english, ""))
     return Clause(asked.english, likes(subject, Tense.PRESENT, liked).spanish)
@@ -286,7 +291,10 @@ def asks_likes(subject: Phrase, liked: Phrase) -> Clause:
 def is_(
     subject: Phrase, copula: str, tense: Tense, complement: Clause, *, negated: bool = False
 ) -> Clause:
-    """Subject, "be" and complement; the Spanish past is the imperfect."""
+    """Subject, a form of "be", and complement. The Spanish past tense is the imperfect.
+
+    ``copula`` is "ser" or "estar".
+    """
     be = BE[tense][subject.person]
     if negated:
         be = "will not be" if tense is Tense.FUTURE else f"{be} not"
@@ -304,13 +312,13 @@ def is_(
 def described(
     subject: Phrase, adjective: Adjective, tense: Tense, *, negated: bool = False
 ) -> Clause:
-    """ "the house is clean" = "la casa está limpia"; the adjective rules ser or estar."""
+    """ "The house is clean" = "la casa está limpia". The adjective decides on ser or estar."""
     complement = Clause(adjective.english, adjective.spanish[subject.gender][subject.number])
     return is_(subject, adjective.copula, tense, complement, negated=negated)
 
 
 def order(verb: Verb, rest: Clause, *, polite: bool = False) -> Clause:
-    """ "open the door" = "abre la puerta"."""
+    """An order: "open the door" = "abre la puerta"."""
     english = f"{verb.stem} {rest.english}"
     spanish = f"{verb.spanish[Tense.PRESENT][THIRD]} {rest.spanish}"
     return (

@@ -1,9 +1,9 @@
-"""Words of the demo English-Spanish grammar and the rules that inflect them.
+"""The words of the demo grammar, and the rules that inflect them.
 
-Reads nothing. `load_lexicon()` returns every word with all the forms that
-`pipeline/demo/grammar.py` needs; the tables below hold only what no rule gives.
+The tables hold the base forms and what is irregular. :func:`load_lexicon` returns every word with
+all the forms that ``pipeline/demo/grammar.py`` needs.
 
-Look at it:  python -c "from pipeline.demo_lexicon import *; print(load_lexicon().nouns[0])"
+Run: ``python -c "from pipeline.demo.lexicon import load_lexicon; print(load_lexicon().nouns[0])"``
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from enum import IntEnum
 MASCULINE, FEMININE = 0, 1
 SINGULAR, PLURAL = 0, 1
 
-# Rows of a conjugation: I, you (tú), he/she/it, we, they.
+# The persons of a conjugation: I, you (tú), he/she/it, we, they.
 FIRST, SECOND, THIRD, FIRST_PLURAL, THIRD_PLURAL = range(5)
 
 
 class Tense(IntEnum):
-    """Index of a tense, or of a modal with an infinitive, in a verb's forms."""
+    """The index of a tense, or of a modal verb with an infinitive, in a verb's forms."""
 
     PRESENT = 0
     PAST = 1  # simple past = preterite
@@ -35,7 +35,7 @@ class Tense(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adjective:
-    """`spanish` is indexed [gender][number]; `copula` is "ser" or "estar"."""
+    """An adjective. ``spanish`` is indexed [gender][number]; ``copula`` is "ser" or "estar"."""
 
     english: str
     spanish: tuple[tuple[str, str], tuple[str, str]]
@@ -44,7 +44,16 @@ class Adjective:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Noun:
-    """`english` and `spanish` are (singular, plural); `preposition` is how English says "en"."""
+    """A noun.
+
+    Args:
+        english: (singular, plural).
+        spanish: (singular, plural).
+        gender: ``MASCULINE`` or ``FEMININE``.
+        group: the group of nouns that it belongs to; a key of ``NOUNS``.
+        preposition: the English preposition of a place, for the Spanish "en".
+        adjectives: the adjectives that may describe it.
+    """
 
     english: tuple[str, str]
     spanish: tuple[str, str]
@@ -58,11 +67,15 @@ class Noun:
 class Verb:
     """A conjugated verb.
 
-    `english` and `spanish` are indexed [tense][person]; `after_auxiliary` [tense]
-    is the English form behind an auxiliary ("did not BUY"). `groups` are the noun
-    groups it takes as object, or as subject if it is intransitive. `tenses` are
-    those it may stand in, `is_stative` keeps time phrases and orders away from it,
-    and `towards` is the English preposition of a goal ("" for no verb of motion).
+    Args:
+        stem: the English base form with its particle, such as "look for".
+        english: forms, indexed [tense][person].
+        after_auxiliary: English forms after an auxiliary ("did not BUY"), indexed [tense].
+        spanish: forms, indexed [tense][person].
+        groups: the groups of nouns that may be its object. For an intransitive verb, its subject.
+        tenses: the tenses that it may have.
+        is_stative: whether it takes no time phrase and no imperative.
+        towards: the English preposition of its goal; "" unless it is a verb of motion.
     """
 
     stem: str
@@ -77,7 +90,7 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A given name, the same in both languages."""
+    """A given name. It is the same in both languages."""
 
     text: str
     gender: int
@@ -85,7 +98,19 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Every word of the demo language pair, inflected."""
+    """Every word of the grammar with all its forms.
+
+    Args:
+        nouns: all nouns.
+        adjectives: all adjectives.
+        transitive: verbs with an object.
+        intransitive: verbs without an object.
+        like: the verb "like", whose Spanish subject is the liked thing.
+        names: given names.
+        times: (English, Spanish) time phrases for each tense.
+        manners: (English, Spanish) adverbs for any intransitive verb.
+        gaits: (English, Spanish) adverbs for verbs of motion.
+    """
 
     nouns: tuple[Noun, ...]
     adjectives: tuple[Adjective, ...]
@@ -97,18 +122,9 @@ class Lexicon:
     manners: tuple[tuple[str, str], ...]
     gaits: tuple[tuple[str, str], ...]
 
-    @property
-    def n_stems(self) -> int:
-        """How many different words and time phrases there are, before inflection."""
-        adverbs = {phrase for phrases in self.times.values() for phrase in phrases}
-        adverbs |= {*self.manners, *self.gaits}
-        verbs = len(self.transitive) + len(self.intransitive) + 1
-        words = len(self.nouns) + len(self.adjectives) + len(self.names) + verbs
-        return words + len(adverbs)
 
-
-# Group of nouns -> "english[/plural] = el|la spanish", the article giving the gender.
-# Left out: feminine nouns with a stressed a- ("el agua") and mass nouns.
+# Group of nouns -> "english[/plural] = el|la spanish". The article shows the gender.
+# Not included: feminine nouns that begin with a stressed a ("el agua"), and mass nouns.
 NOUNS = {
     "person": """
         man/men = el hombre; woman/women = la mujer; boy = el chico; girl = la chica;
@@ -167,12 +183,13 @@ NOUNS = {
         station = la estación; mountain = la montaña; farm = la granja""",
 }
 
+# Nouns of places that take another English preposition than "in".
 _ON = "beach bridge island mountain farm"
 _AT = "station market"
 _GOODS = "clothes small device linen lidded dish furniture vehicle"
 _THINGS = f"{_GOODS} text opening plant food"
 
-# (copula, noun groups it fits, "english = masculine[/plural]; ...").
+# (copula, groups of nouns that it describes, "english = masculine[/plural]; ...").
 ADJECTIVES = (
     (
         "ser",
@@ -223,7 +240,7 @@ ADJECTIVES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Irregular:
-    """What a verb's rules do not give."""
+    """The Spanish forms of a verb that the rules get wrong, and its use."""
 
     stressed: str = ""  # stem of the present forms stressed on it: "encuentr"
     first: str = ""  # present of yo: "escojo"
@@ -349,7 +366,7 @@ LIKE = (
     _STATIVE,
 )
 
-# As above, but the groups are those of its subjects.
+# The same, but with the groups of its subjects.
 INTRANSITIVE = (
     ("walk", "caminar", "person animal", _TO),
     ("run/ran/run/running", "correr", "person animal", _TO),
@@ -377,9 +394,9 @@ INTRANSITIVE = (
 NAMES = (
     "Ana María Lucía Elena Laura Sofía Carmen Marta Paula Clara",
     "Pablo Diego Miguel Javier Pedro Daniel Hugo Mario Bruno Raúl",
-)  # [gender]; none ends in s, for "Ana's", or begins with an i-sound, for "y"
+)  # [gender]. None ends in s ("Ana's"), and none begins with the sound of i (after "y").
 
-# Time phrases that go with each tense.
+# The time phrases of each tense.
 _MODAL_TIMES = "today = hoy; now = ahora; tomorrow = mañana"
 
 TIMES = {
@@ -401,7 +418,7 @@ TIMES = {
 MANNERS = "a lot = mucho; too much = demasiado"
 GAITS = "slowly = lentamente; quickly = rápidamente"  # of verbs of motion
 
-# [tense][person] of the English auxiliary that "not" and questions need.
+# The English auxiliary in negations and questions, [tense][person].
 AUXILIARIES: dict[Tense, tuple[str, ...]] = {
     Tense.PRESENT: ("do", "do", "does", "do", "do"),
     Tense.PAST: ("did",) * 5,
@@ -421,7 +438,7 @@ _MODALS: dict[Tense, tuple[str, str]] = {
     Tense.MUST: ("", "debo debes debe debemos deben"),
 }
 
-# The copula's own forms, in the three tenses it is used in ("was" is the imperfect).
+# The forms of the copula in its three tenses. Its Spanish past tense is the imperfect.
 BE: dict[Tense, tuple[str, ...]] = {
     Tense.PRESENT: ("am", "are", "is", "are", "are"),
     Tense.PAST: ("was", "were", "was", "were", "were"),
@@ -462,7 +479,7 @@ _UNACCENTED = str.maketrans("áéíóú", "aeiou")
 
 
 def english_s(word: str) -> str:
-    """The regular plural of an English noun, which is also the -s form of a verb."""
+    """The regular plural of an English noun. A verb's third person is formed in the same way."""
     if word.endswith(("s", "x", "z", "ch", "sh")):
         return word + "es"
     if word.endswith("y") and word[-2] not in "aeiou":
@@ -476,13 +493,17 @@ def spanish_plural(word: str) -> str:
         return word[:-1] + "ces"
     if word[-1] in "aeiouáéó":
         return word + "s"
-    if word[-1] in "ns":  # the stress mark of a last syllable is no longer needed
+    if word[-1] in "ns":  # the last syllable loses its accent mark: "limón", "limones"
         word = word[:-2] + word[-2].translate(_UNACCENTED) + word[-1]
     return word + "es"
 
 
 def conjugate(infinitive: str, irregular: _Irregular = _REGULAR) -> dict[Tense, tuple[str, ...]]:
-    """All forms of a Spanish verb: tense -> five persons."""
+    """Conjugate a Spanish verb.
+
+    Returns:
+        the forms of the five persons for each tense.
+    """
     stem, ending = infinitive[:-2], infinitive[-2:]
     stressed = irregular.stressed or stem
     present = [
@@ -490,7 +511,7 @@ def conjugate(infinitive: str, irregular: _Irregular = _REGULAR) -> dict[Tense, 
         for person, suffix in enumerate(_PRESENT[ending].split())
     ]
     preterite = [stem + suffix for suffix in _PRETERITE[ending].split()]
-    # The sound of the stem stays, so its spelling changes before é: busqué, pagué, crucé.
+    # The spelling changes before é to keep the sound: busqué, pagué, crucé.
     for letter, before_e in (("c", "qu"), ("g", "gu"), ("z", "c")):
         if ending == "ar" and stem.endswith(letter):
             preterite[FIRST] = stem[:-1] + before_e + "é"
@@ -514,7 +535,7 @@ def conjugate(infinitive: str, irregular: _Irregular = _REGULAR) -> dict[Tense, 
 
 
 def _english_parts(entry: str) -> tuple[str, str, str, str, str]:
-    """(base, past, participle, -ing form, particle with its space) of a verb entry."""
+    """The base, past, participle, -ing form and particle (with a space before it) of a verb."""
     verb, _, particle = entry.partition(" ")
     if "/" in particle:  # "pay for/paid/paid"
         particle, _, forms = particle.partition("/")
@@ -550,9 +571,9 @@ def _verb(entry: tuple[str, str, str, _Irregular]) -> Verb:
         first, _, others = rest.partition(" ")
         return f"{english_s(first) if person == THIRD else first} {others}".rstrip() + particle
 
-    excluded = {Tense.PAST} if past == base else set()  # "I cut" would have two readings
+    excluded = {Tense.PAST} if past == base else set()  # "I cut" would have two translations
     if irregular.is_stative:
-        excluded.add(Tense.IMPERFECT)  # no "was needing"
+        excluded.add(Tense.IMPERFECT)  # English has no "was needing"
     forms = conjugate(infinitive, irregular)
     return Verb(
         stem=base + particle,
@@ -593,7 +614,7 @@ def _noun(english: str, spanish: str, group: str, adjectives: tuple[Adjective, .
 
 @functools.cache
 def load_lexicon() -> Lexicon:
-    """All words with all their forms, built on the first call."""
+    """Build the lexicon. Later calls return the same object."""
     rows = [
         (_adjective(english, spanish, copula), frozenset(groups.split()))
         for copula, groups, table in ADJECTIVES

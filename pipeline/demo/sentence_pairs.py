@@ -1,14 +1,16 @@
-"""Draws sentence pairs of the demo grammar: any number, by seed, streaming.
+"""Draws random sentence pairs of the demo grammar. The same seed gives the same pairs.
 
-Which choices are made, and how often; the constructions themselves are in
-`pipeline/demo/grammar.py`. Verb-noun combinations are held out of training for validation and test.
+This module makes the choices and sets how often each is made. The constructions are in
+``pipeline/demo/grammar.py``. Some combinations of a verb and an object noun are held out of the
+training split, for validation and test.
 
-Look at it:  python -m pipeline.demo.sentence_pairs
+Run: ``python -m pipeline.demo.sentence_pairs``
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,8 +67,11 @@ _Owner = TypeVar("_Owner")
 class SentencePair(NamedTuple):
     """One sentence in both languages.
 
-    `source` is English, `target` Spanish, and `combination` the verb and object
-    noun it holds as "buy+book", or "" if it holds none. No sentence holds two.
+    Args:
+        source: the English sentence.
+        target: the Spanish sentence.
+        combination: the sentence's verb and object noun, such as "buy+book", or "" if it has none.
+            No sentence has two.
     """
 
     source: str
@@ -74,7 +79,7 @@ class SentencePair(NamedTuple):
     combination: str
 
 
-# Of the combinations of verb and object noun, the share that each of "valid" and "test" keeps.
+# The share of combinations that only "valid" has. "test" has as many of its own.
 _HELD_OUT_PERCENT = 5
 
 _TENSE_WEIGHTS = {
@@ -106,7 +111,7 @@ _LINKS = (*(Clause(" and", " y"),) * 2, Clause(", but", ", pero"), Clause(", so"
 
 
 def combination_split(combination: str) -> Split:
-    """The split a verb and object noun ("buy+book") belong to, the same on every machine."""
+    """The split that a combination of verb and object noun, such as "buy+book", belongs to."""
     digest = hashlib.sha256(combination.encode()).digest()
     percent = int.from_bytes(digest[:8], "big") % 100
     if percent < _HELD_OUT_PERCENT:
@@ -127,32 +132,34 @@ def _objects(verb: Verb, split: Split) -> tuple[Noun, ...]:
 
 
 def _weighted(determiners: Sequence[Determiner]) -> tuple[Determiner, ...]:
-    return tuple(one for determiner in determiners for one in (determiner,) * determiner.weight)
+    """Each determiner, repeated by its weight."""
+    return tuple(
+        itertools.chain(*((determiner,) * determiner.weight for determiner in determiners))
+    )
 
 
 def _evened(options: Mapping[_Owner, Sequence[_T]]) -> dict[_Owner, tuple[_T, ...]]:
-    """Each owner's options, repeated so that those which few owners have are drawn more."""
+    """Each owner's options. Options that few owners have are repeated, to be drawn more often."""
     shares: defaultdict[_T, float] = defaultdict(float)
-    for some in options.values():
-        for option in some:
-            shares[option] += 1 / len(some)
+    for owned in options.values():
+        for option in owned:
+            shares[option] += 1 / len(owned)
     mean = sum(shares.values()) / len(shares)
+    n_copies = {
+        option: max(1, min(12, round(3 * mean / share))) for option, share in shares.items()
+    }
     return {
-        owner: tuple(
-            one
-            for option in some
-            for one in (option,) * max(1, min(12, round(3 * mean / shares[option])))
-        )
-        for owner, some in options.items()
+        owner: tuple(itertools.chain(*((option,) * n_copies[option] for option in owned)))
+        for owner, owned in options.items()
     }
 
 
 class _Sampler:
-    """Draws sentences of one split; each method draws the choices of one kind of sentence."""
+    """Draws the sentences of one split. Each kind of sentence has a method that draws one."""
 
     def __init__(self, seed: int, split: Split) -> None:
         lexicon = load_lexicon()
-        # A string seeds through SHA-512, so splits and neighbouring seeds do not resemble.
+        # A string is hashed with SHA-512, so splits and neighbouring seeds are unrelated.
         self._random = random.Random(f"{split}/{seed}").random
         self._nouns = {
             group: tuple(noun for noun in lexicon.nouns if noun.group == group)
@@ -171,10 +178,9 @@ class _Sampler:
         self._never_for_people = tuple(v for v in lexicon.transitive if v not in self._for_people)
         self._tenses = {
             verb: tuple(
-                one
-                for tense, weight in _TENSE_WEIGHTS.items()
-                if tense in verb.tenses
-                for one in (tense,) * weight
+                itertools.chain(
+                    *((t,) * weight for t, weight in _TENSE_WEIGHTS.items() if t in verb.tenses)
+                )
             )
             for verb in lexicon.transitive + lexicon.intransitive
         }
@@ -195,7 +201,7 @@ class _Sampler:
         self._indefinite = _weighted(INDEFINITE)
         self._any = _weighted(DETERMINERS)
         self._any_or_bare = _weighted((*DETERMINERS, BARE))
-        # Kinds of sentences that always hold a combination, then the others.
+        # Each kind of sentence with its weight. These have a combination.
         kinds: dict[Callable[[], SentencePair], int] = {
             self._transitive: 36,
             self._pronoun_after_antecedent: 10,
@@ -206,7 +212,7 @@ class _Sampler:
             self._order: 3,
             self._placeholder_with_combination: 3,
         }
-        if split == "train":
+        if split == "train":  # these have none
             kinds |= {
                 self._intransitive_clause: 15,
                 self._described: 8,
@@ -218,9 +224,10 @@ class _Sampler:
         self._kinds = tuple(kind for kind, weight in kinds.items() for _ in range(weight))
 
     def draw(self) -> SentencePair:
+        """Draw one sentence of a random kind."""
         return self._pick(self._kinds)()
 
-    # Parts of sentences
+    # Choices and parts of sentences.
 
     def _pick(self, options: Sequence[_T]) -> _T:
         return options[int(self._random() * len(options))]
@@ -244,7 +251,7 @@ class _Sampler:
         return owned_phrase(noun, number, owner, self._adjective(noun, adjective_share))
 
     def _known(self, noun: Noun, adjective_share: float = 0.0) -> Phrase:
-        """A definite phrase, as subject of "be" and object of "like"."""
+        """A definite phrase, for the subject of "be" and the object of "like"."""
         if self._chance(0.15):
             return self._owned(noun, adjective_share)
         return self._noun_phrase(noun, self._definite, adjective_share)
@@ -299,16 +306,16 @@ class _Sampler:
         )
 
     def _at(self, preposition: Clause, noun: Noun) -> Clause:
-        place = self._noun_phrase(noun, self._definite_singular, 0.1)
+        phrase = self._noun_phrase(noun, self._definite_singular, 0.1)
         return Clause(
-            f"{preposition.english} {place.english}", contract(preposition.spanish, place.spanish)
+            f"{preposition.english} {phrase.english}", contract(preposition.spanish, phrase.spanish)
         )
 
     def _somewhere(self) -> Clause:
         noun = self._pick(self._places)
         return self._at(_NEAR if self._chance(0.3) else Clause(noun.preposition, "en"), noun)
 
-    # Kinds of sentences that hold a combination
+    # Kinds of sentences with a combination.
 
     def _transitive(self, subject: Phrase | None = None) -> SentencePair:
         verb, noun = self._verb_and_noun()
@@ -397,7 +404,7 @@ class _Sampler:
         clause = statement(self._subject(), verb, tense, rest=rest)
         return _told(self._with_time(clause, verb, tense), _name_combination(verb, noun))
 
-    # Kinds of sentences that hold none
+    # Kinds of sentences without a combination.
 
     def _intransitive_clause(self, subject: Phrase | None = None) -> SentencePair:
         verb = self._pick(self._intransitive)
@@ -408,7 +415,7 @@ class _Sampler:
                 subject = self._noun_phrase(animal, self._any, 0.2)
         tense = self._tense(verb)
         rest = NOTHING
-        if verb.towards:  # and no place: "arrive at" would have two translations
+        if verb.towards:  # no place, because "arrive at" would have two translations
             rest = Clause(*self._pick(self._gaits))
             if self._chance(0.6):
                 rest = self._at(Clause(verb.towards, "a"), self._pick(self._places))
@@ -436,17 +443,20 @@ class _Sampler:
         tense = self._pick((Tense.PRESENT, Tense.PRESENT, Tense.PAST))
         if self._chance(0.6):
             return _told(is_(self._known(noun, 0.15), "estar", tense, where))
-        there = self._noun_phrase(noun, self._indefinite, 0.2)
-        be, hay = BE[tense][there.person], {Tense.PRESENT: "hay", Tense.PAST: "había"}[tense]
-        english = f"there {be} {there.english} {where.english}"
-        return _told(Clause(english, f"{hay} {there.spanish} {where.spanish}"))
+        phrase = self._noun_phrase(noun, self._indefinite, 0.2)
+        be, hay = BE[tense][phrase.person], {Tense.PRESENT: "hay", Tense.PAST: "había"}[tense]
+        english = f"there {be} {phrase.english} {where.english}"
+        return _told(Clause(english, f"{hay} {phrase.spanish} {where.spanish}"))
 
     def _object_pronoun(self) -> SentencePair:
         verb, subject = self._pick(self._for_people), self._subject()
         english = self._pick(tuple(CLITICS))
-        first, second = {FIRST, FIRST_PLURAL}, {SECOND}
-        of = first if english in ("me", "us") else second if english == "you" else set()
-        while subject.person in of:  # no "I see me"
+        same_persons: set[int] = set()
+        if english in ("me", "us"):
+            same_persons = {FIRST, FIRST_PLURAL}
+        elif english == "you":
+            same_persons = {SECOND}
+        while subject.person in same_persons:  # no "I see me"
             subject = self._subject()
         tense = self._tense(verb)
         clitic = Clause(english, CLITICS[english])
@@ -508,45 +518,26 @@ def _ordered(clause: Clause, combination: str) -> SentencePair:
     )
 
 
-def n_statements(verb: Verb, noun: Noun) -> int:
-    """How many plain statements there are of one verb and object noun.
-
-    That is: pronoun or name, the verb in each of its tenses, affirmed or negated,
-    with each determiner and perhaps an adjective before the noun, and no time phrase
-    or one at either end. Any two of these choices differ in the English sentence.
-    """
-    lexicon = load_lexicon()
-    n_subjects = len(PRONOUNS) + len(lexicon.names)
-    n_times = sum(1 if verb.is_stative else 1 + 2 * len(lexicon.times[t]) for t in verb.tenses)
-    n_if_affirmed = len(DETERMINERS) + (noun.group != "person")  # "books" too, but not "men"
-    n_determiners = n_if_affirmed + len(DEFINITE)
-    return n_subjects * n_times * n_determiners * (1 + len(noun.adjectives))
-
-
-def n_distinct_pairs(split: Split = "train") -> int:
-    """A lower bound of how many different pairs a split has: its plain statements alone."""
-    return sum(
-        n_statements(verb, noun)
-        for verb in load_lexicon().transitive
-        for noun in _objects(verb, split)
-    )
-
-
 def generate_pairs(n_pairs: int, *, seed: int, split: Split = "train") -> Iterator[SentencePair]:
-    """`n_pairs` random sentence pairs, one at a time, the same ones for the same seed.
+    """Draw ``n_pairs`` random sentence pairs, as a stream.
 
-    A longer run starts with the pairs of a shorter one. Pairs may repeat, as in any
-    corpus. Training pairs never hold a held-out combination of verb and object noun;
-    each pair of "valid" or "test" holds one held out for that split. About 5 % of
-    pairs hold one or two of the placeholders `<ph0>` to `<ph9>`, the same on both sides.
+    The same seed gives the same pairs, and a longer stream starts with the pairs of a shorter one.
+    Pairs may repeat, as in any corpus. Training pairs never have a held-out combination of verb and
+    object noun; each pair of "valid" or "test" has one that is held out for that split. About 5 %
+    of the pairs have one or two of the placeholders ``<ph0>`` to ``<ph9>``, the same on both sides.
+
+    Args:
+        n_pairs: the number of pairs.
+        seed: the seed of all choices.
+        split: the split that the pairs are for.
 
     Raises:
-        ValueError: `n_pairs` is negative, or there is no such split.
+        ValueError: ``n_pairs`` is negative, or there is no such split.
     """
     if n_pairs < 0:
-        raise ValueError(f"n_pairs={n_pairs}: needs 0 or more")
+        raise ValueError(f"n_pairs={n_pairs}: must be 0 or more")
     if split not in SPLITS:
-        raise ValueError(f"split={split!r}: needs one of {', '.join(SPLITS)}")
+        raise ValueError(f"split={split!r}: must be one of {', '.join(SPLITS)}")
     sampler = _Sampler(seed, split)
     return (sampler.draw() for _ in range(n_pairs))
 

@@ -1,10 +1,13 @@
-"""The whole pipeline on a generated corpus: what ``make demo`` shows.
+"""Runs the whole pipeline on a generated corpus.
 
-Reads: nothing. Writes, below one folder:
+Reads: nothing.
+Writes, below one folder:
 
-    demo/corpus/{train,valid,test}.tsv, corpus.yaml    generated parallel text
+    demo/corpus/{train,valid,test}.tsv, corpus.yaml    the generated parallel text
          lake/sentences.parquet                        sentences to translate
-         dataset/ models/demo/ table/ reports/         what each stage makes
+         dataset/ models/demo/ table/ reports/         the output of each stage
+
+Run: ``lingo demo``
 """
 
 from __future__ import annotations
@@ -40,20 +43,30 @@ from pipeline.translate.stage import translate_table
 
 MODEL = "demo"
 
-# Each split draws from a seed of its own; validation and test hold verb-noun combinations that
-# training never shows (see generate_pairs).
+# Each split has its own seed. Validation and test have combinations of verb and object noun that
+# training does not have; see generate_pairs.
 _SEEDS: dict[Split, int] = {"train": 1, "valid": 2, "test": 3}
 _LAKE_SEED = 4
 _N_VALID, _N_TEST, _N_LAKE = 500, 1000, 5000
 DEMO_SUBWORDS = SubwordsConfig(vocab_size=1000)
+"""The settings of the demo's subword model."""
 
 
 def run_demo(
     output: Path, *, n_pairs: int, only_corpus: bool = False, ray_address: str | None = None
 ) -> ScoreReport | None:
-    """Generate, prepare, train, translate, evaluate, and say where everything is.
+    """Generate a corpus, prepare, train, translate and evaluate, then print the results.
 
-    Run again, each stage keeps what it has made of the same input.
+    If it is run again, each stage keeps its output for the same input.
+
+    Args:
+        output: the folder for everything.
+        n_pairs: the number of training pairs to generate.
+        only_corpus: stop after the dataset is prepared.
+        ray_address: a cluster, or None for the default.
+
+    Returns:
+        the score report, or None with ``only_corpus``.
     """
     with _timed("generate"):
         write_demo_corpus(output, n_pairs=n_pairs)
@@ -88,7 +101,7 @@ def run_demo(
 
 
 def write_demo_corpus(output: Path, *, n_pairs: int) -> None:
-    """Write the corpus and the lake; the same files for the same ``n_pairs``."""
+    """Write the corpus and the lake. The same ``n_pairs`` gives the same files."""
     sizes: dict[Split, int] = {"train": n_pairs, "valid": _N_VALID, "test": _N_TEST}
     description: dict[str, Any] = {"source_lang": "en", "target_lang": "es", "inputs": []}
     for split in SPLITS:
@@ -129,7 +142,7 @@ def _timed(stage: str) -> Iterator[None]:
 
 def _print_result(output: Path, report: ScoreReport) -> None:
     segments = pq.read_table(Path(report.folder) / "segments.parquet")
-    print("\nTen test sentences; their verb-noun combinations were never in training:")
+    print("\nTen test sentences; training had none of their combinations of verb and object noun:")
     for row in examples(segments):
         print(f"\n  source     {row['source']}")
         print(f"  reference  {row['reference']}")

@@ -76,8 +76,9 @@ def corpus_scores(translations: list[str], references: list[str], target_lang: s
 
 
 def scores_table(report: ScoreReport) -> pa.Table:
+    """The SCORES rows of a report, one for each metric."""
     shared = report.model_dump(
         include={name for name in SCORES.names if name not in ("metric", "score", "signature")}
-    ) | report.decode.model_dump(include={"tier", "beam_size"})
+    ) | {"precision": report.decode.tier, "beam_size": report.decode.beam_size}
     rows = [shared | score.model_dump() for score in report.scores]
     return pa.Table.from_pylist(rows, schema=SCORES)

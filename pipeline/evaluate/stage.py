@@ -18,9 +18,8 @@ import pyarrow as pa
 from sacrebleu.metrics.chrf import CHRF
 
 from lingo_model import InputError, Translation, Translator, load_bundle, read_training
-from pipeline.dataset.manifest import load_dataset
+from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import Split
-from pipeline.dataset.tables import read_pairs
 from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.report import write_report
 from pipeline.evaluate.scores import ScoreReport, corpus_scores, scores_table
@@ -47,7 +46,8 @@ def evaluate_model(
     Raises:
         InputError: no dataset or bundle there, an empty split, or other languages.
     """
-    manifest = load_dataset(dataset)
+    opened = open_dataset(dataset)
+    manifest = opened.manifest
     bundle = load_bundle(model)
     languages = (bundle.manifest.source_lang, bundle.manifest.target_lang)
     if languages != (manifest.source_lang, manifest.target_lang):
@@ -55,7 +55,7 @@ def evaluate_model(
             f"{model}: translates {'-'.join(languages)} but {dataset} is "
             f"{manifest.source_lang}-{manifest.target_lang}; give a model of its languages"
         )
-    pairs = read_pairs(dataset, manifest, split)
+    pairs = opened.pairs(split)
     if pairs.num_rows == 0:
         raise InputError(f"{dataset}: its {split} split is empty; name another split")
 

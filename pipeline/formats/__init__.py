@@ -1,1 +1,1 @@
-"""File formats: every format yields rows with named columns."""
+"""File formats. Every format gives rows with named columns."""

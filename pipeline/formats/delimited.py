@@ -7,28 +7,38 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from lingo_model import InputError
 from pipeline.formats.encoding import (
-    _checked,
-    _decoded,
-    _lines,
+    checked_row,
+    iter_lines,
     open_bytes,
     refuse_utf16,
     repaired_text,
+    text_stream,
 )
-from pipeline.formats.rows import MALFORMED, Row, format_of, reading
+from pipeline.formats.rows import MALFORMED, Row, read_errors_as_input_errors
 
-# A surrogate that no decoded file holds: escaped bytes are U+DC80 to U+DCFF.
+DelimitedFormat = Literal["csv", "tsv"]
+
+# The csv module ends a row at a carriage return in an unquoted cell. So each carriage return
+# within a line is replaced by this character before parsing, and put back afterwards. It is a
+# surrogate that decoding never produces: the bytes it escapes become U+DC80 to U+DCFF.
 _HIDDEN_RETURN = "\ud80d"
 
 
-def read_header(path: Path) -> list[str]:
-    with reading(path), open_bytes(path) as stream:
+def read_header(path: Path, file_format: DelimitedFormat) -> list[str]:
+    """The column names in the first line of a file.
+
+    Raises:
+        InputError: the file is empty, or its first line is damaged or not UTF-8.
+    """
+    with read_errors_as_input_errors(path), open_bytes(path) as stream:
         refuse_utf16(path, stream)
-        header = next(_csv_rows(path, stream), None)
+        header = next(_cells_of_rows(stream, file_format), None)
     if header is None:
-        raise InputError(f"{path}: empty: needs a first line with column names")
+        raise InputError(f"{path}: empty; add a first line with the column names")
     if any(repaired_text(name) is not None for name in header):
         raise InputError(
             f"{path}: its first line is not UTF-8; convert the file, for example with "
@@ -37,28 +47,22 @@ def read_header(path: Path) -> list[str]:
     return header
 
 
-def _csv_rows(path: Path, stream: io.BufferedReader) -> Iterator[list[str]]:
-    if format_of(path) == "tsv":
-        # Corpora in TSV do not quote: a quotation mark there is a character like any other.
-        return (line.split("\t") if line else [] for line in _lines(stream))
-    csv.field_size_limit(sys.maxsize)
-    # A map, not a generator: it goes on after the csv module has refused a row.
-    return map(_returns_back, csv.reader(_returns_hidden(stream), strict=True))
+def delimited_rows(
+    path: Path, stream: io.BufferedReader, file_format: DelimitedFormat
+) -> Iterator[Row]:
+    """The rows after the header. Blank lines are skipped.
 
+    A row with too few or too many cells is malformed, and so is a CSV row that is quoted wrongly.
 
-def _returns_hidden(stream: io.BufferedReader) -> Iterator[str]:
-    """Lines for the csv module, which takes an unquoted carriage return for the end of a row."""
-    for line in _decoded(stream):
-        text = line.removesuffix("\n").removesuffix("\r")
-        yield text.replace("\r", _HIDDEN_RETURN) + line[len(text) :]
+    Args:
+        path: the file's name, for error messages.
+        stream: the uncompressed bytes of the file.
+        file_format: ``csv`` or ``tsv``.
 
-
-def _returns_back(cells: list[str]) -> list[str]:
-    return [cell.replace(_HIDDEN_RETURN, "\r") for cell in cells]
-
-
-def delimited_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
-    rows = _csv_rows(path, stream)
+    Raises:
+        InputError: a quotation mark is not closed, so the rest of the file is one cell.
+    """
+    rows = _cells_of_rows(stream, file_format)
     header = next(rows, None)
     if header is None:
         return
@@ -68,7 +72,7 @@ def delimited_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
             cells = next(rows)
         except StopIteration:
             return
-        except csv.Error as error:  # the csv module goes on with the next line
+        except csv.Error as error:  # the csv module continues with the next line
             if "unexpected end" in str(error):
                 raise InputError(
                     f"{path}: a quotation mark after row {n_rows} is never closed; close it, or "
@@ -78,8 +82,29 @@ def delimited_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
         else:
             if not cells:
                 continue
-            row = _checked(dict(zip(header, cells, strict=False)))
+            row = checked_row(dict(zip(header, cells, strict=False)))
             if len(cells) != len(header):
                 row.problem = MALFORMED
         n_rows += 1
         yield row
+
+
+def _cells_of_rows(stream: io.BufferedReader, file_format: DelimitedFormat) -> Iterator[list[str]]:
+    """The cells of every line, the header included. A blank line has no cells."""
+    if file_format == "tsv":
+        # TSV corpora do not use quoting: a quotation mark is an ordinary character.
+        return (line.split("\t") if line else [] for line in iter_lines(stream))
+    csv.field_size_limit(sys.maxsize)
+    # A map, because a generator would end when the csv module refuses a row.
+    return map(_with_returns, csv.reader(_without_returns(stream), strict=True))
+
+
+def _without_returns(stream: io.BufferedReader) -> Iterator[str]:
+    """Lines whose carriage returns are hidden, except one at the end of the line."""
+    for line in text_stream(stream):
+        text = line.removesuffix("\n").removesuffix("\r")
+        yield text.replace("\r", _HIDDEN_RETURN) + line[len(text) :]
+
+
+def _with_returns(cells: list[str]) -> list[str]:
+    return [cell.replace(_HIDDEN_RETURN, "\r") for cell in cells]

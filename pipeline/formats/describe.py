@@ -1,69 +1,144 @@
-"""Number of rows and column types of a file, found without keeping its rows."""
+"""Describes a file: its format, its columns with their types, and its number of rows.
+
+:func:`describe_columns` reads no rows. :func:`describe_file` counts them, and so reads every row of
+a file that is not Parquet.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lingo_model import InputError
-from pipeline.formats.parquet import open_parquet
-from pipeline.formats.read import column_names, iter_rows
-from pipeline.formats.rows import format_of
+from pipeline.formats.delimited import read_header
+from pipeline.formats.parquet import open_parquet, row_group_sizes
+from pipeline.formats.read import iter_rows
+from pipeline.formats.rows import Format, check_readable, format_of
+from pipeline.formats.text_column import TEXT_COLUMN
 
-_ROWS_PER_INFERENCE = 10_000
-
-
-def row_group_sizes(parquet: pq.ParquetFile) -> list[int]:
-    metadata = parquet.metadata
-    return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+_ROWS_PER_CHUNK = 10_000
 
 
-def _rows_and_schema(path: Path) -> tuple[int, pa.Schema, list[int] | None]:
+@dataclasses.dataclass(frozen=True)
+class FileColumns:
+    """The format and the columns of a file, as far as they are known without reading its rows.
+
+    Args:
+        format: the file's format.
+        schema: the columns. They are text unless the file is Parquet. None for JSONL, because each
+            of its rows has its own keys.
+    """
+
+    format: Format
+    schema: pa.Schema | None
+
+
+@dataclasses.dataclass(frozen=True)
+class FileDescription:
+    """The format, the columns and the number of rows of a file.
+
+    Args:
+        format: the file's format.
+        schema: the columns. The types of JSONL's keys hold every value of every row.
+        n_rows: the number of rows, unreadable ones included.
+        row_group_sizes: the number of rows of each row group; None unless the file is Parquet.
+    """
+
+    format: Format
+    schema: pa.Schema
+    n_rows: int
+    row_group_sizes: list[int] | None
+
+
+def describe_columns(path: Path) -> FileColumns:
+    """Find a file's format and columns. Reads no rows.
+
+    Raises:
+        InputError: the file cannot be read, or two of its columns have one name.
+    """
+    check_readable(path)
     file_format = format_of(path)
-    if file_format == "parquet":
-        parquet = open_parquet(path)
-        schema = parquet.schema_arrow.remove_metadata()
-        return parquet.metadata.num_rows, schema, row_group_sizes(parquet)
-    if file_format != "jsonl":
-        names = column_names(path) or []
-        schema = pa.schema([pa.field(name, pa.string()) for name in names])
-        return sum(1 for _ in iter_rows(path)), schema, None
-    n_rows, schema = _jsonl_schema(path)
-    return n_rows, schema, None
+    match file_format:
+        case "text":
+            schema = _text_columns([TEXT_COLUMN])
+        case "tsv" | "csv":
+            schema = _text_columns(read_header(path, file_format))
+        case "parquet":
+            schema = open_parquet(path).schema_arrow.remove_metadata()
+        case "jsonl":
+            return FileColumns(file_format, None)
+    _check_unique_names(path, schema)
+    return FileColumns(file_format, schema)
 
 
-def _jsonl_schema(path: Path) -> tuple[int, pa.Schema]:
-    """Number of rows, and the types that hold every value of all of them."""
+def describe_file(path: Path) -> FileDescription:
+    """Find a file's format, columns and number of rows.
+
+    Raises:
+        InputError: the file is missing, damaged, or in another encoding than UTF-8, two of its
+            columns have one name, or no type holds all values of a JSONL key.
+    """
+    file_format = format_of(path)
+    match file_format:
+        case "parquet":
+            parquet = open_parquet(path)
+            schema, n_rows = parquet.schema_arrow.remove_metadata(), parquet.metadata.num_rows
+            _check_unique_names(path, schema)
+            return FileDescription(file_format, schema, n_rows, row_group_sizes(parquet))
+        case "jsonl":
+            n_rows, schema = _jsonl_rows_and_schema(path)
+        case _:
+            schema = describe_columns(path).schema
+            n_rows = sum(1 for _ in iter_rows(path))
+    return FileDescription(file_format, schema, n_rows, None)
+
+
+def _text_columns(names: list[str]) -> pa.Schema:
+    return pa.schema([pa.field(name, pa.string()) for name in names])
+
+
+def _check_unique_names(path: Path, schema: pa.Schema) -> None:
+    repeated = [name for name, n in Counter(schema.names).items() if n > 1]
+    if repeated:
+        raise InputError(f"{path}: two columns are named {repeated[0]!r}; rename one of them")
+
+
+def _jsonl_rows_and_schema(path: Path) -> tuple[int, pa.Schema]:
+    """The number of rows, and for each key a type that holds its value in every row."""
     n_rows, schema = 0, pa.schema([])
-    integers: set[str] = set()
+    integer_keys: set[str] = set()
     try:
         for chunk in _chunks(path):
             n_rows += len(chunk)
-            # Keys are gathered by hand: from_pylist looks for them in the first row alone.
+            # Not from_pylist, which takes the keys from the first row only.
             keys = dict.fromkeys(key for values in chunk for key in values)
-            found = pa.Table.from_pydict({k: [v.get(k) for v in chunk] for k in keys}).schema
-            schema = pa.unify_schemas([schema, found], promote_options="permissive")
-            integers |= {field.name for field in found if "int64" in str(field.type)}
-        # Beside a fraction of another chunk, an integer must fit a double.
-        mixed = [f for f in schema if f.name in integers and "double" in str(f.type)]
+            columns = {key: [values.get(key) for values in chunk] for key in keys}
+            chunk_schema = pa.Table.from_pydict(columns).schema
+            schema = pa.unify_schemas([schema, chunk_schema], promote_options="permissive")
+            integer_keys |= {field.name for field in chunk_schema if "int64" in str(field.type)}
+        # A key with integers in one chunk and fractions in another becomes double. Converting the
+        # values raises an error if one of the integers has no exact double.
+        mixed = [f for f in schema if f.name in integer_keys and "double" in str(f.type)]
         for chunk in _chunks(path) if mixed else ():
             for field in mixed:
                 pa.array([values.get(field.name) for values in chunk], field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: rows give one key values of different types, or too large ones "
-            f"({reason}); make them one type"
+            f"{path}: a key has values of different types, or a value that is too large "
+            f"({reason}); give each key values of one type"
         ) from error
     return n_rows, schema
 
 
 def _chunks(path: Path) -> Iterator[list[dict[str, Any]]]:
-    iterator = (row.values for row in iter_rows(path))
-    while chunk := list(itertools.islice(iterator, _ROWS_PER_INFERENCE)):
+    """The values of the rows, in lists of bounded length."""
+    values = (row.values for row in iter_rows(path))
+    while chunk := list(itertools.islice(values, _ROWS_PER_CHUNK)):
         yield chunk

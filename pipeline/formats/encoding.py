@@ -15,13 +15,13 @@ from pipeline.formats.rows import UNDECODABLE, Row
 
 
 def open_bytes(path: Path) -> io.BufferedReader:
-    """The uncompressed bytes of a plain, gzip or zstd file."""
+    """Open a plain, gzip or zstd file for reading its uncompressed bytes."""
     raw: Any
     match path.suffix.lower():
         case ".gz":
             raw = gzip.open(path)  # noqa: SIM115 - closed with the BufferedReader
         case ".zst":
-            # Arrow's, because zstandard's own stream reader takes a truncated file for a whole one.
+            # Arrow's stream, because zstandard's own stream reader accepts a truncated file.
             raw = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
         case _:
             raw = path.open("rb", buffering=0)
@@ -29,25 +29,32 @@ def open_bytes(path: Path) -> io.BufferedReader:
 
 
 def refuse_utf16(path: Path, stream: io.BufferedReader) -> None:
+    """Check that a stream does not begin with a UTF-16 byte order mark. Reads nothing from it.
+
+    Raises:
+        InputError: the stream begins with that mark.
+    """
     if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(
-            f"{path}: is UTF-16: needs UTF-8; convert it with `iconv -f UTF-16 -t UTF-8`"
-        )
+        raise InputError(f"{path}: is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
 
 
-def _lines(stream: io.BufferedReader) -> Iterator[str]:
-    """Lines without their end; bytes that are not UTF-8 come as lone surrogates."""
-    for line in _decoded(stream):
-        yield line.removesuffix("\n").removesuffix("\r")
+def text_stream(stream: io.BufferedReader) -> io.TextIOWrapper:
+    """Decode UTF-8. A byte that is not UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF.
 
-
-def _decoded(stream: io.BufferedReader) -> io.TextIOWrapper:
-    # newline="\n": only a line feed ends a line, as for every other tool that pairs lines.
+    A byte order mark at the beginning is dropped. Only a line feed ends a line.
+    """
+    # newline="\n": other tools that pair lines split at line feeds only.
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
 
 
-def _checked(values: dict[str, Any]) -> Row:
-    """A row whose text holds no surrogate, flagged if it had one."""
+def iter_lines(stream: io.BufferedReader) -> Iterator[str]:
+    """The lines of a stream without their ends; see :func:`text_stream`."""
+    for line in text_stream(stream):
+        yield line.removesuffix("\n").removesuffix("\r")
+
+
+def checked_row(values: dict[str, Any]) -> Row:
+    """A row whose surrogates are replaced by U+FFFD. The row is undecodable if it had any."""
     problem = None
     for name, value in values.items():
         if isinstance(value, str) and (repaired := repaired_text(value)) is not None:
@@ -56,18 +63,19 @@ def _checked(values: dict[str, Any]) -> Row:
 
 
 def repaired_text(text: str) -> str | None:
-    """Text with U+FFFD in place of surrogates, or None where it holds none."""
+    """The text with U+FFFD in place of surrogates, or None if it has no surrogates."""
     if text.isascii():
         return None
     try:
         text.encode()
     except UnicodeEncodeError:
-        # Escaped bytes go back to bytes; a lone surrogate that JSON spelled out does not.
-        escapes = "surrogatepass" if _spelled(text) else "surrogateescape"
-        return text.encode("utf-8", escapes).decode("utf-8", "replace")
+        # Escaped bytes are turned back into bytes. If the text has other surrogates, too, which
+        # stand for no byte, all surrogates are encoded as they are. Decoding replaces them all.
+        errors = "surrogatepass" if _has_unescaped_surrogate(text) else "surrogateescape"
+        return text.encode("utf-8", errors).decode("utf-8", "replace")
     return None
 
 
-def _spelled(text: str) -> bool:
-    """Whether text holds a surrogate that is no escaped byte (U+DC80 to U+DCFF are)."""
+def _has_unescaped_surrogate(text: str) -> bool:
+    r"""Whether a text has a surrogate that is not an escaped byte, such as JSON's ``\ud800``."""
     return any("\ud800" <= c <= "\udfff" and not "\udc80" <= c <= "\udcff" for c in text)

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file."""
+"""Rows of Parquet files."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lingo_model import InputError
-from pipeline.formats.encoding import _checked
+from pipeline.formats.encoding import checked_row
 from pipeline.formats.rows import Row, check_readable
+
+_ROWS_PER_BATCH = 4096
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a Parquet file.
 
     Raises:
-        InputError: no such file, or not Parquet.
+        InputError: the file is missing or is not Parquet.
     """
     check_readable(path)
     try:
@@ -28,17 +30,28 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         raise InputError(f"{path}: not readable as Parquet ({reason}); write it again") from error
 
 
+def row_group_sizes(parquet: pq.ParquetFile) -> list[int]:
+    """The number of rows of each row group."""
+    metadata = parquet.metadata
+    return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
 def parquet_rows(path: Path) -> Iterator[Row]:
-    for batch in open_parquet(path).iter_batches(batch_size=4096):
+    """Every row of a Parquet file. A row with text that is not UTF-8 is undecodable.
+
+    Raises:
+        InputError: the file is missing or is not Parquet.
+    """
+    for batch in open_parquet(path).iter_batches(batch_size=_ROWS_PER_BATCH):
         try:
             rows = [Row(values) for values in batch.to_pylist()]
-        except UnicodeDecodeError:  # Parquet does not check that text is UTF-8
-            rows = [_checked(values) for values in _with_escapes(batch)]
+        except UnicodeDecodeError:  # a Parquet writer need not check that text is UTF-8
+            rows = [checked_row(values) for values in _with_escapes(batch)]
         yield from rows
 
 
 def _with_escapes(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Rows of a batch; bytes of text that are not UTF-8 come as lone surrogates."""
+    """The rows of a batch. Bytes of text that are not UTF-8 become lone surrogates."""
     columns: dict[str, list[Any]] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):

@@ -1,10 +1,12 @@
-"""What a row is, and which format a file name stands for."""
+"""A row of an input file, the file formats, and the errors of reading a file."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,8 @@ import pyarrow as pa
 from lingo_model import InputError
 
 Format = Literal["text", "tsv", "csv", "jsonl", "parquet"]
+"""``text`` is plain text with a sentence on each line."""
+
 _COMPRESSIONS = {".gz", ".zst"}
 
 _FORMATS: dict[str, Format] = {
@@ -23,27 +27,41 @@ _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
 }
 
-UNDECODABLE, MALFORMED = "undecodable", "malformed"
-TEXT_COLUMN = "text"
-"""The one column of a plain text file."""
+UNDECODABLE = "undecodable"
+"""The problem of a row with bytes that are not UTF-8. They are replaced by U+FFFD."""
+
+MALFORMED = "malformed"
+"""The problem of a row that breaks the rules of its format, or has too many or too few cells."""
+
+
+_READ_ERRORS = (EOFError, zlib.error, csv.Error, OSError, pa.ArrowException, UnicodeDecodeError)
 
 
 @dataclasses.dataclass(slots=True)
 class Row:
-    """One row: its columns, and ``undecodable`` or ``malformed`` if it could not be read right."""
+    """One row of a file.
+
+    Args:
+        values: the cells by column name.
+        problem: ``undecodable``, ``malformed``, or None if the row is good.
+    """
 
     values: dict[str, Any]
     problem: str | None = None
 
 
 def format_of(path: Path) -> Format:
-    """The format that a name's ending tells; any other ending is plain text, a sentence a line."""
+    """The format of a file by its extension. A file with any other extension is plain text."""
     suffixes = [suffix for suffix in map(str.lower, path.suffixes) if suffix not in _COMPRESSIONS]
     return _FORMATS.get(suffixes[-1], "text") if suffixes else "text"
 
 
 def check_readable(path: Path) -> None:
-    """Raise :class:`InputError` when ``path`` is not a file that can be opened."""
+    """Check that a file can be opened.
+
+    Raises:
+        InputError: the file is missing, is a folder, or may not be read.
+    """
     try:
         with path.open("rb"):
             pass
@@ -51,21 +69,20 @@ def check_readable(path: Path) -> None:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-class reading:
-    """Turns what decompression, Arrow and csv raise into an InputError that names the file."""
+@contextmanager
+def read_errors_as_input_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of decompression, Arrow and the csv module into errors that name the file.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        damaged = (EOFError, zlib.error, csv.Error, OSError, pa.ArrowException, UnicodeDecodeError)
+    Raises:
+        InputError: the file is damaged, or holds a value that Python cannot represent.
+    """
+    try:
+        yield
+    except _READ_ERRORS as error:
         reason = " ".join(str(error).split())
-        if isinstance(error, damaged):
-            raise InputError(f"{self._path}: damaged ({reason}); copy the file again") from error
-        if isinstance(error, OverflowError):  # a time after the year 9999
-            raise InputError(
-                f"{self._path}: holds a value that is too large ({reason}); drop its column"
-            ) from error
+        raise InputError(f"{path}: damaged ({reason}); copy the file again") from error
+    except OverflowError as error:  # a timestamp after the year 9999
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: holds a value that is too large ({reason}); drop its column"
+        ) from error

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from lingo_model import InputError
-from pipeline.formats.describe import _rows_and_schema
+from pipeline.formats.describe import describe_file
 from pipeline.formats.encoding import repaired_text
 from pipeline.storage.backend import backend_of
 from pipeline.storage.file_version import FileStamp, InputFile
@@ -67,14 +67,15 @@ def inspect_file(root: Location, relative: str) -> InspectedFile:
     stamp = backend_of(root).readable_stamp(root / relative)
     copies = LocalCopies(root)
     with copies.reading(relative) as path:
-        n_rows, schema, group_rows = _rows_and_schema(path)
+        description = describe_file(path)
         sha256 = sha256_of_file(path)
     copies.forget()
+    schema = description.schema
     for name in partition_values(relative):
         if name not in schema.names:
             schema = schema.append(pa.field(name, pa.string()))
-    file = InputFile(path=relative, **stamp._asdict(), sha256=sha256, n_rows=n_rows)
-    return InspectedFile(file, schema, group_rows)
+    file = InputFile(path=relative, **stamp._asdict(), sha256=sha256, n_rows=description.n_rows)
+    return InspectedFile(file, schema, description.row_group_sizes)
 
 
 def partition_values(relative: str) -> dict[str, str | None]:

@@ -11,11 +11,16 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from pipeline.formats.describe import row_group_sizes
 from pipeline.formats.encoding import repaired_text
-from pipeline.formats.parquet import open_parquet
+from pipeline.formats.parquet import open_parquet, row_group_sizes
 from pipeline.formats.read import iter_rows
-from pipeline.formats.rows import MALFORMED, UNDECODABLE, Row, format_of, reading
+from pipeline.formats.rows import (
+    MALFORMED,
+    UNDECODABLE,
+    Row,
+    format_of,
+    read_errors_as_input_errors,
+)
 from pipeline.lake.files import partition_values
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
@@ -192,7 +197,7 @@ def _column_of(
         parquet = open_parquet(path)
         names = parquet.schema_arrow.names
         if found := [name for name in names if rename.get(name, name) == column]:
-            with reading(path):
+            with read_errors_as_input_errors(path):
                 for batch in parquet.iter_batches(_ROWS_PER_BATCH, columns=found):
                     yield from ((value, True) for value in batch.column(0).to_pylist())
             return

@@ -1,1 +1,1 @@
-"""Stage 1: raw parallel text to a dataset."""
+"""The stage ``prepare``: from raw parallel text to a dataset."""

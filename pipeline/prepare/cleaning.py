@@ -1,4 +1,4 @@
-"""Which pairs are fit to train on, and the reason for each that is not."""
+"""The cleaning rules: which pairs are rejected, and for what reason."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from pipeline.settings import Settings
 
 
 class CleanConfig(Settings):
-    """Limits on a pair; lengths in characters after surrounding space is stripped."""
+    """Limits for a pair. Lengths are in characters, without surrounding white space."""
 
-    max_characters: int = Field(default=1000, ge=1)
-    max_length_ratio: float = Field(default=5.0, ge=1.0)
+    max_characters: int = Field(default=1000, ge=1, description="of either side")
+    max_length_ratio: float = Field(
+        default=5.0, ge=1.0, description="length of the longer side over that of the shorter"
+    )
     ratio_min_characters: int = Field(
-        default=20, ge=0, description="the ratio of two shorter texts says nothing"
+        default=20, ge=0, description="the ratio is not checked if both sides are shorter than this"
     )
 
 
 def strip_pair(pair: RawPair) -> tuple[str, str]:
-    """Both sides without surrounding white space; a missing side is empty."""
+    """Source and target without surrounding white space. A missing side is empty."""
     return (pair.source or "").strip(), (pair.target or "").strip()
 
 
 def reason_to_reject(pair: RawPair, config: CleanConfig) -> str | None:
-    """Why a pair is rejected, or None.
+    """The reason why a pair is rejected, or None if it is kept.
 
-    Reasons: ``undecodable`` (not UTF-8), ``malformed`` (not a row of the table, or not text),
-    ``empty`` (a side is), ``too_long``, ``ratio`` (one side far longer than the other).
+    Reasons, in the order in which they are checked:
+        - ``undecodable``: the row has bytes that are not UTF-8.
+        - ``malformed``: the row breaks the rules of its format, or a side is not text.
+        - ``empty``: a side is missing or has only white space.
+        - ``too_long``: a side has more than ``max_characters``.
+        - ``ratio``: one side is more than ``max_length_ratio`` times as long as the other.
     """
     if pair.problem is not None:
         return pair.problem

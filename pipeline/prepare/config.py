@@ -11,9 +11,11 @@ from pipeline.settings import Settings
 
 
 class PrepareConfig(Settings):
-    """Settings of ``prepare``."""
+    """The settings of ``prepare``. Each of them can change the dataset and its fingerprint."""
 
-    seed: int = Field(default=1, ge=0, lt=2**63)
-    clean: CleanConfig = Field(default_factory=CleanConfig)
-    split: SplitConfig = Field(default_factory=SplitConfig)
-    subwords: SubwordsConfig = Field(default_factory=SubwordsConfig)
+    seed: int = Field(
+        default=1, ge=0, lt=2**63, description="of the subword model and of the row order"
+    )
+    clean: CleanConfig = CleanConfig()
+    split: SplitConfig = SplitConfig()
+    subwords: SubwordsConfig = SubwordsConfig()

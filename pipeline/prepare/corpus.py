@@ -1,10 +1,12 @@
-"""What a corpus is made of: a description of its files, and the raw pairs they hold.
+"""Corpus descriptions: which files a corpus has, and which columns the files have.
 
-Reads: the files that a description names. Writes: nothing.
+Reads: a corpus description (YAML), and the headers of the files that it names.
+Writes: nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -13,19 +15,25 @@ from pydantic import Field, model_validator
 
 from lingo_model import InputError
 from pipeline.dataset.splits import Split
-from pipeline.formats.parquet import open_parquet
-from pipeline.formats.read import column_names
-from pipeline.formats.rows import format_of
+from pipeline.formats.describe import FileColumns, describe_columns
 from pipeline.schemas import PAIRS
 from pipeline.settings import Settings, load_yaml
 
 LANGUAGE_TAG = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*$"
+"""A pattern that accepts language tags such as ``en``, ``pt-BR`` and ``zh_Hant``."""
 
 
 class CorpusInput(Settings):
-    """Two aligned text files (``source``, ``target``), or one table with a column for each side.
+    """One input of a corpus: two aligned text files, or one table.
 
-    ``split`` is given for a file that belongs to one split; without it see ``prepare``.
+    Args:
+        source: a text file with a source sentence on each line.
+        target: a text file whose lines translate those of ``source``.
+        path: a TSV, CSV, JSONL or Parquet file. Give either this, or ``source`` and ``target``.
+        source_column: the column of ``path`` with the sources.
+        target_column: the column of ``path`` with the targets.
+        split: the split that all pairs of this input belong to. Without it they are split by hash;
+            see :class:`pipeline.prepare.splitting.Splitter`.
     """
 
     source: Path | None = None
@@ -47,17 +55,23 @@ class CorpusInput(Settings):
 
     @property
     def files(self) -> list[Path]:
-        """The files that are read, source side first."""
+        """The files of this input, the source side first."""
         return [path for path in (self.source, self.target, self.path) if path is not None]
 
     @property
     def name(self) -> str:
-        """A name for reports: the file, or both files."""
+        """The name of the file, or of both files, for reports and messages."""
         return "+".join(path.name for path in self.files)
 
 
 class CorpusDescription(Settings):
-    """Languages and files of a corpus; relative paths are relative to the description's file."""
+    """The languages and the inputs of a corpus.
+
+    Args:
+        source_lang: language tag of the sources.
+        target_lang: language tag of the targets.
+        inputs: one or more inputs.
+    """
 
     source_lang: str = Field(pattern=LANGUAGE_TAG)
     target_lang: str = Field(pattern=LANGUAGE_TAG)
@@ -65,10 +79,13 @@ class CorpusDescription(Settings):
 
 
 def load_corpus(path: Path) -> CorpusDescription:
-    """Read a description (YAML) and make its paths absolute.
+    """Read a corpus description. Relative paths in it are relative to its folder.
+
+    Returns:
+        the description, with absolute paths.
 
     Raises:
-        InputError: the file is missing or says something that is not allowed.
+        InputError: the file is missing or does not validate.
     """
     description = load_yaml(CorpusDescription, path)
     folder = path.resolve().parent
@@ -88,72 +105,79 @@ def load_corpus(path: Path) -> CorpusDescription:
     return description.model_copy(update={"inputs": tuple(map(absolute, description.inputs))})
 
 
-def check_inputs(description: CorpusDescription) -> None:
-    """Check all that can be checked before reading rows: files, columns, names of columns.
+def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
+    """Check everything that can be checked before rows are read: files, columns and their types.
+
+    Returns:
+        the columns of every file, for :func:`extra_schema`.
 
     Raises:
-        InputError: a file cannot be read, or a column is not there or not text.
+        InputError: a file cannot be read, has the wrong format, or lacks a column of text.
     """
+    columns: dict[Path, FileColumns] = {}
     for item in description.inputs:
         for file in item.files:
-            names = column_names(file)
+            columns[file] = describe_columns(file)
             if item.path is None:
-                if format_of(file) != "text":
-                    raise InputError(
-                        f"{file}: a {format_of(file)} file cannot be one side of aligned text; "
-                        "give it as 'path' with 'source_column' and 'target_column'"
-                    )
-                continue
-            if format_of(file) == "text":
-                raise InputError(
-                    f"{file}: plain text has one column; give 'source' and 'target' files"
-                )
-            for column in (item.source_column, item.target_column):
-                _check_column(file, names, column)
+                _check_side(file, columns[file])
+            else:
+                _check_table(file, columns[file], item)
+    return columns
 
 
-def _check_column(file: Path, names: list[str] | None, column: str) -> None:
-    if names is None:
-        return  # JSONL: known only when a row has it; see iter_pairs
-    if column not in names:
+def _check_side(file: Path, columns: FileColumns) -> None:
+    if columns.format != "text":
         raise InputError(
-            f"{file}: has no column {column!r}: it has {', '.join(names)}; "
-            "set source_column and target_column"
+            f"{file}: a {columns.format} file cannot be one side of aligned text; "
+            "give it as 'path' with 'source_column' and 'target_column'"
         )
-    if format_of(file) == "parquet":
-        kind = open_parquet(file).schema_arrow.field(column).type
+
+
+def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
+    if columns.format == "text":
+        raise InputError(f"{file}: plain text has one column; give 'source' and 'target' files")
+    if columns.schema is None:
+        return  # JSONL: iter_pairs looks for the columns in the rows
+    for column in (item.source_column, item.target_column):
+        if column not in columns.schema.names:
+            raise InputError(
+                f"{file}: has no column {column!r}; its columns are "
+                f"{', '.join(columns.schema.names)}; set source_column and target_column"
+            )
+        kind = columns.schema.field(column).type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise InputError(f"{file}: column {column!r} is {kind}: needs text; cast it")
+            raise InputError(f"{file}: column {column!r} is {kind}, not text; cast it to string")
 
 
-def extra_schema(description: CorpusDescription) -> pa.Schema:
-    """Schema of the columns besides source and target, over all inputs that declare them.
+def extra_schema(description: CorpusDescription, columns: Mapping[Path, FileColumns]) -> pa.Schema:
+    """The columns besides source and target, over all tables.
 
-    Columns of CSV and TSV are text. JSONL declares none, so its other keys are left out.
+    Columns of CSV and TSV files are text. Keys of JSONL files are left out, because their types are
+    not known before the rows are read.
+
+    Args:
+        description: the corpus.
+        columns: the columns of its files, from :func:`check_inputs`.
 
     Raises:
-        InputError: two files give one column different types, or a name that is taken.
+        InputError: two files give a column different types, or a column has a name that PAIRS uses.
     """
     fields: dict[str, pa.Field] = {}
     for item in description.inputs:
         if item.path is None:
             continue
-        if format_of(item.path) == "parquet":
-            found = list(open_parquet(item.path).schema_arrow)
-        else:
-            found = [pa.field(name, pa.string()) for name in column_names(item.path) or []]
-        for field in found:
+        for field in columns[item.path].schema or ():
             if field.name in (item.source_column, item.target_column):
                 continue
             if field.name in PAIRS.names:
                 raise InputError(
-                    f"{item.path}: column {field.name!r} has a name that a dataset uses itself; "
-                    "rename it"
+                    f"{item.path}: column {field.name!r} has a name that the dataset uses; "
+                    "rename the column"
                 )
             known = fields.setdefault(field.name, field.with_nullable(True))
             if known.type != field.type:
                 raise InputError(
-                    f"{item.path}: column {field.name!r} is {field.type}, in another file "
-                    f"{known.type}; cast one"
+                    f"{item.path}: column {field.name!r} is {field.type} but {known.type} in "
+                    "another file; cast one of them"
                 )
     return pa.schema(fields.values())

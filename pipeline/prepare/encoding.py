@@ -1,6 +1,7 @@
-"""Turns a dataset's pairs into subword ids in Parquet shards, ready to be dealt to workers.
+"""Trains the subword model, and encodes pairs as subword ids.
 
-Reads: ``pairs/``. Writes: ``subwords.model``, ``encoded/``.
+Reads: PAIRS.
+Writes: ENCODED, in row groups of equal size that training deals to its data shards.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from pipeline.schemas import ENCODED
 from pipeline.settings import Settings
 
 DATA_SHARD_MULTIPLE = 8
-"""A split has a multiple of this many row groups, so that 1, 2, 4 or 8 lanes own equally many."""
-
+"""The number of row groups of a split is a multiple of this, so that 1, 2, 4 or 8 data shards get
+equally many."""
 
 _MAX_ROWS_PER_GROUP = 8192
 _GROUPS_PER_FILE = 16 * DATA_SHARD_MULTIPLE
@@ -32,15 +33,19 @@ _BATCH_ROWS = 10_000
 
 
 class SubwordsConfig(Settings):
-    """Settings of the joint subword model."""
+    """The settings of the subword model. Both languages share one model."""
 
     vocab_size: int = Field(
-        default=8000, ge=32, description="pieces at most, special ones included"
+        default=8000, ge=32, description="largest number of pieces, special ones included"
     )
 
 
 def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int) -> Subwords:
-    """Train one model on both sides of the given PAIRS files."""
+    """Train one subword model on both sides of some PAIRS files.
+
+    Raises:
+        InputError: ``vocab_size`` does not fit the text.
+    """
     batches = (
         batch
         for file in pairs_files
@@ -55,13 +60,21 @@ def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int
 def encode_split(
     root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, *, seed: int, bar: Bar
 ) -> list[Path]:
-    """Write a split's ENCODED files below ``root``.
+    """Write the ENCODED files of a split.
 
-    Training rows are shuffled by ``seed``, so that a row group is a random sample of the split.
-    The ids of one split are held in memory while they are shuffled (4 bytes a token).
+    Training rows are shuffled, so that each row group is a random sample of the split. The ids of
+    the split are held in memory meanwhile, with 4 bytes for each token.
+
+    Args:
+        root: the dataset's folder.
+        split: the split.
+        pairs_files: the PAIRS files of the split.
+        subwords: the subword model.
+        seed: the seed of the shuffle.
+        bar: a progress bar, which advances by rows.
 
     Returns:
-        the files, in order.
+        the files, in order. A split without pairs has none.
     """
     batches = list(_encoded_batches(pairs_files, subwords, bar))
     table = pa.Table.from_batches(batches, schema=ENCODED)
@@ -74,25 +87,27 @@ def encode_split(
     for number, start in enumerate(range(0, len(groups), _GROUPS_PER_FILE)):
         path = folder / f"part-{number:05d}.parquet"
         with pq.ParquetWriter(path, ENCODED, compression="zstd") as writer:
-            for first, last in groups[start : start + _GROUPS_PER_FILE]:
-                writer.write_table(table.slice(first, last - first))
+            for first, stop in groups[start : start + _GROUPS_PER_FILE]:
+                writer.write_table(table.slice(first, stop - first))
         files.append(path)
     return files
 
 
 def row_group_bounds(n_rows: int) -> list[tuple[int, int]]:
-    """First and last-but-one row of each row group: sizes differ by one row at most.
+    """The half-open ranges ``[first, stop)`` of rows of the row groups.
 
-    Their number is a multiple of DATA_SHARD_MULTIPLE, or ``n_rows`` where there are fewer rows.
+    Their sizes differ by at most one row. Their number is a multiple of ``DATA_SHARD_MULTIPLE``, or
+    ``n_rows`` if there are fewer rows than that.
     """
     n_groups = DATA_SHARD_MULTIPLE * math.ceil(n_rows / (DATA_SHARD_MULTIPLE * _MAX_ROWS_PER_GROUP))
     edges = [n_rows * i // n_groups for i in range(n_groups + 1)] if n_groups else []
-    return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
+    return [(first, stop) for first, stop in itertools.pairwise(edges) if stop > first]
 
 
 def _encoded_batches(
     pairs_files: list[Path], subwords: Subwords, bar: Bar
 ) -> Iterator[pa.RecordBatch]:
+    """Batches of ENCODED rows, in the order of the pairs."""
     for file in pairs_files:
         columns = ["pair_id", "source", "target"]
         for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=columns):

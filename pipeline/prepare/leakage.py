@@ -1,8 +1,14 @@
-"""Proves on the written files that no source is in two splits."""
+"""Checks on the written files that no source is in two splits.
+
+Reads: PAIRS of all splits.
+Writes: nothing.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,31 +24,38 @@ _BATCH_ROWS = 10_000
 def leakage_certificate(
     pairs_files: dict[Split, list[Path]], counts: list[InputCounts]
 ) -> LeakageCertificate:
-    """Compare the splits as they were written, whatever the splitter says it did."""
-    sources: dict[Split, set[int]] = {}
-    for split, files in pairs_files.items():
-        batches = (
-            batch
-            for file in files
-            for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["source"])
-        )
-        sources[split] = {
-            hash64(normalise(text)) for batch in batches for text in batch.column(0).to_pylist()
-        }
-    shared = (
-        (sources["train"] & sources["valid"])
-        | (sources["train"] & sources["test"])
-        | (sources["valid"] & sources["test"])
-    )
+    """Compare the sources of the splits as they were written, independently of the splitter.
+
+    Args:
+        pairs_files: the PAIRS files of each split.
+        counts: the counts of each input.
+
+    Raises:
+        RuntimeError: a normalised source is in two splits.
+    """
+    sources = {split: _source_hashes(files) for split, files in pairs_files.items()}
+    shared: set[int] = set()
+    for first, second in itertools.combinations(sources.values(), 2):
+        shared |= first & second
     if shared:
-        raise RuntimeError(f"{len(shared)} sources stand in several splits")
-    lost: Counter[str] = Counter()  # two inputs may have one name
+        raise RuntimeError(f"{len(shared)} sources are in several splits")
+    n_lost: Counter[str] = Counter()  # two inputs may have the same name
     for item in counts:
         if item.split is not None and item.n_kept < item.n_read:
-            lost[item.name] += item.n_read - item.n_kept
+            n_lost[item.name] += item.n_read - item.n_kept
     return LeakageCertificate(
         method="normalised source (NFKC, case folded, letters and digits), BLAKE2b 64 bit",
         n_rejected_as_leak=sum(item.n_rejected.get("leak", 0) for item in counts),
         n_sources_in_several_splits=len(shared),
-        inputs_that_lost_rows=dict(lost),
+        inputs_that_lost_rows=dict(n_lost),
     )
+
+
+def _source_hashes(files: Iterable[Path]) -> set[int]:
+    """Hashes of the normalised sources of some PAIRS files."""
+    batches = (
+        batch
+        for file in files
+        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["source"])
+    )
+    return {hash64(normalise(text)) for batch in batches for text in batch.column(0).to_pylist()}

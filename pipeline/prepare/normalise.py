@@ -6,15 +6,16 @@ import unicodedata
 
 
 def normalise(text: str) -> str:
-    """Text by which sentences count as the same: NFKC, case folded, letters, marks and digits only.
+    """Normalise a sentence: NFKC, case folding, and only its letters, marks and digits.
 
-    A text without any (such as "...") stands for itself.
+    Runs of other characters become one space. A text without letters, marks and digits, such as
+    "...", is returned as it is.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    words = "".join(c if _of_a_word(c) else " " for c in folded).split()
+    words = "".join(c if _is_word_character(c) else " " for c in folded).split()
     return " ".join(words) or text
 
 
-def _of_a_word(character: str) -> bool:
-    # Vowel signs of Indic scripts and points of Arabic and Hebrew are marks, not letters.
+def _is_word_character(character: str) -> bool:
+    # Indic vowel signs and the points of Arabic and Hebrew are marks, not letters.
     return character.isalnum() or unicodedata.category(character).startswith("M")

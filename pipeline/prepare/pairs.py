@@ -1,4 +1,8 @@
-"""Reads the raw pairs of one input of a corpus."""
+"""Reads the raw pairs of one input of a corpus.
+
+Reads: the files of the input.
+Writes: nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,22 @@ from typing import Any
 
 from lingo_model import InputError
 from pipeline.formats.read import iter_rows
-from pipeline.formats.rows import TEXT_COLUMN, format_of
+from pipeline.formats.rows import MALFORMED, format_of
+from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.prepare.corpus import CorpusInput
 
 
 @dataclasses.dataclass(slots=True)
 class RawPair:
-    """A pair as read: either side may be missing, and ``problem`` says if reading it failed."""
+    """A pair as it was read.
+
+    Args:
+        source: the source text, or None if the row has none.
+        target: the target text, or None if the row has none.
+        origin: the file's name and the row's number, such as ``train.tsv:7``.
+        problem: ``undecodable``, ``malformed``, or None if the row is good.
+        extra: the other columns of the row.
+    """
 
     source: str | None
     target: str | None
@@ -25,10 +38,11 @@ class RawPair:
 
 
 def iter_pairs(item: CorpusInput) -> Iterator[RawPair]:
-    """Every pair of one input, in order, read as a stream.
+    """Read every pair of one input, in order, as a stream.
 
     Raises:
-        InputError: aligned files of unequal length, or a JSONL file without one of the columns.
+        InputError: a file cannot be read, aligned files have different numbers of lines, or no row
+            of a JSONL file has one of the columns.
     """
     if item.path is not None:
         yield from _table_pairs(item, item.path)
@@ -61,22 +75,22 @@ def _aligned_pairs(source_file: Path, target_file: Path) -> Iterator[RawPair]:
 
 
 def _table_pairs(item: CorpusInput, path: Path) -> Iterator[RawPair]:
-    # The keys of JSONL are known only when rows have them, so extra ones have no place to go.
-    jsonl = format_of(path) == "jsonl"
-    seen: set[str] = set()
+    # The dataset has no columns for the other keys of JSONL; see extra_schema.
+    is_jsonl = format_of(path) == "jsonl"
+    columns_seen: set[str] = set()
     n_rows = 0
     for n_rows, row in enumerate(iter_rows(path), start=1):
         values = row.values
-        seen.update({item.source_column, item.target_column} & values.keys())
+        columns_seen.update({item.source_column, item.target_column} & values.keys())
         source, target = values.pop(item.source_column, None), values.pop(item.target_column, None)
-        text = isinstance(source, str | None) and isinstance(target, str | None)
+        is_text = isinstance(source, str | None) and isinstance(target, str | None)
         yield RawPair(
             source if isinstance(source, str) else None,
             target if isinstance(target, str) else None,
             f"{path.name}:{n_rows}",
-            row.problem or (None if text else "malformed"),
-            {} if jsonl else values,
+            row.problem or (None if is_text else MALFORMED),
+            {} if is_jsonl else values,
         )
     for column in (item.source_column, item.target_column):
-        if jsonl and n_rows and column not in seen:
+        if is_jsonl and n_rows and column not in columns_seen:
             raise InputError(f"{path}: no row has {column!r}; set source_column and target_column")

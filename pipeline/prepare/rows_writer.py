@@ -10,9 +10,14 @@ import pyarrow.parquet as pq
 
 
 class RowsWriter:
-    """Rows to numbered Parquet files of bounded size, through a bounded buffer.
+    """Writes rows to ``part-00000.parquet``, ``part-00001.parquet`` and so on in a new folder.
 
-    For use in a folder that appears by one rename (:func:`new_folder`).
+    A bounded number of rows is held in memory. The files are not synced to the disk one by one:
+    write to a folder that is published by :func:`pipeline.storage.folders.new_folder`.
+
+    Args:
+        folder: the folder to create.
+        schema: the schema of every file.
     """
 
     _BUFFER_ROWS = 10_000
@@ -28,13 +33,13 @@ class RowsWriter:
         folder.mkdir(parents=True)
 
     def write(self, row: dict[str, Any]) -> None:
-        """Take one row."""
+        """Add one row."""
         self._rows.append(row)
         if len(self._rows) >= self._BUFFER_ROWS:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left; there is always one file, so that every reader finds a schema."""
+        """Write the remaining rows. If there were none, write one empty file with the schema."""
         if self._rows or self._n_files == 0:
             self._flush()
         self._end_file()

@@ -1,7 +1,7 @@
-"""Which split a pair belongs to, and which pairs may not stay because another split has them.
+"""Assigns pairs to splits, and rejects pairs that would leak or repeat.
 
-Splits are decided on the *normalised* source (case, spacing and punctuation taken out), so that a
-sentence never sits on both sides.
+A split is chosen by the *normalised* source, which ignores case, spacing and punctuation. So
+variants of one sentence are never in two splits.
 """
 
 from __future__ import annotations
@@ -16,36 +16,51 @@ from pipeline.prepare.normalise import normalise
 from pipeline.settings import Settings
 from pipeline.storage.hashing import hash64
 
+# The splits that may not have a source of the given split. Test looks at validation, too, because
+# a validation file is read before the test split is sampled.
+_OTHER_HELD_OUT: dict[Split, tuple[Split, ...]] = {
+    "test": ("valid",),
+    "valid": ("test",),
+    "train": ("test", "valid"),
+}
+
 
 class SplitConfig(Settings):
-    """Shares of the pairs that the hash sends to validation and test where no files are given."""
+    """The shares of pairs that are sampled for validation and test if no file is given for them."""
 
     valid_share: float = Field(default=0.02, ge=0.0, lt=0.5)
     test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
 
 
 class Splitter:
-    """Deals pairs to splits, input by input, in the order of :func:`reading_order`.
+    """Assigns the pairs of a corpus to splits. Takes the inputs in :func:`reading_order`.
 
-    Where validation and test files are given they are used, and what has no split is training.
-    A split that no file gives is drawn by hash from the inputs without a split. A sentence that
-    occurs in several splits stays in the first of test, valid, train: reason ``leak`` elsewhere;
-    but a given validation file loses nothing to a test split that is drawn.
-    Repeated pairs are rejected as ``duplicate``; only those of given validation and test files
-    stay, so that scores can be compared with published ones.
+    If files are given for validation and test, inputs without a split are training data. If no file
+    is given for one of the two, its pairs are sampled by hash from the inputs without a split.
 
-    Holds 8 bytes of hash for each sentence kept (about 70 bytes of memory each).
+    A source that occurs in several splits stays in the first of test, valid and train. In the
+    others it is rejected as ``leak``. The exception: a validation file loses no pair to a test
+    split that is sampled.
+
+    Repeated pairs are rejected as ``duplicate``, except in validation and test files: scores on
+    those compare with published ones.
+
+    Memory: a 64-bit hash of each kept pair, about 70 bytes each.
+
+    Args:
+        inputs: all inputs of the corpus.
+        config: the shares of the sampled splits.
     """
 
     def __init__(self, inputs: Iterable[CorpusInput], config: SplitConfig) -> None:
-        self._given = {item.split for item in inputs}
-        self._valid_share = 0.0 if "valid" in self._given else config.valid_share
-        self._test_share = 0.0 if "test" in self._given else config.test_share
-        self._sources: dict[Split, set[int]] = {"valid": set(), "test": set()}
+        self._given_splits = {item.split for item in inputs}
+        self._valid_share = 0.0 if "valid" in self._given_splits else config.valid_share
+        self._test_share = 0.0 if "test" in self._given_splits else config.test_share
+        self._held_out_sources: dict[Split, set[int]] = {"valid": set(), "test": set()}
         self._pairs: set[int] = set()
 
     def split_of(self, item: CorpusInput, source: str) -> Split:
-        """The split of a pair, before leaks are looked at."""
+        """The split of a pair. Whether it leaks is checked by :meth:`reason_to_reject`."""
         if item.split is not None:
             return item.split
         point = hash64("split", normalise(source)) / 2**64
@@ -54,31 +69,25 @@ class Splitter:
         return "valid" if point < self._test_share + self._valid_share else "train"
 
     def reason_to_reject(self, split: Split, source: str, target: str) -> str | None:
-        """``leak``, ``duplicate`` or None; a pair that is not rejected is remembered."""
-        key = hash64(normalise(source))
-        # Test looks at validation too: a given validation file is read before test is drawn.
-        others: dict[Split, tuple[Split, ...]] = {
-            "test": ("valid",),
-            "valid": ("test",),
-            "train": ("test", "valid"),
-        }
-        if any(key in self._sources[other] for other in others[split]):
+        """``leak``, ``duplicate``, or None. Remembers the pair if it is kept."""
+        source_hash = hash64(normalise(source))
+        if any(source_hash in self._held_out_sources[other] for other in _OTHER_HELD_OUT[split]):
             return "leak"
-        if split == "train" or split not in self._given:
-            pair = hash64(source, target)
-            if pair in self._pairs:
+        if split == "train" or split not in self._given_splits:
+            pair_hash = hash64(source, target)
+            if pair_hash in self._pairs:
                 return "duplicate"
-            self._pairs.add(pair)
+            self._pairs.add(pair_hash)
         if split != "train":
-            self._sources[split].add(key)
+            self._held_out_sources[split].add(source_hash)
         return None
 
 
 def reading_order(inputs: Iterable[CorpusInput]) -> list[CorpusInput]:
-    """Test files first, then validation, so that one pass finds every leak.
+    """Sort inputs by split: test, valid, none, train. In this order one pass finds every leak.
 
-    An input without a split comes last: what the hash draws from it for test is decided by the
-    same normalised source that would leak, so it cannot leak within the input.
+    Pairs of one input without a split cannot leak into each other's splits, because equal
+    normalised sources are always assigned to the same split.
     """
     rank: dict[Split | None, int] = {"test": 0, "valid": 1, None: 2, "train": 3}
     return sorted(inputs, key=lambda item: rank[item.split])

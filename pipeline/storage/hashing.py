@@ -10,22 +10,23 @@ from typing import Any
 KEY_DIGITS = 24
 """Hexadecimal digits of a fingerprint that serves as a key or id."""
 
-_SEPARATOR = "\x1f"
+_UNIT_SEPARATOR = "\x1f"
 
 
 def hash64(*parts: str) -> int:
-    """64 bits of the BLAKE2b hash of some strings."""
+    """A 64-bit BLAKE2b hash of some texts, as an integer."""
     return int.from_bytes(hash_bytes(*parts, n_bytes=8), "big")
 
 
-def hash_hex(*parts: str) -> str:
-    """128 bits of the BLAKE2b hash of some strings, as 32 hexadecimal digits."""
+def hex_digest(*parts: str) -> str:
+    """A 128-bit BLAKE2b hash of some texts, as 32 hexadecimal digits."""
     return hash_bytes(*parts, n_bytes=16).hex()
 
 
 def hash_bytes(*parts: str, n_bytes: int) -> bytes:
-    """The BLAKE2b hash of some strings, ``n_bytes`` long."""
-    return hashlib.blake2b(_SEPARATOR.join(parts).encode(), digest_size=n_bytes).digest()
+    """A BLAKE2b hash of some texts, ``n_bytes`` long."""
+    # The separator keeps ("a", "bc") and ("ab", "c") apart.
+    return hashlib.blake2b(_UNIT_SEPARATOR.join(parts).encode(), digest_size=n_bytes).digest()
 
 
 def sha256_of_file(path: Path) -> str:

@@ -17,7 +17,7 @@ from pipeline.schemas import (
     TRANSLATED,
     TRANSLATION_COLUMNS,
 )
-from pipeline.storage.hashing import hash_hex
+from pipeline.storage.hashing import hex_digest
 from pipeline.table.manifest import RunPlan
 from pipeline.translate.row_outcome import RowOutcome
 
@@ -93,7 +93,7 @@ def quality_columns(source: str, translated: TranslatedText) -> Mapping[str, Any
 
 def source_hash(text: str) -> str:
     """Hash of a source text, the same in every run."""
-    return hash_hex(text)
+    return hex_digest(text)
 
 
 def _append(table: pa.Table, columns: Mapping[str, list[Any]], schema: pa.Schema) -> pa.Table:

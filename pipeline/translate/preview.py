@@ -8,8 +8,9 @@ from pathlib import Path
 from lingo_model import InputError, load_bundle
 from pipeline.decoding import DecodeConfig
 from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
+from pipeline.formats.describe import describe_columns
 from pipeline.formats.encoding import repaired_text
-from pipeline.formats.read import column_names, iter_rows
+from pipeline.formats.read import iter_rows
 from pipeline.lake.files import input_files
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
@@ -48,9 +49,11 @@ def preview_texts(source: Location, text_column: str, limit: int) -> list[str]:
     copies = LocalCopies(root)
     for relative in files:
         with copies.reading(relative) as path:
-            names = column_names(path)
+            schema = describe_columns(path).schema
             rows = list(itertools.islice(iter_rows(path), limit))
-        if names is None:  # JSONL: what the rows have, if there are any
+        if schema is not None:
+            names = schema.names
+        else:  # JSONL: the keys of the rows, if there are any
             names = list(dict.fromkeys(key for row in rows for key in row.values)) or [text_column]
         if text_column not in names:
             raise InputError(

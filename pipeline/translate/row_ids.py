@@ -9,7 +9,7 @@ import numpy as np
 
 from lingo_model import InputError
 from pipeline.lake.range_reader import read_column
-from pipeline.storage.hashing import hash64, hash_hex
+from pipeline.storage.hashing import hash64, hex_digest
 from pipeline.storage.location import Location
 from pipeline.table.manifest import Unit
 from pipeline.translate.config import TranslateConfig
@@ -20,7 +20,7 @@ ROW_ID = "row_id"
 
 def position_id(path: str, row: int) -> str:
     """Id of a row without an id of its own: hash of its file's path and its position from 0."""
-    return hash_hex(path, str(row))
+    return hex_digest(path, str(row))
 
 
 def row_id(value: object, path: str, row: int) -> str:

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translation, Translator, load_bundle, save_bundle
-from pipeline.dataset.manifest import MANIFEST, load_dataset
+from pipeline.dataset.dataset import open_dataset
+from pipeline.dataset.manifest import MANIFEST
 from pipeline.dataset.splits import SPLITS, checked_split
-from pipeline.dataset.tables import read_pairs
 from pipeline.evaluate.scores import ScoreReport, corpus_scores
 from pipeline.evaluate.stage import evaluate_model, join_by_id
 from pipeline.schemas import PAIRS, SCORES, SEGMENTS
@@ -160,7 +160,7 @@ def test_a_report_is_written_in_all_its_forms(
     ]
     assert ScoreReport.model_validate_json((folder / "report.json").read_bytes()) == report
     assert report.model_id == load_bundle(bundle).manifest.model_id
-    assert report.dataset_fingerprint == load_dataset(dataset).fingerprint
+    assert report.dataset_fingerprint == open_dataset(dataset).manifest.fingerprint
     assert (report.split, report.source_lang, report.target_lang) == ("test", "en", "es")
     assert report.same_dataset
     assert [score.metric for score in report.scores] == ["BLEU", "chrF2", "TER"]
@@ -175,7 +175,7 @@ def test_the_segments_are_what_was_scored(
 ) -> None:
     _, report = evaluated
     segments = pq.read_table(Path(report.folder) / "segments.parquet")
-    pairs = read_pairs(dataset, load_dataset(dataset), "test")
+    pairs = open_dataset(dataset).pairs("test")
     wanted = {pair["pair_id"]: pair for pair in pairs.to_pylist()}
 
     assert segments.schema.equals(SEGMENTS)
@@ -202,8 +202,8 @@ def test_the_scores_table_has_a_row_for_each_metric(evaluated: tuple[Path, Score
     assert [(r["metric"], r["score"], r["signature"]) for r in rows] == [
         (s.metric, s.score, s.signature) for s in report.scores
     ]
-    assert {(row["tier"], row["beam_size"]) for row in rows} == {("exact", 1)}
-    for name in set(SCORES.names) - {"metric", "score", "signature", "tier", "beam_size"}:
+    assert {(row["precision"], row["beam_size"]) for row in rows} == {("exact", 1)}
+    for name in set(SCORES.names) - {"metric", "score", "signature", "precision", "beam_size"}:
         assert {row[name] for row in rows} == {getattr(report, name)}
 
 

@@ -189,7 +189,7 @@ def test_an_integer_of_json_fits_the_fractions_of_later_rows(
     lines = [f'{{"n": {value}}}'] * 10_001 + ['{"n": 0.5}']  # types are told by 10,000 rows
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     if not fits:
-        with pytest.raises(InputError, match=r"a\.jsonl: rows give one key values of different ty"):
+        with pytest.raises(InputError, match=r"a\.jsonl: a key has values of different types"):
             inspect_file(tmp_path, "a.jsonl")
         return
     schema = inspect_file(tmp_path, "a.jsonl").schema

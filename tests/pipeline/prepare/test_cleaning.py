@@ -1,4 +1,4 @@
-"""Each reason to reject a pair: at the limit it stays, one beyond it goes."""
+"""Cleaning: a pair at a limit is kept, and a pair beyond it is rejected."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def pair(source: str | None, target: str | None, problem: str | None = None) -> 
 
 
 def reason(source: str | None, target: str | None, problem: str | None = None) -> str | None:
-    """The reason under CONFIG; which side is which must not matter."""
-    found = reason_to_reject(pair(source, target, problem), CONFIG)
-    assert reason_to_reject(pair(target, source, problem), CONFIG) == found
-    return found
+    """The reason under CONFIG, which must be the same if the sides are exchanged."""
+    reason = reason_to_reject(pair(source, target, problem), CONFIG)
+    assert reason_to_reject(pair(target, source, problem), CONFIG) == reason
+    return reason
 
 
 def test_a_good_pair_is_kept() -> None:

@@ -1,4 +1,4 @@
-"""Descriptions of a corpus and the raw pairs its files hold."""
+"""Corpus descriptions, and the checks of the files that they name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.prepare.corpus import (
     extra_schema,
     load_corpus,
 )
-from pipeline.prepare.pairs import RawPair, iter_pairs
+from pipeline.prepare.pairs import iter_pairs
 
 TABLE = {"path": "x.tsv"}
 
@@ -29,8 +29,13 @@ def describe(*inputs: dict[str, Any], **changed: Any) -> dict[str, Any]:
 
 
 def corpus(*inputs: dict[str, Any]) -> CorpusDescription:
-    """The same, validated."""
+    """A validated description of English to Spanish."""
     return CorpusDescription.model_validate(describe(*inputs))
+
+
+def extra_schema_of(description: CorpusDescription) -> pa.Schema:
+    """The columns besides source and target, as ``prepare`` finds them."""
+    return extra_schema(description, check_inputs(description))
 
 
 def message(error: pytest.ExceptionInfo[InputError]) -> str:
@@ -74,7 +79,7 @@ def write(path: Path, *lines: str) -> Path:
         (describe(TABLE, target_lang=False), ["target_lang=False", "string"]),  # YAML's `no`
     ],
 )
-def test_what_is_wrong_in_a_description_is_named(
+def test_a_wrong_description_is_refused_by_key(
     tmp_path: Path, description: dict[str, Any], parts: list[str]
 ) -> None:
     path = tmp_path / "corpus.yaml"
@@ -95,7 +100,9 @@ def test_what_is_wrong_in_a_description_is_named(
         (b"", "holds NoneType"),
     ],
 )
-def test_a_description_that_is_no_yaml_is_named(tmp_path: Path, content: bytes, part: str) -> None:
+def test_a_description_that_is_not_yaml_is_refused(
+    tmp_path: Path, content: bytes, part: str
+) -> None:
     path = tmp_path / "corpus.yaml"
     path.write_bytes(content)
     with pytest.raises(InputError) as error:
@@ -104,7 +111,7 @@ def test_a_description_that_is_no_yaml_is_named(tmp_path: Path, content: bytes, 
     assert part in message(error)
 
 
-def test_a_missing_description_is_named(tmp_path: Path) -> None:
+def test_a_missing_description_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_corpus(tmp_path / "none.yaml")
     assert message(error) == (
@@ -138,93 +145,8 @@ def test_paths_are_relative_to_the_description(
     assert (table.split, table.source_column, table.target_column) == ("test", "en", "target")
 
 
-def test_aligned_files_give_pairs_by_line(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.en", "one", "", "three\u2028parts")
-    target = write(tmp_path / "a.es", "uno", "dos", "tres")
-    assert list(iter_pairs(CorpusInput(source=source, target=target))) == [
-        RawPair("one", "uno", "a.en:1", None, {}),
-        RawPair("", "dos", "a.en:2", None, {}),
-        RawPair("three\u2028parts", "tres", "a.en:3", None, {}),
-    ]
-
-
-def test_a_bad_line_on_either_side_is_a_problem_of_the_pair(tmp_path: Path) -> None:
-    (tmp_path / "a.en").write_bytes(b"one\ncaf\xe9\nthree\n")
-    (tmp_path / "a.es").write_bytes(b"uno\ndos\nni\xf1o\n")
-    item = CorpusInput(source=tmp_path / "a.en", target=tmp_path / "a.es")
-    assert [pair.problem for pair in iter_pairs(item)] == [None, "undecodable", "undecodable"]
-
-
-@pytest.mark.parametrize(("n_source", "n_target"), [(3, 5), (5, 3), (0, 1), (1, 0)])
-def test_files_of_unequal_length_are_refused_with_both_counts(
-    tmp_path: Path, n_source: int, n_target: int
-) -> None:
-    source = write(tmp_path / "a.en", *("word" for _ in range(n_source)))
-    target = write(tmp_path / "a.es", *("palabra" for _ in range(n_target)))
-    with pytest.raises(InputError) as error:
-        list(iter_pairs(CorpusInput(source=source, target=target)))
-    assert f"{source} has {n_source} lines and {target} has {n_target}:" in message(error)
-    assert "missing or doubled" in message(error)
-
-
-def test_a_table_gives_pairs_by_row_with_its_other_columns(tmp_path: Path) -> None:
-    path = write(tmp_path / "x.tsv", "id\ten\tes", "7\tone\tuno", "8\ttwo", "9\tthree\ttres")
-    item = CorpusInput(path=path, source_column="en", target_column="es")
-    assert list(iter_pairs(item)) == [
-        RawPair("one", "uno", "x.tsv:1", None, {"id": "7"}),
-        RawPair("two", None, "x.tsv:2", "malformed", {"id": "8"}),
-        RawPair("three", "tres", "x.tsv:3", None, {"id": "9"}),
-    ]
-
-
-def test_parquet_keeps_types_of_other_columns_and_nulls(tmp_path: Path) -> None:
-    pq.write_table(
-        pa.table({"source": ["one", None], "target": ["uno", "dos"], "score": [0.5, None]}),
-        tmp_path / "x.parquet",
-    )
-    assert list(iter_pairs(CorpusInput(path=tmp_path / "x.parquet"))) == [
-        RawPair("one", "uno", "x.parquet:1", None, {"score": 0.5}),
-        RawPair(None, "dos", "x.parquet:2", None, {"score": None}),
-    ]
-
-
-def test_json_values_that_are_not_text_are_malformed(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "x.jsonl",
-        '{"source": "one", "target": "uno", "other": [1]}',
-        '{"source": 2, "target": "dos"}',
-        '{"source": "three", "target": ["tres"]}',
-        '{"source": "four", "target": null}',
-        '{"source": "five"}',
-        "no json",
-    )
-    assert [(p.source, p.target, p.problem) for p in iter_pairs(CorpusInput(path=path))] == [
-        ("one", "uno", None),
-        (None, "dos", "malformed"),
-        ("three", None, "malformed"),
-        ("four", None, None),  # an empty side is for cleaning to find
-        ("five", None, None),
-        (None, None, "malformed"),
-    ]
-
-
-@pytest.mark.parametrize(("wrong", "right"), [("target", "source"), ("source", "target")])
-def test_json_in_which_no_row_has_the_column_is_refused(
-    tmp_path: Path, wrong: str, right: str
-) -> None:
-    path = write(tmp_path / "x.jsonl", f'{{"{right}": "one", "txt": "uno"}}', f'{{"{right}": "b"}}')
-    with pytest.raises(InputError) as error:
-        list(iter_pairs(CorpusInput(path=path)))
-    assert message(error) == (f"{path}: no row has {wrong!r}; set source_column and target_column")
-
-
-def test_tables_whose_rows_are_all_too_short_have_the_column_nonetheless(tmp_path: Path) -> None:
-    path = write(tmp_path / "x.tsv", "source\ttarget", "one", "two")
-    assert [p.problem for p in iter_pairs(CorpusInput(path=path))] == ["malformed"] * 2
-
-
 @pytest.mark.parametrize("name", ["x.tsv", "x.csv", "x.parquet"])
-def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path, name: str) -> None:
+def test_a_missing_column_is_refused_with_the_existing_ones(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "x.parquet":
         pq.write_table(pa.table({"en": ["one"], "es": ["uno"]}), path)
@@ -233,7 +155,8 @@ def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path, name: 
     with pytest.raises(InputError) as error:
         check_inputs(corpus({"path": path, "source_column": "en"}))
     assert message(error) == (
-        f"{path}: has no column 'target': it has en, es; set source_column and target_column"
+        f"{path}: has no column 'target'; its columns are en, es; set source_column and "
+        "target_column"
     )
 
 
@@ -253,10 +176,10 @@ def test_a_parquet_column_that_is_not_text_is_refused(
     with pytest.raises(InputError) as error:
         check_inputs(corpus({"path": path}))
     assert message(error).startswith(f"{path}: column 'target' is {kind}")
-    assert "needs text; cast it" in message(error)
+    assert message(error).endswith(", not text; cast it to string")
 
 
-def test_large_text_is_text(tmp_path: Path) -> None:
+def test_a_parquet_column_of_large_strings_is_text(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     text = pa.array(["one"], pa.large_string())
     pq.write_table(pa.table({"source": text, "target": text}), path)
@@ -292,7 +215,7 @@ def test_other_columns_are_joined_over_inputs(tmp_path: Path) -> None:
     write(tmp_path / "x.tsv", "domain\ten\tes\tlicence", "law\ta\tb\tfree")
     write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "other": 1}')
     write(tmp_path / "a.txt", "a")
-    found = extra_schema(
+    schema = extra_schema_of(
         corpus(
             {"path": tmp_path / "x.parquet"},
             {"path": tmp_path / "x.tsv", "source_column": "en", "target_column": "es"},
@@ -300,12 +223,12 @@ def test_other_columns_are_joined_over_inputs(tmp_path: Path) -> None:
             {"source": tmp_path / "a.txt", "target": tmp_path / "a.txt"},
         )
     )
-    assert found.equals(
+    assert schema.equals(
         pa.schema([("year", pa.int64()), ("domain", pa.string()), ("licence", pa.string())])
     )
 
 
-def test_other_columns_may_be_null_where_a_file_lacks_them(tmp_path: Path) -> None:
+def test_other_columns_may_be_null_because_a_file_may_lack_them(tmp_path: Path) -> None:
     schema = pa.schema(
         [
             ("source", pa.string()),
@@ -314,7 +237,7 @@ def test_other_columns_may_be_null_where_a_file_lacks_them(tmp_path: Path) -> No
         ]
     )
     pq.write_table(pa.table([["a"], ["b"], [1]], schema=schema), tmp_path / "x.parquet")
-    assert extra_schema(corpus({"path": tmp_path / "x.parquet"})).field("n").nullable
+    assert extra_schema_of(corpus({"path": tmp_path / "x.parquet"})).field("n").nullable
 
 
 def test_a_column_of_two_types_is_refused(tmp_path: Path) -> None:
@@ -323,22 +246,18 @@ def test_a_column_of_two_types_is_refused(tmp_path: Path) -> None:
     )
     path = write(tmp_path / "x.tsv", "source\ttarget\tyear")
     with pytest.raises(InputError) as error:
-        extra_schema(corpus({"path": tmp_path / "x.parquet"}, {"path": path}))
-    assert message(error) == (f"{path}: column 'year' is string, in another file int64; cast one")
-
-
-@pytest.mark.parametrize("taken", ["pair_id", "origin", "source"])
-def test_a_column_with_a_name_that_is_taken_is_refused(tmp_path: Path, taken: str) -> None:
-    path = write(tmp_path / "x.tsv", f"en\tes\t{taken}")
-    item = {"path": path, "source_column": "en", "target_column": "es"}
-    with pytest.raises(InputError) as error:
-        extra_schema(corpus(item))
+        extra_schema_of(corpus({"path": tmp_path / "x.parquet"}, {"path": path}))
     assert message(error) == (
-        f"{path}: column {taken!r} has a name that a dataset uses itself; rename it"
+        f"{path}: column 'year' is string but int64 in another file; cast one of them"
     )
 
 
-def test_json_gives_no_other_columns_to_a_pair(tmp_path: Path) -> None:
-    # Their types are not declared, so they would clash with a column that another file declares.
-    path = write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "year": "2026"}')
-    assert [pair.extra for pair in iter_pairs(CorpusInput(path=path))] == [{}]
+@pytest.mark.parametrize("taken", ["pair_id", "origin", "source"])
+def test_a_column_with_a_name_of_the_dataset_is_refused(tmp_path: Path, taken: str) -> None:
+    path = write(tmp_path / "x.tsv", f"en\tes\t{taken}")
+    item = {"path": path, "source_column": "en", "target_column": "es"}
+    with pytest.raises(InputError) as error:
+        extra_schema_of(corpus(item))
+    assert message(error) == (
+        f"{path}: column {taken!r} has a name that the dataset uses; rename the column"
+    )

@@ -1,22 +1,19 @@
-"""Encoding: ids that end with eos, row groups of equal size, shuffled training rows."""
+"""Encoding: ids that end with eos, row groups of equal size, and shuffled training rows."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Subwords
 from lingo_model.subwords import EOS_ID, UNK_ID
-from pipeline.dataset.manifest import DatasetManifest, SplitCounts, load_dataset, load_subwords
 from pipeline.dataset.splits import Split
-from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.observability.progress import progress_bar
-from pipeline.prepare import encode
+from pipeline.prepare import encoding
 from pipeline.prepare.encoding import (
     DATA_SHARD_MULTIPLE,
     SubwordsConfig,
@@ -27,6 +24,8 @@ from pipeline.prepare.encoding import (
 from pipeline.schemas import ENCODED, PAIRS
 
 N_PAIRS = 203
+
+
 N_IN_FIRST_FILE = 120
 
 
@@ -42,7 +41,7 @@ def pairs() -> pa.Table:
 
 @pytest.fixture(scope="module")
 def pairs_files(pairs: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The same in two files."""
+    """The pairs in two PAIRS files."""
     folder = tmp_path_factory.mktemp("pairs")
     files = [folder / "part-00000.parquet", folder / "part-00001.parquet"]
     pq.write_table(pairs.slice(0, N_IN_FIRST_FILE), files[0])
@@ -72,7 +71,7 @@ def read(files: list[Path]) -> pa.Table:
 MANY_SIZES = [*range(300), 8191, 8192, 8193, 65_535, 65_536, 65_537, 131_073, 1_000_003, 7_654_321]
 
 
-def test_row_groups_are_a_multiple_of_the_lanes_and_of_equal_size() -> None:
+def test_row_groups_have_equal_sizes_and_their_number_is_a_multiple_of_the_shards() -> None:
     for n_rows in MANY_SIZES:
         bounds = row_group_bounds(n_rows)
         # Every row once, in order.
@@ -90,7 +89,7 @@ def test_row_groups_are_a_multiple_of_the_lanes_and_of_equal_size() -> None:
             assert (len(bounds) - DATA_SHARD_MULTIPLE) * 8192 < n_rows, n_rows
 
 
-def test_subwords_learn_both_sides(pairs: pa.Table, subwords: Subwords) -> None:
+def test_the_subword_model_covers_both_sides(pairs: pa.Table, subwords: Subwords) -> None:
     for side in ("source", "target"):
         texts = pairs[side].to_pylist()
         ids = subwords.encode(texts)
@@ -114,7 +113,7 @@ def test_a_vocabulary_smaller_than_the_alphabet_is_refused(pairs_files: list[Pat
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])
-def test_ids_are_the_subwords_and_eos_and_counts_include_it(
+def test_ids_end_with_eos_and_counts_include_it(
     tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords, split: Split
 ) -> None:
     rows = {
@@ -133,8 +132,8 @@ def test_ids_are_the_subwords_and_eos_and_counts_include_it(
 def test_validation_and_test_rows_keep_their_order(
     tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords, split: Split
 ) -> None:
-    found = read(encoded(tmp_path, split, pairs_files, subwords))
-    assert found["pair_id"].to_pylist() == pairs["pair_id"].to_pylist()
+    rows = read(encoded(tmp_path, split, pairs_files, subwords))
+    assert rows["pair_id"].to_pylist() == pairs["pair_id"].to_pylist()
 
 
 def test_training_rows_are_shuffled_by_the_seed(
@@ -155,7 +154,7 @@ def test_training_rows_are_shuffled_by_the_seed(
         assert sum(a == b for a, b in zip(order, original, strict=True)) < 10
 
 
-def test_the_files_are_the_bounds(
+def test_row_groups_of_the_file_are_the_bounds(
     tmp_path: Path, pairs_files: list[Path], subwords: Subwords
 ) -> None:
     (file,) = encoded(tmp_path, "train", pairs_files, subwords)
@@ -171,8 +170,8 @@ def test_many_row_groups_go_to_several_files(
     tmp_path: Path, pairs_files: list[Path], subwords: Subwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (whole,) = encoded(tmp_path / "whole", "train", pairs_files, subwords)
-    monkeypatch.setattr(encode, "_MAX_ROWS_PER_GROUP", 10)
-    monkeypatch.setattr(encode, "_GROUPS_PER_FILE", DATA_SHARD_MULTIPLE)
+    monkeypatch.setattr(encoding, "_MAX_ROWS_PER_GROUP", 10)
+    monkeypatch.setattr(encoding, "_GROUPS_PER_FILE", DATA_SHARD_MULTIPLE)
     files = encoded(tmp_path / "parts", "train", pairs_files, subwords)
     assert [file.name for file in files] == [f"part-{i:05d}.parquet" for i in range(3)]
     assert [pq.ParquetFile(file).num_row_groups for file in files] == [DATA_SHARD_MULTIPLE] * 3
@@ -184,60 +183,3 @@ def test_a_split_without_pairs_has_no_file(
 ) -> None:
     pq.write_table(pairs.slice(0, 0), tmp_path / "none.parquet")
     assert encoded(tmp_path, "valid", [tmp_path / "none.parquet"], subwords) == []
-
-
-# What `prepare` wrote, through the functions that `train` and `evaluate` read it with.
-
-
-def test_the_dataset_is_read_back(dataset: Path) -> None:
-    manifest = load_dataset(dataset)
-    subwords = load_subwords(dataset, manifest)
-    for split in ("train", "valid", "test"):
-        pairs = read_pairs(dataset, manifest, split)
-        found = read_encoded(dataset, manifest, split)
-        assert found.schema.equals(ENCODED)
-        assert pairs.schema.equals(pa.schema([PAIRS.field(i) for i in range(3)]))
-        assert found.num_rows == pairs.num_rows == manifest.splits[split].n_pairs > 0
-        assert sorted(found["pair_id"].to_pylist()) == sorted(pairs["pair_id"].to_pylist())
-        for side in ("source", "target"):
-            tokens = sum(len(ids) + 1 for ids in subwords.encode(pairs[side].to_pylist()))
-            assert tokens == pc.sum(found[f"n_{side}_tokens"]).as_py()
-            assert tokens == getattr(manifest.splits[split], f"n_{side}_tokens")
-
-
-def test_a_subword_model_from_elsewhere_is_refused(
-    tmp_path: Path, dataset: Path, subwords: Subwords
-) -> None:
-    (tmp_path / "subwords.model").write_bytes(subwords.to_bytes())
-    with pytest.raises(InputError, match=r"subwords\.model: fingerprint .* prepare the dataset"):
-        load_subwords(tmp_path, load_dataset(dataset))
-
-
-def changed_files(manifest: DatasetManifest, *names: str) -> DatasetManifest:
-    """The manifest with other encoded files of training."""
-    counts = manifest.splits["train"].model_dump() | {"encoded_files": names}
-    splits = manifest.splits | {"train": SplitCounts.model_validate(counts)}
-    return manifest.model_copy(update={"splits": splits})
-
-
-def test_a_file_that_is_gone_or_damaged_is_named(tmp_path: Path, dataset: Path) -> None:
-    (tmp_path / "damaged.parquet").write_bytes(b"no parquet")
-    for name in ("gone.parquet", "damaged.parquet"):
-        manifest = changed_files(load_dataset(dataset), name)
-        with pytest.raises(InputError) as error:
-            read_encoded(tmp_path, manifest, "train")
-        assert str(error.value).startswith(f"{tmp_path / name}: named in the manifest but not")
-        assert "prepare the dataset again" in str(error.value)
-
-
-def test_a_file_of_another_schema_is_refused(tmp_path: Path, dataset: Path) -> None:
-    for columns in (["pair_id"], ENCODED.names):
-        pq.write_table(pa.table({name: ["a"] for name in columns}), tmp_path / "x.parquet")
-        with pytest.raises(InputError, match=r"x\.parquet: .*prepare the dataset again"):
-            read_encoded(tmp_path, changed_files(load_dataset(dataset), "x.parquet"), "train")
-
-
-def test_no_files_give_an_empty_table(tmp_path: Path, dataset: Path) -> None:
-    table = read_encoded(tmp_path, changed_files(load_dataset(dataset)), "train")
-    assert table.num_rows == 0
-    assert table.schema.equals(ENCODED)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pipeline.cli.app import main
-from pipeline.dataset.manifest import load_dataset
+from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
 
@@ -46,11 +46,11 @@ def tsv() -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def test_a_dataset_is_made_and_its_counts_are_printed(tmp_path: Path) -> None:
+def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None:
     write_corpus(tmp_path, {"x.tsv": tsv(), "config.yaml": CONFIG.encode()}, path="x.tsv")
     done = lingo(tmp_path, "prepare", "corpus.yaml", "--config", "config.yaml", "--output", "d")
     assert (done.returncode, done.stderr) == (0, "")
-    manifest = load_dataset(tmp_path / "d")
+    manifest = open_dataset(tmp_path / "d").manifest
     counts = {split: manifest.splits[split] for split in SPLITS}
     assert done.stdout.splitlines() == [
         "x.tsv: read 201, kept 200, rejected 1 empty",
@@ -95,14 +95,14 @@ BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
     "missing column": (
         {"x.tsv": b"en\tes\none\tuno\n"},
         {"path": "x.tsv"},
-        "x.tsv: has no column 'source': it has en, es; set source_column and target_column",
+        "x.tsv: has no column 'source'; its columns are en, es; set source_column",
     ),
-    "column twice": ({"x.csv": b"a,a\n"}, {"path": "x.csv"}, "x.csv: column 'a' stands twice"),
+    "column twice": ({"x.csv": b"a,a\n"}, {"path": "x.csv"}, "x.csv: two columns are named 'a'"),
     "unknown key": ({}, {"pth": "x.tsv"}, "corpus.yaml: unknown key 'inputs.0.pth'"),
     "no pair": ({"x.tsv": b"source\ttarget\n\t\n"}, {"path": "x.tsv"}, "1 as empty"),
 }
 
-# Starting Python takes seconds, so only these run as processes; the others call `main` here.
+# Starting Python takes seconds. So only these run as processes, and the others call `main`.
 AS_PROCESSES = ("unequal lengths", "utf-16", "truncated gzip", "missing column")
 
 
@@ -117,7 +117,7 @@ def check_refusal(folder: Path, status: int, stdout: str, stderr: str, message: 
 
 
 @pytest.mark.parametrize("name", AS_PROCESSES)
-def test_bad_input_is_one_line_on_stderr_and_nothing_on_disk(tmp_path: Path, name: str) -> None:
+def test_bad_input_gives_one_line_on_stderr_and_writes_nothing(tmp_path: Path, name: str) -> None:
     files, item, message = BAD[name]
     write_corpus(tmp_path, files, **item)
     before = sorted(tmp_path.rglob("*"))
@@ -127,7 +127,7 @@ def test_bad_input_is_one_line_on_stderr_and_nothing_on_disk(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("name", [name for name in BAD if name not in AS_PROCESSES])
-def test_so_is_every_other_bad_input(
+def test_every_other_bad_input_is_refused_too(
     tmp_path: Path,
     name: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -359,7 +359,7 @@ REFUSED: dict[str, tuple[dict[str, str], TranslateConfig, str]] = {
     "a number that no column holds": (
         {"a.jsonl": '{"n": 1, "text": "x"}\n{"n": 9223372036854775808, "text": "y"}\n'},
         CONFIG,
-        r"a\.jsonl: rows give one key values of different types, or too large ones",
+        r"a\.jsonl: a key has values of different types, or a value that is too large",
     ),
     "an object without keys": (
         {"a.jsonl": '{"meta": {}, "text": "x"}\n'},

@@ -1,0 +1,37 @@
+"""The normalised form of a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.prepare.normalise import normalise
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, World!", "hello world"),
+        ("  hello\tWORLD ", "hello world"),
+        ("hello-world", "hello world"),
+        ("helloworld", "helloworld"),
+        ("Straße", "strasse"),
+        ("STRASSE", "strasse"),
+        ("cafe\u0301", "café"),
+        ("ﬁne", "fine"),
+        ("ＡＢＣ１", "abc1"),
+        ("¿Qué?", "qué"),
+        ("x\u2028y", "x y"),
+        ("1,000.5", "1 000 5"),
+        ("...", "..."),
+        ("?!", "?!"),
+        ("😀", "😀"),
+        ("", ""),
+    ],
+)
+def test_normalise(text: str, expected: str) -> None:
+    assert normalise(text) == expected
+    assert normalise(normalise(text)) == expected
+
+
+def test_vowel_signs_distinguish_sentences() -> None:
+    assert normalise("राम का घर") != normalise("राम की घर")

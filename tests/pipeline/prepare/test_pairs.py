@@ -1,0 +1,117 @@
+"""The raw pairs of an input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lingo_model import InputError
+from pipeline.prepare.corpus import (
+    CorpusInput,
+)
+from pipeline.prepare.pairs import RawPair, iter_pairs
+
+
+def message(error: pytest.ExceptionInfo[InputError]) -> str:
+    """The message, which must be one line."""
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def write(path: Path, *lines: str) -> Path:
+    """Write lines to a new file."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_aligned_files_give_one_pair_for_each_line(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.en", "one", "", "three\u2028parts")
+    target = write(tmp_path / "a.es", "uno", "dos", "tres")
+    assert list(iter_pairs(CorpusInput(source=source, target=target))) == [
+        RawPair("one", "uno", "a.en:1", None, {}),
+        RawPair("", "dos", "a.en:2", None, {}),
+        RawPair("three\u2028parts", "tres", "a.en:3", None, {}),
+    ]
+
+
+def test_a_bad_line_on_either_side_makes_a_bad_pair(tmp_path: Path) -> None:
+    (tmp_path / "a.en").write_bytes(b"one\ncaf\xe9\nthree\n")
+    (tmp_path / "a.es").write_bytes(b"uno\ndos\nni\xf1o\n")
+    item = CorpusInput(source=tmp_path / "a.en", target=tmp_path / "a.es")
+    assert [pair.problem for pair in iter_pairs(item)] == [None, "undecodable", "undecodable"]
+
+
+@pytest.mark.parametrize(("n_source", "n_target"), [(3, 5), (5, 3), (0, 1), (1, 0)])
+def test_files_of_unequal_length_are_refused_with_both_counts(
+    tmp_path: Path, n_source: int, n_target: int
+) -> None:
+    source = write(tmp_path / "a.en", *("word" for _ in range(n_source)))
+    target = write(tmp_path / "a.es", *("palabra" for _ in range(n_target)))
+    with pytest.raises(InputError) as error:
+        list(iter_pairs(CorpusInput(source=source, target=target)))
+    assert f"{source} has {n_source} lines and {target} has {n_target}:" in message(error)
+    assert "missing or doubled" in message(error)
+
+
+def test_a_table_gives_one_pair_for_each_row_with_its_other_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tsv", "id\ten\tes", "7\tone\tuno", "8\ttwo", "9\tthree\ttres")
+    item = CorpusInput(path=path, source_column="en", target_column="es")
+    assert list(iter_pairs(item)) == [
+        RawPair("one", "uno", "x.tsv:1", None, {"id": "7"}),
+        RawPair("two", None, "x.tsv:2", "malformed", {"id": "8"}),
+        RawPair("three", "tres", "x.tsv:3", None, {"id": "9"}),
+    ]
+
+
+def test_parquet_keeps_nulls_and_the_types_of_other_columns(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"source": ["one", None], "target": ["uno", "dos"], "score": [0.5, None]}),
+        tmp_path / "x.parquet",
+    )
+    assert list(iter_pairs(CorpusInput(path=tmp_path / "x.parquet"))) == [
+        RawPair("one", "uno", "x.parquet:1", None, {"score": 0.5}),
+        RawPair(None, "dos", "x.parquet:2", None, {"score": None}),
+    ]
+
+
+def test_json_values_that_are_not_text_are_malformed(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "x.jsonl",
+        '{"source": "one", "target": "uno", "other": [1]}',
+        '{"source": 2, "target": "dos"}',
+        '{"source": "three", "target": ["tres"]}',
+        '{"source": "four", "target": null}',
+        '{"source": "five"}',
+        "no json",
+    )
+    assert [(p.source, p.target, p.problem) for p in iter_pairs(CorpusInput(path=path))] == [
+        ("one", "uno", None),
+        (None, "dos", "malformed"),
+        ("three", None, "malformed"),
+        ("four", None, None),  # an empty side is for cleaning to find
+        ("five", None, None),
+        (None, None, "malformed"),
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("target", "source"), ("source", "target")])
+def test_a_json_file_without_the_column_is_refused(tmp_path: Path, wrong: str, right: str) -> None:
+    path = write(tmp_path / "x.jsonl", f'{{"{right}": "one", "txt": "uno"}}', f'{{"{right}": "b"}}')
+    with pytest.raises(InputError) as error:
+        list(iter_pairs(CorpusInput(path=path)))
+    assert message(error) == (f"{path}: no row has {wrong!r}; set source_column and target_column")
+
+
+def test_a_table_whose_rows_are_all_too_short_is_not_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tsv", "source\ttarget", "one", "two")
+    assert [p.problem for p in iter_pairs(CorpusInput(path=path))] == ["malformed"] * 2
+
+
+def test_other_keys_of_json_are_not_columns_of_a_pair(tmp_path: Path) -> None:
+    # Their types are not declared, so they would clash with a column that another file declares.
+    path = write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "year": "2026"}')
+    assert [pair.extra for pair in iter_pairs(CorpusInput(path=path))] == [{}]

@@ -1,0 +1,190 @@
+"""The dataset that ``prepare`` writes: no row is lost, and every table has its schema."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.dataset.dataset import open_dataset
+from pipeline.dataset.splits import SPLITS
+from pipeline.demo.sentence_pairs import generate_pairs
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.encoding import SubwordsConfig
+from pipeline.prepare.splitting import SplitConfig
+from pipeline.prepare.stage import prepare_corpus
+from pipeline.schemas import ENCODED, PAIRS, REJECTED
+
+CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))
+
+
+TRAINING_PAIRS = [(p.source, p.target) for p in generate_pairs(100, seed=2, split="train")]
+
+
+def describe(*inputs: dict[str, Any], **changed: Any) -> CorpusDescription:
+    """A description of English to Spanish."""
+    values = {"source_lang": "en", "target_lang": "es", "inputs": list(inputs)} | changed
+    return CorpusDescription.model_validate(values)
+
+
+def write_tsv(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    """A table of pairs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["source\ttarget", *("\t".join(pair) for pair in pairs)]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    return path
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """Rows of a folder of Parquet files, in order."""
+    files = sorted(folder.glob("*.parquet"))
+    return [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
+
+
+def test_every_row_is_kept_or_rejected_with_a_reason(messy: Any) -> None:
+    assert rows_of(messy.output / "rejected") == [
+        row for rows in messy.rejected.values() for row in rows
+    ]
+    for split in SPLITS:
+        rows = rows_of(messy.output / "pairs" / f"split={split}")
+        assert [row["origin"] for row in rows] == messy.kept[split]
+
+
+def test_counts_of_each_input_add_up(messy: Any) -> None:
+    n_read = {"test.tsv": 22, "valid.tsv": 22, "more.en+more.es": 30, "train.tsv": 111}
+    assert {item.name: item.n_read for item in messy.manifest.inputs} == n_read
+    for item in messy.manifest.inputs:
+        assert item.n_kept + sum(item.n_rejected.values()) == item.n_read
+        assert item.n_rejected == Counter(row["reason"] for row in messy.rejected[item.name])
+    assert messy.manifest.n_rejected == {
+        "duplicate": 2,
+        "empty": 4,
+        "leak": 4,
+        "malformed": 2,
+        "ratio": 1,
+        "too_long": 1,
+        "undecodable": 1,
+    }
+    assert list(messy.manifest.n_rejected) == sorted(messy.manifest.n_rejected)
+    assert {s: c.n_pairs for s, c in messy.manifest.splits.items()} == {
+        split: len(origins) for split, origins in messy.kept.items()
+    }
+
+
+def test_pairs_are_stripped_and_keep_their_other_columns(messy: Any) -> None:
+    rows = {row["origin"]: row for row in rows_of(messy.output / "pairs" / "split=train")}
+    assert rows["train.tsv:2"] | {"pair_id": ""} == {
+        "pair_id": "",
+        "source": TRAINING_PAIRS[1][0],
+        "target": TRAINING_PAIRS[1][1],
+        "origin": "train.tsv:2",
+        "domain": "grammar",
+    }
+    assert rows["more.en:1"]["domain"] is None
+
+
+def test_every_table_has_its_schema(messy: Any) -> None:
+    pairs = pa.schema([*PAIRS, pa.field("domain", pa.string())])
+    for split in SPLITS:
+        for kind, schema in (("pairs", pairs), ("encoded", ENCODED)):
+            files = sorted((messy.output / kind / f"split={split}").iterdir())
+            assert [file.name for file in files] == ["part-00000.parquet"]
+            assert pq.read_schema(files[0]).equals(schema)
+    (file,) = (messy.output / "rejected").iterdir()
+    assert pq.read_schema(file).equals(REJECTED)
+
+
+def test_a_folder_reads_as_one_table(messy: Any) -> None:
+    table = pq.read_table(messy.output / "pairs")  # hive partitions, as any other tool sees them
+    assert table.num_rows == sum(map(len, messy.kept.values()))
+    assert set(table["split"].to_pylist()) == set(SPLITS)
+
+
+def test_pairs_and_encoded_rows_have_equal_ids(messy: Any) -> None:
+    everything: list[str] = []
+    for split in SPLITS:
+        ids = [row["pair_id"] for row in rows_of(messy.output / "pairs" / f"split={split}")]
+        encoded = [row["pair_id"] for row in rows_of(messy.output / "encoded" / f"split={split}")]
+        assert sorted(encoded) == sorted(ids)
+        everything += ids
+    assert len(set(everything)) == len(everything)
+
+
+def test_the_manifest_names_exactly_the_existing_files(messy: Any) -> None:
+    named = [
+        name
+        for counts in messy.manifest.splits.values()
+        for name in (*counts.pairs_files, *counts.encoded_files)
+    ]
+    others = ["manifest.json", "subwords.model", "rejected/part-00000.parquet"]
+    existing = [str(f.relative_to(messy.output)) for f in messy.output.rglob("*") if f.is_file()]
+    assert sorted([*named, *others]) == sorted(existing)
+
+
+def test_the_manifest_on_disk_is_the_one_returned(messy: Any) -> None:
+    opened = open_dataset(messy.output)
+    manifest = opened.manifest
+    assert manifest == messy.manifest
+    assert (manifest.source_lang, manifest.target_lang) == ("en", "es")
+    assert manifest.vocab_size == opened.subwords().vocab_size <= 120
+
+
+def test_ids_of_inputs_with_the_same_name_and_content_are_unique(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write_tsv(tmp_path / folder / "test.tsv", [("same", "mismo"), ("same", "mismo"), ("", "x")])
+    write_tsv(tmp_path / "train.tsv", TRAINING_PAIRS)
+    corpus = describe(
+        {"path": tmp_path / "a/test.tsv", "split": "test"},
+        {"path": tmp_path / "b/test.tsv", "split": "test"},
+        {"path": tmp_path / "train.tsv"},
+    )
+    manifest = prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
+    rows = rows_of(tmp_path / "dataset/pairs/split=test")
+    assert [row["origin"] for row in rows] == ["test.tsv:1", "test.tsv:2"] * 2
+    assert len({row["pair_id"] for row in rows}) == 4
+    assert manifest.leakage is not None
+    assert manifest.leakage.inputs_that_lost_rows == {"test.tsv": 2}
+
+
+def test_unusual_characters_are_kept(tmp_path: Path) -> None:
+    odd = [
+        {"source": "two\nlines", "target": "dos\r\nlíneas"},
+        {"source": "nul\x00byte", "target": "tab\tulador"},
+        {"source": "line\u2028separator", "target": "<ph0> 😀 <ph9>"},
+    ]
+    path = tmp_path / "odd.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in odd))
+    write_tsv(tmp_path / "train.tsv", TRAINING_PAIRS)
+    corpus = describe({"path": tmp_path / "train.tsv"}, {"path": path, "split": "train"})
+    config = CONFIG.model_copy(update={"split": SplitConfig(valid_share=0, test_share=0)})
+    manifest = prepare_corpus(corpus, tmp_path / "dataset", config)
+    rows = rows_of(tmp_path / "dataset/pairs/split=train")
+    assert [{"source": r["source"], "target": r["target"]} for r in rows[-3:]] == odd
+    assert manifest.splits["train"].n_pairs == 103
+
+
+def test_json_keys_do_not_clash_with_columns_of_other_files(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table(
+            {
+                "source": [p[0] for p in TRAINING_PAIRS],
+                "target": [p[1] for p in TRAINING_PAIRS],
+                "year": list(range(100)),
+                "tag": pa.array(["a", "b"] * 50).dictionary_encode(),
+            }
+        ),
+        tmp_path / "x.parquet",
+    )
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"source": "good day", "target": "buen día", "year": "n/a", "origin": 5}\n')
+    corpus = describe({"path": tmp_path / "x.parquet"}, {"path": path, "split": "train"})
+    prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
+    rows = [r for split in SPLITS for r in rows_of(tmp_path / f"dataset/pairs/split={split}")]
+    assert {row["origin"]: (row["year"], row["tag"]) for row in rows} == {
+        f"x.parquet:{n}": (n - 1, "ab"[(n - 1) % 2]) for n in range(1, 101)
+    } | {"x.jsonl:1": (None, None)}

@@ -1,0 +1,148 @@
+"""A dataset appears whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lingo_model import InputError
+from pipeline.prepare import stage
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.encoding import SubwordsConfig
+from pipeline.prepare.stage import prepare_corpus
+from pipeline.storage.folders import LOCK
+
+CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))
+
+
+def describe(*inputs: dict[str, Any], **changed: Any) -> CorpusDescription:
+    """A description of English to Spanish."""
+    values = {"source_lang": "en", "target_lang": "es", "inputs": list(inputs)} | changed
+    return CorpusDescription.model_validate(values)
+
+
+def write_tsv(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    """A table of pairs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["source\ttarget", *("\t".join(pair) for pair in pairs)]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
+    """Make a step of ``prepare`` fail, before or after its work."""
+    real: Callable[..., Any] = getattr(stage, step)
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if after:
+            real(*args, **kwargs)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stage, step, failing)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    "step", ["_write_pairs", "train_subwords", "encode_split", "leakage_certificate", "write_json"]
+)
+def test_a_failure_in_any_step_leaves_nothing(
+    tmp_path: Path,
+    small: CorpusDescription,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    after: bool,
+) -> None:
+    (tmp_path / "out").mkdir()
+    with monkeypatch.context() as patch:
+        fail_at(patch, step, after=after)
+        with pytest.raises(OSError, match="No space left"):
+            prepare_corpus(small, tmp_path / "out" / "dataset", CONFIG)
+    assert list((tmp_path / "out").iterdir()) == []
+    # The same command then succeeds.
+    assert prepare_corpus(small, tmp_path / "out" / "dataset", CONFIG).splits["train"].n_pairs > 0
+
+
+def test_an_input_that_changes_while_it_is_read_leaves_nothing(
+    tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fingerprint would be the one of other text."""
+    true_train = stage.train_subwords
+
+    def meanwhile(*given: Any, **settings: Any) -> Any:
+        (path, *_) = small.inputs[0].files
+        path.write_bytes(path.read_bytes() + b"One more.\tNoch einer.\n")
+        return true_train(*given, **settings)
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(stage, "train_subwords", meanwhile)
+    with pytest.raises(InputError, match="an input changed while it was read; prepare it again"):
+        prepare_corpus(small, tmp_path / "out" / "dataset", CONFIG)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_manifest_is_written_last(
+    tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "dataset"
+    seen: dict[str, bytes] = {}
+    real = stage.write_json
+
+    def spy(path: Path, value: Any) -> None:
+        assert not output.exists()
+        assert path.name == "manifest.json"
+        assert not seen
+        seen.update(tree(path.parent))
+        real(path, value)
+
+    monkeypatch.setattr(stage, "write_json", spy)
+    prepare_corpus(small, output, CONFIG)
+    final = tree(output)
+    del seen[LOCK]
+    assert len(seen) > 5
+    assert final.keys() - seen.keys() == {"manifest.json"}
+    assert {name: final[name] for name in seen} == seen
+
+
+def test_aligned_files_of_different_lengths_leave_nothing(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.en", tmp_path / "a.es"
+    source.write_text("".join(f"sentence {n}\n" for n in range(300)))
+    target.write_text("".join(f"frase {n}\n" for n in range(299)))
+    with pytest.raises(InputError, match=r"a\.en has 300 lines and .*a\.es has 299"):
+        prepare_corpus(describe({"source": source, "target": target}), tmp_path / "d", CONFIG)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.en", "a.es"]
+
+
+def test_a_corpus_without_training_pairs_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "x.tsv", [("", "a"), ("b", ""), ("hello", "b" * 26)])
+    with pytest.raises(InputError) as error:
+        prepare_corpus(describe({"path": path}), tmp_path / "d", CONFIG)
+    assert str(error.value) == (
+        "x.tsv: no training pair in 3 rows (rejected: 2 as empty, 1 as ratio); check the files "
+        "and the limits in 'clean'"
+    )
+    write_tsv(path, [])
+    with pytest.raises(InputError, match=r"no training pair in 0 rows \(rejected: none\)"):
+        prepare_corpus(describe({"path": path}), tmp_path / "d", CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tsv"]
+
+
+def test_a_vocabulary_that_is_too_small_leaves_nothing(
+    tmp_path: Path, small: CorpusDescription
+) -> None:
+    config = PrepareConfig(subwords=SubwordsConfig(vocab_size=32))
+    with pytest.raises(InputError, match=r"subwords\.vocab_size"):
+        prepare_corpus(small, tmp_path / "d", config)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
