@@ -19,9 +19,8 @@ from pipeline.cluster.ray_session import start_local
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
-from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.s3 import S3Path
 

@@ -29,9 +29,8 @@ from pipeline.evaluate.report import examples
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model
 from pipeline.models.registry import promote
-from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import load_corpus
-from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.files import write_bytes, write_parquet
 from pipeline.table.query import sql_command

@@ -2,22 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
+from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.pairs import RawPair
-from pipeline.settings import Settings
-
-
-class CleanConfig(Settings):
-    """Limits for a pair. Lengths are in characters, without surrounding white space."""
-
-    max_characters: int = Field(default=1000, ge=1, description="of either side")
-    max_length_ratio: float = Field(
-        default=5.0, ge=1.0, description="length of the longer side over that of the shorter"
-    )
-    ratio_min_characters: int = Field(
-        default=20, ge=0, description="the ratio is not checked if both sides are shorter than this"
-    )
 
 
 def strip_pair(pair: RawPair) -> tuple[str, str]:

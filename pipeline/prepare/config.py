@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline.prepare.cleaning import CleanConfig
-from pipeline.prepare.encoding import SubwordsConfig
-from pipeline.prepare.splitting import SplitConfig
 from pipeline.settings import Settings
+
+
+class CleanConfig(Settings):
+    """Limits for a pair. Lengths are in characters, without surrounding white space."""
+
+    max_characters: int = Field(default=1000, ge=1, description="of either side")
+    max_length_ratio: float = Field(
+        default=5.0, ge=1.0, description="length of the longer side over that of the shorter"
+    )
+    ratio_min_characters: int = Field(
+        default=20, ge=0, description="the ratio is not checked if both sides are shorter than this"
+    )
+
+
+class SubwordsConfig(Settings):
+    """The settings of the subword model. Both languages share one model."""
+
+    vocab_size: int = Field(
+        default=8000, ge=32, description="largest number of pieces, special ones included"
+    )
+
+
+class SplitConfig(Settings):
+    """The shares of pairs that are sampled for validation and test if no file is given for them."""
+
+    valid_share: float = Field(default=0.02, ge=0.0, lt=0.5)
+    test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
 
 
 class PrepareConfig(Settings):

@@ -14,30 +14,26 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
 from lingo_model import Subwords
 from lingo_model.subwords import EOS_ID
 from pipeline.dataset.splits import Split
 from pipeline.observability.progress import Bar
+from pipeline.prepare.config import SubwordsConfig
 from pipeline.schemas import ENCODED
-from pipeline.settings import Settings
 
 DATA_SHARD_MULTIPLE = 8
 """The number of row groups of a split is a multiple of this, so that 1, 2, 4 or 8 data shards get
 equally many."""
 
+
 _MAX_ROWS_PER_GROUP = 8192
+
+
 _GROUPS_PER_FILE = 16 * DATA_SHARD_MULTIPLE
+
+
 _BATCH_ROWS = 10_000
-
-
-class SubwordsConfig(Settings):
-    """The settings of the subword model. Both languages share one model."""
-
-    vocab_size: int = Field(
-        default=8000, ge=32, description="largest number of pieces, special ones included"
-    )
 
 
 def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int) -> Subwords:

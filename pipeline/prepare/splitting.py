@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import Field
-
 from pipeline.dataset.splits import Split
+from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.normalise import normalise
-from pipeline.settings import Settings
 from pipeline.storage.hashing import hash64
 
 # The splits that may not have a source of the given split. Test looks at validation, too, because
@@ -23,13 +21,6 @@ _OTHER_HELD_OUT: dict[Split, tuple[Split, ...]] = {
     "valid": ("test",),
     "train": ("test", "valid"),
 }
-
-
-class SplitConfig(Settings):
-    """The shares of pairs that are sampled for validation and test if no file is given for them."""
-
-    valid_share: float = Field(default=0.02, ge=0.0, lt=0.5)
-    test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
 
 
 class Splitter:

@@ -1,4 +1,4 @@
-"""DuckDB views over a translation table on a disk, where every file below ``data/`` is published."""
+"""DuckDB views over a translation table on a disk. Every file below its ``data/`` is published."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class TranslateConfig(Settings):
     )
     lake: Literal["grows", "snapshot", "moved"] = Field(
         default="grows",
-        description="grows: rows of a deleted file stay. snapshot: they leave `latest`. moved: like "
-        "grows, but the lake has a new location",
+        description="grows: rows of a deleted file stay. snapshot: they leave `latest`. moved: "
+        "like grows, but the lake has a new location",
     )
     rows_per_unit: int = Field(default=5000, ge=1, le=50_000)
     max_source_characters: int = Field(

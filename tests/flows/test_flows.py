@@ -34,8 +34,7 @@ from pipeline.decoding import DecodeConfig
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.models.registry import champion, promote
-from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.encoding import SubwordsConfig
+from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.table.open_table import open_table
 from pipeline.train.recipe import TrainConfig
 from pipeline.translate.config import TranslateConfig

@@ -11,9 +11,8 @@ import pytest
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
-from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))

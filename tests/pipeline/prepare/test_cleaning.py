@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from pipeline.prepare.cleaning import CleanConfig, reason_to_reject, strip_pair
+from pipeline.prepare.cleaning import reason_to_reject, strip_pair
+from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.pairs import RawPair
 
 CONFIG = CleanConfig(max_characters=40, max_length_ratio=2.5, ratio_min_characters=10)

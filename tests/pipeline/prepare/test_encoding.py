@@ -14,9 +14,9 @@ from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.observability.progress import progress_bar
 from pipeline.prepare import encoding
+from pipeline.prepare.config import SubwordsConfig
 from pipeline.prepare.encoding import (
     DATA_SHARD_MULTIPLE,
-    SubwordsConfig,
     encode_split,
     row_group_bounds,
     train_subwords,

@@ -12,11 +12,9 @@ import pytest
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.prepare import stage
-from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.config import PrepareConfig, SplitConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
-from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.normalise import normalise
-from pipeline.prepare.splitting import SplitConfig
 from pipeline.prepare.stage import prepare_corpus
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.dataset.splits import SPLITS, Split
+from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.normalise import normalise
-from pipeline.prepare.splitting import SplitConfig, Splitter, reading_order
+from pipeline.prepare.splitting import Splitter, reading_order
 
 SHARES = SplitConfig(valid_share=0.1, test_share=0.2)
 

@@ -13,10 +13,8 @@ import pyarrow.parquet as pq
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.config import PrepareConfig, SplitConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
-from pipeline.prepare.encoding import SubwordsConfig
-from pipeline.prepare.splitting import SplitConfig
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.schemas import ENCODED, PAIRS, REJECTED
 

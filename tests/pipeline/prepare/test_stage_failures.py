@@ -10,9 +10,8 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.prepare import stage
-from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
-from pipeline.prepare.encoding import SubwordsConfig
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.folders import LOCK
 

@@ -12,11 +12,8 @@ import pytest
 from lingo_model import InputError
 from pipeline.dataset.dataset import open_dataset
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare.cleaning import CleanConfig
-from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.config import CleanConfig, PrepareConfig, SplitConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
-from pipeline.prepare.encoding import SubwordsConfig
-from pipeline.prepare.splitting import SplitConfig
 from pipeline.prepare.stage import prepare_corpus
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))

@@ -213,7 +213,8 @@ def test_a_file_of_the_same_name_elsewhere_does_not_replace_the_first(
     for source in (days[1], days[1] / "data.txt"):
         with pytest.raises(
             InputError,
-            match=r"day2/data\.txt: would replace the rows of another file data\.txt, which run .* read from .*d",
+            match=r"day2/data\.txt: would replace the rows of another file data\.txt, which run "
+            ".* read from .*d",
         ):
             night(source=source)
     assert latest(table) == ["A dog."]
