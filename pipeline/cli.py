@@ -393,9 +393,9 @@ def evaluate(
 @models_app.command("list")
 def models_list(models: ModelsOption = _MODELS) -> None:
     """List the models, the champion marked."""
-    from pipeline.models.registry import champion, list_models
+    from pipeline.models.registry import list_models, read_champion
 
-    named = champion(models)
+    named = read_champion(models)
     found = list_models(models)
     for name, manifest in found.items():
         if isinstance(manifest, Exception):

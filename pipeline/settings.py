@@ -1,4 +1,4 @@
-"""Typed settings and manifests: one base class, one way to read them, one form of error."""
+"""Typed settings: one base class, one way to read them and one form of error message."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from lingo_model import InputError
 
+_MAX_VALUE_CHARACTERS = 80
+
 
 class Settings(BaseModel):
-    """Frozen, validated values; unknown keys are refused by name."""
+    """Base class of settings: frozen, validated, and unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -21,30 +24,46 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def parse_settings(cls: type[S], values: Any, *, where: str) -> S:
-    """Validate ``values``; ``where`` names their place (a file) in the message.
+    """Validate values from outside.
+
+    Args:
+        cls: the type of the settings.
+        values: a mapping; anything else is refused.
+        where: the source of the values, such as a file; the error message begins with it.
 
     Raises:
-        InputError: the first thing that is wrong, with its key, value and what is allowed.
+        InputError: names the first wrong setting by its dotted key, such as ``decode.beam_size``,
+            its value, shortened to 80 characters, and what is allowed.
     """
     if not isinstance(values, dict):
-        raise InputError(f"{where}: holds {type(values).__name__}: needs keys and values")
+        problem = "is empty" if values is None else f"is of type {type(values).__name__}"
+        raise InputError(f"{where}: {problem}; needs keys and values")
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "value"
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(sorted(cls.model_fields))
-            message = f"unknown key {key!r}" + (f": known are {known}" if "." not in key else "")
-        elif first["type"] == "missing":
-            message = f"key {key!r} is missing; add it"
-        else:
-            message = f"{key}={first['input']!r}: {first['msg']}"
-        raise InputError(f"{where}: {message}") from error
+        raise InputError(f"{where}: {_first_problem(cls, error.errors()[0])}") from error
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's own loader would take the last of two equal keys, and say nothing."""
+def load_yaml(cls: type[S], path: Path) -> S:
+    """Read settings from a YAML or JSON file.
+
+    Raises:
+        InputError: the file is missing, is not UTF-8, is not YAML, gives a key twice, or its
+            values are not valid.
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    return parse_settings(cls, values, where=str(path))
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A YAML loader that refuses repeated keys. PyYAML would silently keep the last one."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -53,25 +72,30 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 if key.value in keys:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"key {key.value!r} stands twice", key.start_mark
+                        None, None, f"key {key.value!r} is given twice", key.start_mark
                     )
                 keys.add(key.value)
         return node
 
 
-def load_yaml(cls: type[S], path: Path) -> S:
-    """Read settings from a YAML (or JSON) file.
+def _first_problem(cls: type[BaseModel], details: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in details["loc"])
+    value = details["input"]
+    if details["type"] == "extra_forbidden":
+        known = "" if "." in key else f"; known keys: {', '.join(sorted(cls.model_fields))}"
+        return f"unknown key {key!r}{known}"
+    if details["type"] == "missing":
+        return f"key {key!r} is missing; add it"
+    message = str(details["ctx"]["error"]) if details["type"] == "value_error" else details["msg"]
+    if isinstance(value, dict) and details["type"] == "value_error":
+        # A rule over a group of settings. Its message names them; all values of the group would
+        # fill the screen.
+        return f"{key}: {message}" if key else message
+    return f"{key}={_shortened(value)}: {message}"
 
-    Raises:
-        InputError: the file is missing, is not UTF-8 or not YAML, has a key twice, or does not
-            validate.
-    """
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    return parse_settings(cls, values, where=str(path))
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    if len(text) <= _MAX_VALUE_CHARACTERS:
+        return text
+    return f"{text[: _MAX_VALUE_CHARACTERS - 3]}..."

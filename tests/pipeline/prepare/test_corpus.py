@@ -91,8 +91,8 @@ def test_what_is_wrong_in_a_description_is_named(
     [
         (b"source_lang: [en\n", "not valid YAML"),
         (b"source_lang: en # espa\xf1ol\n", "not UTF-8"),
-        (b"- en\n- es\n", "holds list: needs keys and values"),
-        (b"", "holds NoneType"),
+        (b"- en\n- es\n", "is of type list; needs keys and values"),
+        (b"", "is empty; needs keys and values"),
     ],
 )
 def test_a_description_that_is_no_yaml_is_named(tmp_path: Path, content: bytes, part: str) -> None:
