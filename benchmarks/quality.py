@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-LINGO = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+LINGO = [sys.executable, "-c", "from pipeline.cli.app import main; main()"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -181,7 +181,7 @@ def through_ray(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     shutil.rmtree(model.parent, ignore_errors=True)
     config = folder / "recipe.yaml"
     config.write_text(yaml.safe_dump(recipe(options, "bfloat16")))
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "train"]
+    command = [sys.executable, "-c", "from pipeline.cli.app import main; main()", "train"]
     command += [str(options.dataset), "--output", str(model), "--config", str(config)]
     command += ["--workers", "2", "--max-minutes", str(options.minutes), "--ray-address", "local"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from pipeline.demo.sentence_pairs import generate_pairs
 
-LINGO = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+LINGO = [sys.executable, "-c", "from pipeline.cli.app import main; main()"]
 _BARE_BATCH = 5000
 
 

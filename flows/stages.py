@@ -32,7 +32,8 @@ from pipeline.table.manifest import RunManifest
 from pipeline.train.recipe import TrainConfig, TrainResources
 from pipeline.train.stage import train_model
 from pipeline.translate.config import TranslateConfig, TranslateResources
-from pipeline.translate.stage import retry_quarantine, translate_table
+from pipeline.translate.retry_quarantine import retry_quarantine
+from pipeline.translate.stage import translate_table
 
 _RETRIES = 2
 _RETRY_DELAY_SECONDS = 10

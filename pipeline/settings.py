@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,8 +45,13 @@ def parse_settings(cls: type[S], values: Any, *, where: str) -> S:
         raise InputError(f"{where}: {_first_problem(cls, error.errors()[0])}") from error
 
 
-def load_yaml(cls: type[S], path: Path) -> S:
+def load_yaml(cls: type[S], path: Path, overrides: Mapping[str, Any] | None = None) -> S:
     """Read settings from a YAML or JSON file.
+
+    Args:
+        cls: the type of the settings.
+        path: the file.
+        overrides: values that replace those of the file, nested as the settings are.
 
     Raises:
         InputError: the file is missing, is not UTF-8, is not YAML, gives a key twice, or its
@@ -59,6 +65,8 @@ def load_yaml(cls: type[S], path: Path) -> S:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if isinstance(values, dict) and overrides:
+        values = _merged(values, overrides)
     return parse_settings(cls, values, where=str(path))
 
 
@@ -76,6 +84,17 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                     )
                 keys.add(key.value)
         return node
+
+
+def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested ``values`` in which the overrides replace single values."""
+    merged = dict(values)
+    for key, override in overrides.items():
+        value = merged.get(key)
+        if isinstance(value, dict) and isinstance(override, Mapping):
+            override = _merged(value, override)
+        merged[key] = override
+    return merged
 
 
 def _first_problem(cls: type[BaseModel], details: ErrorDetails) -> str:

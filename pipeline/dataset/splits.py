@@ -8,6 +8,7 @@ from lingo_model import InputError
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+TEST_SPLIT: Split = "test"
 
 
 def checked_split(name: str) -> Split:

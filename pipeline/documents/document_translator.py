@@ -1,62 +1,68 @@
-"""Texts of any length through the model: each segment decoded once, none too long, no span lost."""
+"""Translates texts of any length with one model replica.
+
+Every distinct segment of a batch is decoded once. Long segments are cut. Spans that the model must
+not change come out as they were.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from lingo_model import Translator
 from pipeline.documents.segmentation import Part, Segment, joined, segments_of, split_text
-from pipeline.documents.translation_memory import Decoded, TranslationMemory, decoded
+from pipeline.documents.translation_memory import Decoded, TranslationMemory
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TranslatedText:
-    """A text's translation, and what the model read and made of each of its segments.
+    """The translation of a text.
 
-    ``placeholders_ok``: every span came through the model; None where there were none. Where the
-    model lost one, the sentence was translated in parts between its spans. ``failure`` says why
-    there is no translation.
+    Attributes:
+        text: the translation; empty if it failed.
+        model_inputs: each segment as the model read it.
+        decoded: each segment as the model translated it.
+        placeholders_ok: whether the model kept every placeholder; None if there was none. If it
+            lost one, that sentence was translated in parts between its spans.
+        failure: why there is no translation; None otherwise.
     """
 
     text: str
-    model_input: tuple[str, ...] = ()
+    model_inputs: tuple[str, ...] = ()
     decoded: tuple[Decoded, ...] = ()
     placeholders_ok: bool | None = None
     failure: str | None = None
 
     @property
     def whole(self) -> Decoded | None:
-        """What its segments are together; None where there is none."""
+        """All segments as one; None if there is no segment. The score is weighted by tokens."""
         if len(self.decoded) < 2:
             return self.decoded[0] if self.decoded else None
-        n_target = sum(one.n_target_tokens for one in self.decoded)
+        n_target_tokens = sum(segment.n_target_tokens for segment in self.decoded)
+        log_prob = sum(segment.score * segment.n_target_tokens for segment in self.decoded)
         return Decoded(
-            " ".join(one.text for one in self.decoded),
-            sum(one.score * one.n_target_tokens for one in self.decoded) / max(1, n_target),
-            sum(one.n_source_tokens for one in self.decoded),
-            n_target,
-            sum(one.n_unknown_tokens for one in self.decoded),
-            any(one.truncated for one in self.decoded),
-            recalled=all(one.recalled for one in self.decoded),
+            " ".join(segment.text for segment in self.decoded),
+            log_prob / max(1, n_target_tokens),
+            sum(segment.n_source_tokens for segment in self.decoded),
+            n_target_tokens,
+            sum(segment.n_unknown_tokens for segment in self.decoded),
+            any(segment.truncated for segment in self.decoded),
+            recalled=all(segment.recalled for segment in self.decoded),
         )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Failure:
-    reason: str
 
 
 class DocumentTranslator:
     """Translates texts with one model replica.
 
     Args:
-        language: the texts' language, for where sentences end. max_segment_tokens: sentences of
-            more are cut; at least 32, so that a single character always fits. memory: where
-            segments are looked up before they are decoded.
+        translator: the replica.
+        language: the language of the texts, for the rules of sentence boundaries.
+        max_segment_tokens: a sentence with more subwords is cut. At least 32, so that a single
+            character always fits.
+        memory: the translation memory in which segments are looked up before they are decoded.
     """
 
     def __init__(
@@ -69,122 +75,171 @@ class DocumentTranslator:
     ) -> None:
         self._translator = translator
         self._language = language
-        self._max_tokens = max_segment_tokens
+        self._max_segment_tokens = max_segment_tokens
         self._memory = memory
 
     def translate(self, texts: Sequence[str]) -> tuple[list[TranslatedText], dict[str, Decoded]]:
         """Translate texts, in order.
 
         Returns:
-            the translations, and the segments that were decoded for them.
+            the translations, and the segments that were decoded for them by model input.
         """
-        documents = [split_text(text, self._language) for text in texts]
-        known: dict[str, Decoded | _Failure] = {}
-        new = self._decode_all(documents, known)
-        with_spans = [any(segment.spans for segment in segments_of(parts)) for parts in documents]
-        lost = [
-            i
-            for i, parts in enumerate(documents)
-            if with_spans[i] and any(_restored(s, known) is None for s in segments_of(parts))
-        ]
-        for i in lost:
-            documents[i] = [
-                part
-                for whole in documents[i]
-                for part in (
-                    whole.between_spans()
-                    if isinstance(whole, Segment) and _restored(whole, known) is None
-                    else [whole]
-                )
-            ]
-        new |= self._decode_all([documents[i] for i in lost], known)
-        broken = set(lost)
-        return [
-            _put_together(parts, known, (i not in broken) if with_spans[i] else None)
-            for i, parts in enumerate(documents)
-        ], new
+        documents = [_Document(split_text(text, self._language)) for text in texts]
+        results = _SegmentResults()
+        self._decode(documents, results)
+        with_lost_placeholder = [d for d in documents if d.has_lost_placeholder(results)]
+        for document in with_lost_placeholder:
+            document.split_between_spans(results)
+        self._decode(with_lost_placeholder, results)
+        return [document.translated(results) for document in documents], results.decoded
 
-    def _decode_all(
-        self, documents: list[list[Part]], known: dict[str, Decoded | _Failure]
-    ) -> dict[str, Decoded]:
-        """Have every segment of some documents in ``known``; cuts those that are too long, in
-        place. Returns what was decoded."""
-        new: dict[str, Decoded] = {}
-        wanted = [segment.model_input for parts in documents for segment in segments_of(parts)]
-        while missing := [
-            model_input for model_input in dict.fromkeys(wanted) if model_input not in known
-        ]:
+    def _decode(self, documents: Sequence[_Document], results: _SegmentResults) -> None:
+        """Add a result for every segment of the documents. Cuts segments that are too long."""
+        pending = documents
+        while missing := results.missing(pending):
             if self._memory is not None:
-                # A run that allowed longer segments may have remembered this one whole.
-                known |= {
-                    model_input: value
-                    for model_input, value in self._memory.find(missing).items()
-                    if not self._too_long(model_input, value.n_source_tokens)
-                }
-                missing = [model_input for model_input in missing if model_input not in known]
-            sources = self._translator.sources(missing)
-            long = {
-                model_input
-                for model_input, source in zip(missing, sources, strict=True)
-                if self._too_long(model_input, len(source))
-            }
-            short = [(m, s) for m, s in zip(missing, sources, strict=True) if m not in long]
-            found = self._decoded([source for _, source in short])
-            for (model_input, _), value in zip(short, found, strict=True):
-                known[model_input] = value
-                if isinstance(value, Decoded):
-                    new[model_input] = value
-            wanted = []
-            for parts in documents if long else []:
-                if any(segment.model_input in long for segment in segments_of(parts)):
-                    parts[:] = _halved(parts, long)
-                    wanted += [segment.model_input for segment in segments_of(parts)]
-        return new
+                results.recall(self._recalled(missing))
+                missing = results.missing(pending)
+            sources = self._translator.sources(missing) if missing else []
+            too_long = set()
+            short_inputs, short_sources = [], []
+            for model_input, source in zip(missing, sources, strict=True):
+                if self._is_too_long(model_input, len(source)):
+                    too_long.add(model_input)
+                else:
+                    short_inputs.append(model_input)
+                    short_sources.append(source)
+            results.add(short_inputs, self._decode_batch(short_sources))
+            pending = [document for document in pending if document.halve(too_long)]
 
-    def _too_long(self, model_input: str, n_source_tokens: int) -> bool:
-        return n_source_tokens > self._max_tokens and len(model_input) > 1
+    def _recalled(self, model_inputs: list[str]) -> dict[str, Decoded]:
+        """Segments in the translation memory. A run that allowed longer segments may have stored
+        segments that are too long now; they are left out."""
+        assert self._memory is not None
+        return {
+            model_input: decoded
+            for model_input, decoded in self._memory.find(model_inputs).items()
+            if not self._is_too_long(model_input, decoded.n_source_tokens)
+        }
 
-    def _decoded(self, sources: Sequence[Sequence[int]]) -> Sequence[Decoded | _Failure]:
-        """Decode a batch; one that fails is halved until the segment is found that does it."""
+    def _is_too_long(self, model_input: str, n_source_tokens: int) -> bool:
+        return n_source_tokens > self._max_segment_tokens and len(model_input) > 1
+
+    def _decode_batch(self, sources: Sequence[Sequence[int]]) -> Sequence[Decoded | _Failure]:
+        """Decode a batch. A batch that fails is halved until the failing segment is alone."""
+        if not sources:
+            return []
         try:
-            found = self._translator.translate_sources(sources)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other rows must not suffer
+            translations = self._translator.translate_sources(sources)
+        except Exception as error:  # noqa: BLE001 - whatever it is, other rows must not suffer
             if len(sources) == 1:
                 reason = f"{type(error).__name__}: {error}"
                 _LOG.warning("a segment of %d tokens failed alone: %s", len(sources[0]), reason)
                 return [_Failure(f"decoding failed alone, on the second try ({reason})")]
             middle = len(sources) // 2
-            return [*self._decoded(sources[:middle]), *self._decoded(sources[middle:])]
-        return [decoded(one, source) for one, source in zip(found, sources, strict=True)]
+            return [*self._decode_batch(sources[:middle]), *self._decode_batch(sources[middle:])]
+        return [
+            Decoded.from_translation(translation, source)
+            for translation, source in zip(translations, sources, strict=True)
+        ]
 
 
-def _halved(parts: list[Part], long: set[str]) -> list[Part]:
-    return [
-        piece
-        for part in parts
-        for piece in (
-            part.halves() if isinstance(part, Segment) and part.model_input in long else [part]
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a segment could not be decoded."""
+
+    reason: str
+
+
+class _SegmentResults:
+    """What became of the segments of a batch of texts, by model input.
+
+    Attributes:
+        decoded: the segments that were decoded, not recalled.
+    """
+
+    def __init__(self) -> None:
+        self._results: dict[str, Decoded | _Failure] = {}
+        self.decoded: dict[str, Decoded] = {}
+
+    def missing(self, documents: Iterable[_Document]) -> list[str]:
+        """Model inputs of the documents that have no result, each once."""
+        model_inputs = dict.fromkeys(s.model_input for d in documents for s in d.segments)
+        return [model_input for model_input in model_inputs if model_input not in self._results]
+
+    def recall(self, recalled: Mapping[str, Decoded]) -> None:
+        """Add segments from the translation memory."""
+        self._results |= recalled
+
+    def add(self, model_inputs: Sequence[str], results: Sequence[Decoded | _Failure]) -> None:
+        """Add segments that were decoded, or failed."""
+        for model_input, result in zip(model_inputs, results, strict=True):
+            self._results[model_input] = result
+            if isinstance(result, Decoded):
+                self.decoded[model_input] = result
+
+    def of(self, segment: Segment) -> Decoded | _Failure:
+        """The result of a segment."""
+        return self._results[segment.model_input]
+
+    def restored(self, segment: Segment) -> str | None:
+        """The translation of a segment with its spans; None if the model lost a placeholder.
+
+        A segment that failed gives an empty string.
+        """
+        result = self.of(segment)
+        return segment.restored(result.text) if isinstance(result, Decoded) else ""
+
+
+class _Document:
+    """A text that is cut into parts."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+        has_spans = any(segment.spans for segment in self.segments)
+        self._placeholders_ok = True if has_spans else None
+
+    @property
+    def segments(self) -> Iterable[Segment]:
+        return segments_of(self._parts)
+
+    def halve(self, too_long: Collection[str]) -> bool:
+        """Cut the segments with these model inputs in two. Returns whether there was one."""
+        return self._split(lambda segment: segment.model_input in too_long, Segment.halves)
+
+    def has_lost_placeholder(self, results: _SegmentResults) -> bool:
+        return self._placeholders_ok is not None and any(
+            results.restored(segment) is None for segment in self.segments
         )
-    ]
 
+    def split_between_spans(self, results: _SegmentResults) -> None:
+        """Cut the segments in which the model lost a placeholder into parts between their spans."""
+        self._split(lambda segment: results.restored(segment) is None, Segment.between_spans)
+        self._placeholders_ok = False
 
-def _restored(segment: Segment, known: dict[str, Decoded | _Failure]) -> str | None:
-    """The translation of a segment with its spans; of a failed one, anything."""
-    value = known[segment.model_input]
-    return segment.restored(value.text) if isinstance(value, Decoded) else ""
+    def _split(
+        self, is_split: Callable[[Segment], bool], split: Callable[[Segment], list[Part]]
+    ) -> bool:
+        if not any(map(is_split, self.segments)):
+            return False
+        self._parts = [
+            piece
+            for part in self._parts
+            for piece in (split(part) if isinstance(part, Segment) and is_split(part) else [part])
+        ]
+        return True
 
-
-def _put_together(
-    parts: list[Part], known: dict[str, Decoded | _Failure], placeholders_ok: bool | None
-) -> TranslatedText:
-    model_input = tuple(segment.model_input for segment in segments_of(parts))
-    values = [known[one] for one in model_input]
-    for value in values:
-        if isinstance(value, _Failure):
-            return TranslatedText("", failure=value.reason)
-    return TranslatedText(
-        joined(parts, lambda segment: _restored(segment, known) or ""),
-        model_input,
-        tuple(value for value in values if isinstance(value, Decoded)),
-        placeholders_ok,
-    )
+    def translated(self, results: _SegmentResults) -> TranslatedText:
+        """The translation, put together from the results of the segments."""
+        segment_results = [results.of(segment) for segment in self.segments]
+        decoded = []
+        for result in segment_results:
+            if isinstance(result, _Failure):
+                return TranslatedText("", failure=result.reason)
+            decoded.append(result)
+        return TranslatedText(
+            joined(self._parts, lambda segment: results.restored(segment) or ""),
+            tuple(segment.model_input for segment in self.segments),
+            tuple(decoded),
+            self._placeholders_ok,
+        )

@@ -9,7 +9,6 @@ for what was published, and the run's newest segments whole.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from lingo_model.subwords import UNK_ID
 from lingo_model.translator import Translation
 from pipeline.schemas import MEMORY
 from pipeline.storage.files import files_in, read_parquet, write_parquet
+from pipeline.storage.hashing import hash_bytes
 from pipeline.storage.location import Location
 
 HASH_BYTES = 16
@@ -37,8 +37,17 @@ Index = npt.NDArray[np.uint64]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decoded:
-    """What the model made of a segment; ``score`` in nats per token. ``recalled`` says that an
-    earlier run did."""
+    """A segment as the model translated it.
+
+    Attributes:
+        text: the translation.
+        score: mean log probability of a target token, in nats.
+        n_source_tokens: subwords of the source, the end of the segment included.
+        n_target_tokens: subwords of the translation, the end of the segment included.
+        n_unknown_tokens: subwords of the source that the model does not know.
+        truncated: whether the length limit cut the translation off.
+        recalled: whether an earlier run decoded the segment.
+    """
 
     text: str
     score: float
@@ -48,35 +57,35 @@ class Decoded:
     truncated: bool
     recalled: bool = False
 
+    @classmethod
+    def from_translation(cls, translation: Translation, source: Sequence[int]) -> Decoded:
+        """The result of decoding the token ids ``source``."""
+        return cls(
+            translation.text,
+            translation.score,
+            translation.n_source_tokens,
+            translation.n_target_tokens,
+            source.count(UNK_ID),
+            translation.truncated,
+        )
+
 
 _VALUES = [field.name for field in dataclasses.fields(Decoded) if field.name in MEMORY.names]
 
 
-def decoded(translation: Translation, source: Sequence[int]) -> Decoded:
-    """What is kept of a translation of the token ids ``source``."""
-    return Decoded(
-        translation.text,
-        translation.score,
-        translation.n_source_tokens,
-        translation.n_target_tokens,
-        source.count(UNK_ID),
-        translation.truncated,
-    )
-
-
 def segment_hash(model_input: str) -> bytes:
-    """Key of a segment as the model reads it."""
-    return hashlib.blake2b(model_input.encode(), digest_size=HASH_BYTES).digest()
+    """The key of a segment in the translation memory."""
+    return hash_bytes(model_input, n_bytes=HASH_BYTES)
 
 
-def write_memory(path: Location, found: Mapping[str, Decoded]) -> None:
-    """Write what a unit decoded, by segment; nothing where it decoded nothing."""
-    if not found:
+def write_memory(path: Location, segments: Mapping[str, Decoded]) -> None:
+    """Write the segments that a unit decoded, by model input. Writes no file if there is none."""
+    if not segments:
         return
     columns = {
-        "segment_hash": [segment_hash(model_input) for model_input in found],
-        "source": list(found),
-    } | {name: [getattr(value, name) for value in found.values()] for name in _VALUES}
+        "segment_hash": [segment_hash(model_input) for model_input in segments],
+        "source": list(segments),
+    } | {name: [getattr(decoded, name) for decoded in segments.values()] for name in _VALUES}
     write_parquet(path, pa.table(columns, schema=MEMORY))
 
 

@@ -25,8 +25,8 @@ class ProgressEvent:
     """The state of a running stage, as its ``on_progress`` callback receives it.
 
     Attributes:
-        n_done: rows that are done.
-        n_total: rows in total.
+        n_done: number of completed items, such as rows.
+        n_total: number of items in total.
     """
 
     n_done: int

@@ -7,11 +7,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+KEY_DIGITS = 24
+"""Hexadecimal digits of a fingerprint that serves as a key or id."""
+
+_SEPARATOR = "\x1f"
+
 
 def hash64(*parts: str) -> int:
-    """64 bits of BLAKE2b, the same on every machine and in every run."""
-    joined = "\x1f".join(parts).encode()
-    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), "big")
+    """64 bits of the BLAKE2b hash of some strings."""
+    return int.from_bytes(hash_bytes(*parts, n_bytes=8), "big")
+
+
+def hash_hex(*parts: str) -> str:
+    """128 bits of the BLAKE2b hash of some strings, as 32 hexadecimal digits."""
+    return hash_bytes(*parts, n_bytes=16).hex()
+
+
+def hash_bytes(*parts: str, n_bytes: int) -> bytes:
+    """The BLAKE2b hash of some strings, ``n_bytes`` long."""
+    return hashlib.blake2b(_SEPARATOR.join(parts).encode(), digest_size=n_bytes).digest()
 
 
 def sha256_of_file(path: Path) -> str:

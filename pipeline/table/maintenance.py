@@ -1,6 +1,6 @@
-"""Maintenance of a translation table: compaction, and removal of orphan files.
+"""Maintenance of a translation table: compaction, orphan files, and unfinished runs.
 
-Neither changes a row or the view ``latest``.
+Nothing here changes a published row or the view ``latest``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,23 @@ _ROWS_PER_FILE = 1_000_000
 # Of renameat2(2).
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+
+
+def abort_unfinished(root: Location) -> str | None:
+    """Discard a table's unfinished run, even if its plan is damaged.
+
+    On S3 no other process may work on the run.
+
+    Returns:
+        the run's id, or None if there is no unfinished run.
+
+    Raises:
+        InputError: ``root`` is no table, or another process writes to it.
+    """
+    TableIdentity.load(root / IDENTITY)
+    table = open_table(root)
+    with table.locked():
+        return table.discard_unfinished()
 
 
 def remove_orphan_files(root: Location, *, dry_run: bool = False) -> dict[Location, int]:

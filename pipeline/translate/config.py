@@ -11,51 +11,74 @@ from pipeline.decoding import DecodeConfig
 from pipeline.documents.segmentation import SEGMENTER_VERSION
 from pipeline.formats.rows import TEXT_COLUMN
 from pipeline.settings import Settings
-from pipeline.storage.hashing import fingerprint_of
-
-
-class TranslateResources(Settings):
-    """What a run may use. ``n_actors`` None: one for each GPU, without GPUs one for each CPU."""
-
-    n_actors: int | None = Field(default=None, ge=1)
-    ray_address: str | None = Field(
-        default=None, description="a cluster, or 'local'; default RAY_ADDRESS, else local"
-    )
-
-
-_KEY_DIGITS = 24
+from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
+from pipeline.table.manifest import RunHeader
 
 
 class TranslateConfig(Settings):
-    """Settings of ``translate``.
+    """Settings of ``translate``: columns, policies and decoding."""
 
-    ``limit`` takes the first rows of each file only, into a table of its own. ``rename`` gives
-    input columns other names. ``on_new_model`` says whether rows that another model translated
-    are translated again. ``lake``: in one that ``grows``, rows of a file that is deleted stay; of a
-    ``snapshot``, they are no more among the latest. ``moved`` is a lake that grows and lies
-    elsewhere than it did.
-    """
-
-    text_column: str = TEXT_COLUMN
-    id_column: str | None = None
-    rename: dict[str, str] = Field(default_factory=dict)
-    lake: Literal["grows", "snapshot", "moved"] = "grows"
+    text_column: str = Field(default=TEXT_COLUMN, description="the column to translate")
+    id_column: str | None = Field(
+        default=None,
+        description="a column that identifies a row; default: the file's path and the row's "
+        "position",
+    )
+    rename: dict[str, str] = Field(
+        default_factory=dict, description="new names of input columns, by old name"
+    )
+    lake: Literal["grows", "snapshot", "moved"] = Field(
+        default="grows",
+        description="grows: rows of a deleted file stay. snapshot: they leave `latest`. moved: like "
+        "grows, but the lake has a new location",
+    )
     rows_per_unit: int = Field(default=5000, ge=1, le=50_000)
     max_source_characters: int = Field(
-        default=200_000, ge=1, description="a longer text goes to the quarantine"
+        default=200_000, ge=1, description="a longer text is quarantined"
     )
-    max_segment_tokens: int = Field(default=128, ge=32, description="longer sentences are cut")
-    reuse: bool = Field(default=True, description="take equal text from the translation memory")
+    max_segment_tokens: int = Field(
+        default=128, ge=32, description="a sentence with more subwords is cut"
+    )
+    reuse: bool = Field(default=True, description="reuse translations of equal segments")
     max_failed_share: float = Field(
-        default=0.05, ge=0.0, le=1.0, description="of rows; with more, nothing is published"
+        default=0.05,
+        ge=0.0,
+        le=1.0,
+        description="if a larger share of the rows fails, nothing is published",
     )
-    on_new_model: Literal["keep", "retranslate"] = "keep"
+    on_new_model: Literal["keep", "retranslate"] = Field(
+        default="keep", description="what happens to rows that another model translated"
+    )
     decode: DecodeConfig = DecodeConfig()
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(
+        default=None, ge=1, description="translate only the first rows of each file"
+    )
+
+
+class TranslateResources(Settings):
+    """The machines that a run uses. They do not change its result."""
+
+    n_actors: int | None = Field(
+        default=None,
+        ge=1,
+        description="model replicas; default: one per GPU, or one per CPU if there is no GPU",
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="a Ray cluster, or 'local' to start one; default: RAY_ADDRESS, else local",
+    )
+
+
+def run_config(run: RunHeader) -> TranslateConfig:
+    """The settings of a planned or published run."""
+    return TranslateConfig.model_validate(run.settings)
 
 
 def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
-    """Of the settings that can change a row, and of how rows are cut into units; not the model."""
+    """Hash of the settings that can change a row or the cutting into units.
+
+    The model itself is left out, so that a new model does not make every row new.
+    """
     settings = config.model_dump(
         mode="json",
         include={
@@ -74,4 +97,4 @@ def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
         "source_lang": model.source_lang,
         "target_lang": model.target_lang,
     }
-    return fingerprint_of(settings)[:_KEY_DIGITS]
+    return fingerprint_of(settings)[:KEY_DIGITS]

@@ -1,31 +1,41 @@
-"""Says what a run would do, without doing it."""
+"""Says what a run would do, without doing it: ``lingo table plan``."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from pathlib import Path
 
-from lingo_model import read_bundle_manifest, read_training
+from lingo_model import read_bundle_manifest
 from pipeline.storage.files import absolute
 from pipeline.storage.location import Location
-from pipeline.table.manifest import Lineage, RunManifest, RunPlan
+from pipeline.table.manifest import RunManifest, RunPlan
 from pipeline.table.open_table import open_table
 from pipeline.table.table import new_run_id
 from pipeline.translate.config import TranslateConfig
-from pipeline.translate.planning import FileDecision, plan_run, table_identity
+from pipeline.translate.decisions import FileDecision
+from pipeline.translate.lineage import lineage_of
+from pipeline.translate.planning import plan_run, table_identity
 
-_RUNS_FOR_PACE = 10
+_N_RUNS_FOR_SPEED = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """What a run would do. ``pace`` is the largest of the newest runs, if there is one;
-    ``unfinished`` the name of a run that would be gone on with instead."""
+    """What a run would do.
+
+    Attributes:
+        plan: the run's plan.
+        decisions: the decision about each file.
+        reference_run: the largest of the newest runs, by whose speed the duration is estimated;
+            None for a table without runs. Small runs consist mostly of start-up time.
+        unfinished_id: the unfinished run that the next command would continue instead, if any.
+    """
 
     plan: RunPlan
     decisions: list[FileDecision]
-    pace: RunManifest | None
-    unfinished: str | None
+    reference_run: RunManifest | None
+    unfinished_id: str | None
 
     @property
     def n_rows(self) -> int:
@@ -34,20 +44,19 @@ class Forecast:
 
     @property
     def seconds(self) -> float | None:
-        """How long that would take at the pace of that run."""
-        rate = self.pace.rows_per_second if self.pace is not None else None
+        """Estimated duration; None if there is nothing to estimate it by."""
+        rate = self.reference_run.rows_per_second if self.reference_run is not None else None
         return self.n_rows / rate if rate else None
 
 
-def forecast(
-    source: Location, model: Path, output: Location, config: TranslateConfig | None = None
+def forecast_run(
+    source: Location, model: Path, output: Location, config: TranslateConfig = TranslateConfig()
 ) -> Forecast:
     """Plan a run without doing or writing anything.
 
     Raises:
-        InputError: as :func:`translate_table`.
+        InputError: see :func:`~pipeline.translate.stage.translate_table`.
     """
-    config = config if config is not None else TranslateConfig()
     bundle = read_bundle_manifest(model)
     table = open_table(output.resolve())
     table.check_identity(table_identity(bundle, config))
@@ -56,46 +65,53 @@ def forecast(
     plan, decisions = plan_run(
         new_run_id(published), absolute(source), bundle, config, published, lineage_of(model)
     )
-    # Of a small run, start-up is the most: it says little of the pace.
-    pace = max(published[-_RUNS_FOR_PACE:], key=lambda run: run.rows.n_input, default=None)
-    return Forecast(plan, decisions, pace, unfinished.run_id if unfinished else None)
+    newest = published[-_N_RUNS_FOR_SPEED:]
+    reference_run = max(newest, key=lambda run: run.rows.n_input, default=None)
+    return Forecast(plan, decisions, reference_run, unfinished.run_id if unfinished else None)
 
 
-def forecast_text(found: Forecast, *, each_unit: bool) -> str:
-    """A forecast for people; with ``each_unit``, a line for each unit and why."""
+def forecast_text(forecast: Forecast, *, each_unit: bool) -> str:
+    """A forecast for people. With ``each_unit``, a line for each unit and the reason."""
     lines = []
-    if found.unfinished is not None:
-        lines.append(f"run {found.unfinished} is unfinished: it would be gone on with, as planned")
+    if forecast.unfinished_id is not None:
+        lines.append(
+            f"run {forecast.unfinished_id} is unfinished: `lingo translate` would continue it as "
+            "planned"
+        )
     if each_unit:
-        for decision in found.decisions:
-            for unit in decision.units:
-                rows = f"rows {unit.first_row + 1:,} to {unit.first_row + unit.n_rows:,}"
-                verb = "translate" if decision.todo else "skip"
-                lines.append(f"{verb} {unit.unit_id} {decision.path} {rows}: {decision.why}")
-    by_reason: dict[tuple[bool, str], list[int]] = {}
-    for decision in found.decisions:
-        counts = by_reason.setdefault((decision.todo, decision.why), [0, 0, 0])
-        n_rows = sum(unit.n_rows for unit in decision.units)
-        for i, n in enumerate((1, len(decision.units), n_rows)):
-            counts[i] += n
-    for (todo, why), (n_files, n_units, n_rows) in sorted(by_reason.items(), reverse=True):
-        verb = "translate" if todo else "skip"
-        lines.append(f"{verb} {n_rows:,} rows, {n_units:,} units, {n_files:,} files: {why}")
-    if found.pace is None or not found.seconds:
-        lines.append(f"to translate: {found.n_rows:,} rows")
+        lines += _unit_lines(forecast.decisions)
+    lines += _summary_lines(forecast.decisions)
+    reference_run = forecast.reference_run
+    if reference_run is None or not forecast.seconds:
+        lines.append(f"to translate: {forecast.n_rows:,} rows")
     else:
         lines.append(
-            f"to translate: {found.n_rows:,} rows, about {found.seconds / 60:,.1f} minutes at "
-            f"{found.pace.rows_per_second:,.0f} rows/s as in run {found.pace.run}"
+            f"to translate: {forecast.n_rows:,} rows, about {forecast.seconds / 60:,.1f} minutes "
+            f"at {reference_run.rows_per_second:,.0f} rows/s, as in run {reference_run.run_id}"
         )
     return "\n".join(lines)
 
 
-def lineage_of(model: Path) -> Lineage:
-    """What a model's bundle says of where it comes from."""
-    training = read_training(model)
-    return Lineage(
-        model=str(model.resolve()),
-        dataset_fingerprint=read_bundle_manifest(model).dataset_fingerprint,
-        corpus=tuple(training.get("corpus", ())),
-    )
+def _unit_lines(decisions: list[FileDecision]) -> list[str]:
+    lines = []
+    for decision in decisions:
+        verb = "translate" if decision.todo else "skip"
+        for unit in decision.units:
+            rows = f"rows {unit.first_row + 1:,} to {unit.first_row + unit.n_rows:,}"
+            lines.append(f"{verb} {unit.unit_id} {decision.path} {rows}: {decision.why}")
+    return lines
+
+
+def _summary_lines(decisions: list[FileDecision]) -> list[str]:
+    """A line for each reason, with its numbers of rows, units and files."""
+    by_reason: dict[tuple[bool, str], list[FileDecision]] = defaultdict(list)
+    for decision in decisions:
+        by_reason[decision.todo, decision.why].append(decision)
+    lines = []
+    for (todo, why), same_reason in sorted(by_reason.items(), key=lambda i: i[0], reverse=True):
+        units = [unit for decision in same_reason for unit in decision.units]
+        lines.append(
+            f"{'translate' if todo else 'skip'} {sum(unit.n_rows for unit in units):,} rows, "
+            f"{len(units):,} units, {len(same_reason):,} files: {why}"
+        )
+    return lines

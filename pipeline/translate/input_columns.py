@@ -1,4 +1,4 @@
-"""The input's columns: renamed, checked, and written beside the output's."""
+"""The input's columns: renamed, checked, and written beside the output's columns."""
 
 from __future__ import annotations
 
@@ -9,24 +9,15 @@ import pyarrow.parquet as pq
 
 from lingo_model import InputError
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
-from pipeline.storage.location import Location
-from pipeline.table.manifest import RunPlan, schema_of
+from pipeline.storage.location import Location, location
+from pipeline.table.manifest import PARTITIONS, RunPlan, schema_of
 from pipeline.translate.config import TranslateConfig
 
-_PARTITION_KEYS = ("run_date", "run")
 
-
-def encoded_schema(source: Location, schema: pa.Schema) -> str:
-    """The schema of all files as a plan holds it, if it can be written at all."""
-    try:
-        with pq.ParquetWriter(pa.BufferOutputStream(), schema):
-            pass
-    except pa.ArrowException as error:
-        raise InputError(
-            f"{source}: Parquet cannot hold its columns ({' '.join(str(error).split())}); leave "
-            "that column out, or give it values"
-        ) from error
-    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+def input_root(plan: RunPlan) -> Location:
+    """The folder that the paths of a plan are relative to."""
+    source = location(plan.input)
+    return source if source.is_dir() else source.parent
 
 
 def planned_schema(plan: RunPlan) -> pa.Schema:
@@ -34,39 +25,75 @@ def planned_schema(plan: RunPlan) -> pa.Schema:
     return schema_of(plan.schema_base64)
 
 
-def _renamed(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.Schema:
-    """The schema with columns renamed, checked against what the output needs."""
+def encoded_schema(source: Location, schema: pa.Schema) -> str:
+    """The schema of all input columns as text, for a plan.
+
+    Raises:
+        InputError: Parquet cannot hold one of the columns.
+    """
+    try:
+        with pq.ParquetWriter(pa.BufferOutputStream(), schema):
+            pass
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{source}: Parquet cannot hold its columns ({' '.join(str(error).split())}); remove "
+            "that column, or give it values"
+        ) from error
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def output_schema(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.Schema:
+    """A file's schema with the columns renamed as they appear in the output.
+
+    Raises:
+        InputError: the text or id column is missing or has the wrong type, a name is repeated, or
+            the output uses a name itself.
+    """
     schema = pa.schema([f.with_name(config.rename.get(f.name, f.name)) for f in schema])
-    names = schema.names
-    # SQL engines ignore case, so that Score beside score would be one column there.
-    folded = [name.casefold() for name in names]
-    if len(set(folded)) != len(folded):
-        twice = next(name for name in names if folded.count(name.casefold()) > 1)
-        raise InputError(f"{path}: column {twice!r} stands twice (case aside); use --rename")
+    _check_unique_names(path, schema)
     for column, option in ((config.text_column, "text"), (config.id_column, "id")):
-        if column is not None and column not in names:
+        if column is not None and column not in schema.names:
             raise InputError(
-                f"{path}: has no column {column!r}: it has {', '.join(names) or 'none'}; "
-                f"set --{option}-column"
+                f"{path}: has no column {column!r}; its columns are "
+                f"{', '.join(schema.names) or 'none'}; set --{option}-column"
             )
-    at = schema.get_field_index(config.text_column)
-    kind = schema.field(at).type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-        schema = schema.set(at, schema.field(at).with_type(kind))
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-        raise InputError(f"{path}: column {config.text_column!r} is {kind}: needs text; cast it")
+    schema = _with_plain_text(path, schema, config.text_column)
     if config.id_column is not None:
-        kind = schema.field(config.id_column).type
-        if pa.types.is_floating(kind) or pa.types.is_nested(kind):
-            raise InputError(
-                f"{path}: id column {config.id_column!r} is {kind}: needs text or whole numbers; "
-                "cast it"
-            )
-    ours = {*TRANSLATION_COLUMNS.names, *QUARANTINE_COLUMNS.names, *_PARTITION_KEYS}
-    if taken := [name for name in names if name.casefold() in ours]:
+        _check_id_type(path, schema, config.id_column)
+    reserved = {*TRANSLATION_COLUMNS.names, *QUARANTINE_COLUMNS.names, *PARTITIONS.names}
+    if taken := [name for name in schema.names if name.casefold() in reserved]:
         raise InputError(
             f"{path}: column {taken[0]!r} has a name that the output uses itself; "
             f"use --rename {taken[0]}=source_{taken[0]}"
         )
     return schema
+
+
+def _check_unique_names(path: Location, schema: pa.Schema) -> None:
+    # SQL engines ignore case: to them, Score and score are one column.
+    folded = [name.casefold() for name in schema.names]
+    for name in schema.names:
+        if folded.count(name.casefold()) > 1:
+            raise InputError(
+                f"{path}: column {name!r} is there twice (ignoring case); rename one with --rename"
+            )
+
+
+def _with_plain_text(path: Location, schema: pa.Schema, text_column: str) -> pa.Schema:
+    """The schema with the text column as a string, if it is a dictionary of strings."""
+    at = schema.get_field_index(text_column)
+    kind = schema.field(at).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+        schema = schema.set(at, schema.field(at).with_type(kind))
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+        raise InputError(f"{path}: column {text_column!r} is {kind}: needs text; cast it")
+    return schema
+
+
+def _check_id_type(path: Location, schema: pa.Schema, id_column: str) -> None:
+    kind = schema.field(id_column).type
+    if pa.types.is_floating(kind) or pa.types.is_nested(kind):
+        raise InputError(
+            f"{path}: id column {id_column!r} is {kind}: needs text or whole numbers; cast it"
+        )

@@ -1,8 +1,8 @@
-"""The columns that a translated row adds to the input's."""
+"""The columns that the output adds after the input's own columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,33 +10,18 @@ import pyarrow as pa
 from pipeline.documents.document_translator import TranslatedText
 from pipeline.documents.quality_signals import copy_rate, length_ratio, repetition, words
 from pipeline.documents.segmentation import without_symbols
-from pipeline.schemas import PASSED_THROUGH, REUSED, TRANSLATED
+from pipeline.schemas import (
+    PASSED_THROUGH,
+    QUARANTINE_COLUMNS,
+    REUSED,
+    TRANSLATED,
+    TRANSLATION_COLUMNS,
+)
+from pipeline.storage.hashing import hash_hex
+from pipeline.table.manifest import RunPlan
+from pipeline.translate.row_outcome import RowOutcome
 
-
-def explain(source: str, found: TranslatedText) -> Mapping[str, Any]:
-    """What a row says of its translation; of one that passed through, little."""
-    whole = found.whole
-    if whole is None:
-        return _PASSED
-    read = words(without_symbols(" ".join(found.model_input)))
-    written = words(without_symbols(whole.text))
-    n_pieces = whole.n_source_tokens - len(found.decoded)  # without the ends of sentences
-    return {
-        "status": REUSED if whole.recalled else TRANSLATED,
-        "score": whole.score,
-        "n_source_tokens": whole.n_source_tokens,
-        "n_target_tokens": whole.n_target_tokens,
-        "n_segments": len(found.decoded),
-        "length_ratio": length_ratio(source, found.text),
-        "repetition": repetition(written),
-        "copy_rate": copy_rate(read, written),
-        "unknown_rate": whole.n_unknown_tokens / max(1, n_pieces),
-        "placeholders_ok": found.placeholders_ok,
-        "truncated": whole.truncated,
-    }
-
-
-_PASSED: Mapping[str, Any] = {
+_PASSED_THROUGH_COLUMNS: Mapping[str, Any] = {
     "status": PASSED_THROUGH,
     "score": None,
     "n_source_tokens": None,
@@ -50,11 +35,68 @@ _PASSED: Mapping[str, Any] = {
     "truncated": False,
 }
 
-_EXPLAINED = tuple(_PASSED)
+
+def translation_table(table: pa.Table, rows: Sequence[RowOutcome], plan: RunPlan) -> pa.Table:
+    """``table`` with TRANSLATION_COLUMNS after its own. ``rows`` are translated, in its order."""
+    columns: dict[str, list[Any]] = {name: [] for name in TRANSLATION_COLUMNS.names}
+    constants = {
+        "source_lang": plan.source_lang,
+        "target_lang": plan.target_lang,
+        "model_id": plan.model_id,
+    }
+    for row in rows:
+        assert row.translated is not None, "quarantined rows are in another table"
+        values = {
+            "translation": None if row.text is None else row.translated.text,
+            "row_id": row.row_id,
+            "source_hash": None if row.text is None else source_hash(row.text),
+            **constants,
+            **quality_columns(row.text or "", row.translated),
+        }
+        for name, column in columns.items():
+            column.append(values[name])
+    return _append(table, columns, TRANSLATION_COLUMNS)
 
 
-def _beside(table: pa.Table, columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    """The input's columns, then ours."""
+def quarantine_table(table: pa.Table, rows: Sequence[RowOutcome]) -> pa.Table:
+    """``table`` with QUARANTINE_COLUMNS after its own. ``rows`` are quarantined, in its order."""
+    columns = {name: [getattr(row, name) for row in rows] for name in QUARANTINE_COLUMNS.names}
+    return _append(table, columns, QUARANTINE_COLUMNS)
+
+
+def quality_columns(source: str, translated: TranslatedText) -> Mapping[str, Any]:
+    """Status, score, token counts and quality signals of a row.
+
+    A row that passed through has its status and nulls.
+    """
+    whole = translated.whole
+    if whole is None:
+        return _PASSED_THROUGH_COLUMNS
+    source_words = words(without_symbols(" ".join(translated.model_inputs)))
+    target_words = words(without_symbols(whole.text))
+    n_segments = len(translated.decoded)
+    n_source_pieces = whole.n_source_tokens - n_segments  # without the ends of the segments
+    return {
+        "status": REUSED if whole.recalled else TRANSLATED,
+        "score": whole.score,
+        "n_source_tokens": whole.n_source_tokens,
+        "n_target_tokens": whole.n_target_tokens,
+        "n_segments": n_segments,
+        "length_ratio": length_ratio(source, translated.text),
+        "repetition": repetition(target_words),
+        "copy_rate": copy_rate(source_words, target_words),
+        "unknown_rate": whole.n_unknown_tokens / max(1, n_source_pieces),
+        "placeholders_ok": translated.placeholders_ok,
+        "truncated": whole.truncated,
+    }
+
+
+def source_hash(text: str) -> str:
+    """Hash of a source text, the same in every run."""
+    return hash_hex(text)
+
+
+def _append(table: pa.Table, columns: Mapping[str, list[Any]], schema: pa.Schema) -> pa.Table:
     arrays = [pa.array(columns[field.name], field.type) for field in schema]
     return pa.Table.from_arrays(
         [*table.columns, *arrays], schema=pa.schema([*table.schema, *schema])

@@ -1,11 +1,11 @@
-"""Planning a translation run: its units, and which of them are new.
+"""Plans a translation run: which files changed, and the units to do.
 
-Reads: the input files that changed, and the manifests of published runs. Writes: nothing.
+Reads: the input files that changed, and the manifests of published runs.
+Writes: nothing.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,128 +13,198 @@ import pyarrow as pa
 
 from lingo_model import BundleManifest, InputError
 from pipeline.lake.column_types import joined_schema
-from pipeline.lake.files import InspectedFile, input_files, inspect_file
+from pipeline.lake.files import InspectedFile, input_files
 from pipeline.storage.file_version import FileStamp, InputFile
 from pipeline.storage.files import absolute
-from pipeline.storage.hashing import fingerprint_of
-from pipeline.storage.location import Location, location
+from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
+from pipeline.storage.location import Location
 from pipeline.storage.manifests import utc_now
 from pipeline.table.manifest import (
-    FORMAT_VERSION,
     Lineage,
     RunManifest,
     RunPlan,
     TableIdentity,
-    Unit,
     run_number,
     run_path,
     schema_of,
 )
 from pipeline.table.published_files import PublishedFile, published_files
-from pipeline.translate.config import _KEY_DIGITS, TranslateConfig, settings_key_of
-from pipeline.translate.input_columns import _renamed, encoded_schema
+from pipeline.translate.config import TranslateConfig, run_config, settings_key_of
+from pipeline.translate.decisions import FileDecision, decide_file
+from pipeline.translate.input_columns import encoded_schema, output_schema
 from pipeline.translate.row_ids import check_unique_ids
-from pipeline.translate.units import _unit_id, units_of
 
-_IF_MOVED = "if the lake has moved, run once with --lake moved"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class FileDecision:
-    """What a plan does with a file: its units, whether they are to be done now, and why."""
-
-    path: str
-    why: str
-    units: tuple[Unit, ...]
-    todo: bool
+_IF_MOVED = "if the lake has a new location, run once with --lake moved"
 
 
 def plan_run(
-    run: str,
+    run_id: str,
     source: Location,
     model: BundleManifest,
     config: TranslateConfig,
     published: list[RunManifest],
     lineage: Lineage,
 ) -> tuple[RunPlan, list[FileDecision]]:
-    """Plan a run over a file or a folder of files, and say why of each file.
+    """Plan a run over a file or a folder of files.
 
-    A file with the size and modification time that the table knows is not opened.
+    Args:
+        run_id: the id of the new run.
+        source: a file or folder.
+        model: the manifest of the model's bundle.
+        config: the settings of the run.
+        published: the manifests of the table's runs, oldest first.
+        lineage: where the model comes from.
+
+    Returns:
+        the plan, and the decision about each file.
 
     Raises:
-        InputError: no file there, one that cannot be read, or columns that do not fit.
+        InputError: there is no file, a file cannot be read, or columns do not fit together.
     """
-    root, stamps = input_files(source)
-    known = published_files(published)
-    settings_key = settings_key_of(config, model)
-    files: list[InputFile] = []
-    schemas: dict[str, pa.Schema] = {}
-    decisions: list[FileDecision] = []
-    emptied: list[str] = []
-    if published:
-        schemas["earlier runs"] = schema_of(published[-1].schema_base64)
-    for relative, stamp in stamps.items():
-        before = known.pop(relative, None)
-        decision, inspected = _decide(relative, stamp, root, before, model, config, settings_key)
-        decisions.append(decision)
+    planner = _Planner(source, model, config, published)
+    return planner.plan(run_id, lineage), planner.decisions
+
+
+class _Planner:
+    """Collects what a plan needs, file by file."""
+
+    def __init__(
+        self,
+        source: Location,
+        model: BundleManifest,
+        config: TranslateConfig,
+        published: list[RunManifest],
+    ) -> None:
+        self._source = source
+        self._model = model
+        self._config = config
+        self._published = published
+        self._settings_key = settings_key_of(config, model)
+        self._root, stamps = input_files(source)
+        self._files: list[InputFile] = []
+        self._schemas: dict[str, pa.Schema] = {}
+        self._deleted_files: list[str] = []
+        self._n_units_skipped = 0
+        self.decisions: list[FileDecision] = []
+        if published:
+            self._schemas["earlier runs"] = schema_of(published[-1].schema_base64)
+        in_table = published_files(published)
+        for path, stamp in stamps.items():
+            self._add_file(path, stamp, in_table.pop(path, None))
+        if config.lake == "snapshot":
+            self._add_deleted_files(in_table)
+
+    def plan(self, run_id: str, lineage: Lineage) -> RunPlan:
+        """The plan of everything that was added."""
+        units = tuple(unit for file in self.decisions if file.todo for unit in file.units)
+        check_unique_ids(self._root, units, self._config)
+        return new_plan(
+            run_id,
+            self._source,
+            self._model,
+            self._config,
+            self._published,
+            lineage=lineage,
+            schema_base64=encoded_schema(self._source, joined_schema(self._schemas)),
+            files=tuple(self._files),
+            deleted_files=tuple(self._deleted_files),
+            units=units,
+            n_units_skipped=self._n_units_skipped,
+        )
+
+    def _add_file(self, path: str, stamp: FileStamp, published: PublishedFile | None) -> None:
+        decision, inspected = decide_file(
+            self._root, path, stamp, published, self._model, self._config, self._settings_key
+        )
+        self.decisions.append(decision)
+        if not decision.todo:
+            self._n_units_skipped += len(decision.units)
         if inspected is not None:
-            if inspected.file.n_rows:
-                schemas[relative] = _renamed(root / relative, inspected.schema, config)
-            files.append(inspected.file)
-            if before is not None and inspected.file.sha256 != before.seen.sha256:
-                if config.lake != "moved":
-                    _check_same_file(source, root, before, published)
-                if not decision.units:
-                    emptied.append(relative)
-        elif decision.todo and before is not None:
-            files.append(before.seen)
-    deleted = sorted(known) if config.lake == "snapshot" else []
-    if deleted:
-        _check_same_lake(source, published)
-    decisions += [FileDecision(path, "deleted", known[path].units, todo=False) for path in deleted]
-    units = tuple(unit for decision in decisions if decision.todo for unit in decision.units)
-    if config.id_column is not None:
-        check_unique_ids(root, units, config)
-    plan = new_plan(
-        run,
-        source,
-        model,
-        config,
-        published,
-        lineage=lineage,
-        schema_base64=encoded_schema(source, joined_schema(schemas)),
-        files=tuple(files),
-        deleted_files=(*deleted, *emptied),
-        units=units,
-        n_units_skipped=sum(
-            len(decision.units)
-            for decision in decisions
-            if not decision.todo and decision.path not in known
-        ),
-    )
-    return plan, decisions
+            self._add_inspected(inspected, decision, published)
+        elif decision.todo and published is not None:
+            self._files.append(published.seen)
+
+    def _add_inspected(
+        self, inspected: InspectedFile, decision: FileDecision, published: PublishedFile | None
+    ) -> None:
+        path = inspected.file.path
+        if inspected.file.n_rows:
+            self._schemas[path] = output_schema(self._root / path, inspected.schema, self._config)
+        self._files.append(inspected.file)
+        if published is not None and inspected.file.sha256 != published.seen.sha256:
+            self._check_same_file(published)
+            if not decision.units:
+                self._deleted_files.append(path)
+
+    def _add_deleted_files(self, in_table: dict[str, PublishedFile]) -> None:
+        """Add the files of the table that the lake no longer has."""
+        if in_table:
+            self._check_same_lake()
+        deleted = sorted(in_table)
+        self._deleted_files = [*deleted, *self._deleted_files]
+        self.decisions += [
+            FileDecision(path, "deleted", in_table[path].units, todo=False) for path in deleted
+        ]
+
+    def _check_same_file(self, published: PublishedFile) -> None:
+        """Refuse a file that has the path of another file of another lake."""
+        if self._config.lake == "moved":
+            return
+        path, run = published.seen.path, published.run
+        now = {str(absolute(p)) for p in (self._source, self._root, self._root / path)}
+        moved_to = [
+            later.input
+            for later in self._published
+            if later.retry_of is None
+            and run_config(later).lake == "moved"
+            and run_number(later.run_id) > run_number(run.run_id)
+        ]
+        if now.isdisjoint([run.input, *moved_to]):
+            raise InputError(
+                f"{self._root / path}: would replace the rows of another file {path}, which run "
+                f"{run.run_id} read from {run.input}; give a folder that holds both, so that "
+                f"their paths differ, or use another table; {_IF_MOVED}"
+            )
+
+    def _check_same_lake(self) -> None:
+        """Refuse a snapshot of another lake: all files of the first would count as deleted."""
+        last = last_lake_run(self._published)
+        if last is not None and last.input != str(absolute(self._source)):
+            raise InputError(
+                f"{self._source}: as a snapshot it would delete the rows of {last.input}, which "
+                f"run {last.run_id} read; give that input; {_IF_MOVED}"
+            )
+
+
+def last_lake_run(published: list[RunManifest]) -> RunManifest | None:
+    """The newest run over a lake, which a retry is not."""
+    return next((run for run in reversed(published) if run.retry_of is None), None)
 
 
 def new_plan(
-    run: str,
+    run_id: str,
     source: Location,
     model: BundleManifest,
     config: TranslateConfig,
     published: Iterable[RunManifest],
-    **what: Any,
+    **content: Any,
 ) -> RunPlan:
-    """A plan as of now.
+    """A plan that starts now.
 
     Args:
-        source: the input. published: the table's runs, whose memory the run may use.
-        what: the fields of the plan that say what is done.
+        run_id: the id of the new run.
+        source: the input.
+        model: the manifest of the model's bundle.
+        config: the settings of the run.
+        published: the manifests of the table's runs. The run may use their translation memory.
+        content: the fields of the plan that say what is done.
     """
     now = utc_now()
-    memory_key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:_KEY_DIGITS]
+    memory_key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:KEY_DIGITS]
     return RunPlan(
-        format_version=FORMAT_VERSION,
-        run=run,
-        run_date=now[:10],
+        format_version=RunPlan.FORMAT_VERSION,
+        run_id=run_id,
+        run_date=now.date(),
         started_at=now,
         input=str(absolute(source)),
         model_id=model.model_id,
@@ -144,101 +214,17 @@ def new_plan(
         settings_key=settings_key_of(config, model),
         memory_key=memory_key,
         memory_runs=tuple(run_path(run) for run in published if run.memory_key == memory_key),
-        **what,
+        **content,
     )
 
 
 def table_identity(model: BundleManifest, config: TranslateConfig) -> TableIdentity:
-    """What a table must agree on to take this model's translations with these settings."""
+    """The identity of a table that takes this model's translations with these settings."""
     return TableIdentity(
-        format_version=FORMAT_VERSION,
+        format_version=TableIdentity.FORMAT_VERSION,
         source_lang=model.source_lang,
         target_lang=model.target_lang,
         text_column=config.text_column,
         id_column=config.id_column,
         limit=config.limit,
     )
-
-
-def input_root(plan: RunPlan) -> Location:
-    """The folder that a plan's paths are relative to."""
-    source = location(plan.input)
-    return source if source.is_dir() else source.parent
-
-
-def _decide(
-    relative: str,
-    stamp: FileStamp,
-    root: Location,
-    before: PublishedFile | None,
-    model: BundleManifest,
-    config: TranslateConfig,
-    settings_key: str,
-) -> tuple[FileDecision, InspectedFile | None]:
-    """What to do with a file, which is opened only where it differs from what the table knows."""
-    same_settings = before is not None and before.settings_key == settings_key
-    if before is not None and same_settings and stamp == before.seen.stamp:
-        return _decide_of_same(before, model, config), None
-    inspected = inspect_file(root, relative)
-    if before is not None and same_settings and inspected.file.sha256 == before.seen.sha256:
-        return _decide_of_same(before, model, config), inspected
-    if before is None:
-        why = "new file"
-    elif inspected.file.sha256 != before.seen.sha256:
-        why = f"content changed since run {before.run.run_id}"
-    else:
-        why = f"other settings than in run {before.run.run_id}"
-    units = tuple(units_of(inspected, model, config))
-    return FileDecision(inspected.file.path, why, units, todo=True), inspected
-
-
-def _decide_of_same(
-    before: PublishedFile, model: BundleManifest, config: TranslateConfig
-) -> FileDecision:
-    path = before.seen.path
-    if before.model_id == model.model_id:
-        return FileDecision(path, f"published in run {before.run.run_id}", before.units, todo=False)
-    if config.on_new_model == "keep":
-        why = f"published in run {before.run.run_id} by model {before.model_id}, on_new_model=keep"
-        return FileDecision(path, why, before.units, todo=False)
-    units = tuple(
-        unit.model_copy(update={"unit_id": _unit_id(unit.content_id, model)})
-        for unit in before.units
-    )
-    why = f"translated in run {before.run.run_id} by model {before.model_id}, on_new_model=retranslate"
-    return FileDecision(path, why, units, todo=True)
-
-
-def _check_same_file(
-    source: Location, root: Location, before: PublishedFile, published: list[RunManifest]
-) -> None:
-    """Refuse to take a file for the newer version of one of the same name in another place."""
-    path = before.seen.path
-    here = {str(absolute(place)) for place in (source, root, root / path)}
-    moved = [
-        run.input
-        for run in published
-        if run.settings["lake"] == "moved"
-        and run_number(run.run_id) > run_number(before.run.run_id)
-    ]
-    if here.isdisjoint([before.run.input, *moved]):
-        raise InputError(
-            f"{root / path}: would replace the rows of another {path}, of {before.run.input}, "
-            f"which run {before.run.run_id} read; give a folder that holds both, so that their paths "
-            f"differ, or another table; {_IF_MOVED}"
-        )
-
-
-def last_of_lake(published: list[RunManifest]) -> RunManifest | None:
-    """The newest run that read a lake, not a quarantine."""
-    return next((run for run in reversed(published) if run.retry_of is None), None)
-
-
-def _check_same_lake(source: Location, published: list[RunManifest]) -> None:
-    """Refuse to take the files of one lake for deleted because another is given."""
-    before = last_of_lake(published)
-    if before is not None and before.input != str(absolute(source)):
-        raise InputError(
-            f"{source}: as a snapshot it would retract rows of {before.input}, which run "
-            f"{before.run} read; give that input; {_IF_MOVED}"
-        )

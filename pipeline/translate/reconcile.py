@@ -1,6 +1,9 @@
-"""Whether a staged run holds every row of its input exactly once: read back, not remembered.
+"""Checks that a staged run holds every row of its input exactly once.
 
-Reads: the input, and the staged files. Writes: the retractions, beside the staged files.
+The staged files are read back; nothing that an actor reported is trusted.
+
+Reads: the input, and the staged files.
+Writes: the run's tombstones, beside the staged files.
 """
 
 from __future__ import annotations
@@ -23,15 +26,14 @@ from pipeline.storage.location import Location
 from pipeline.table.distributions import RANGES, Distribution, DistributionBuilder
 from pipeline.table.manifest import (
     DEFERRED_FOLDER,
-    QUARANTINE_FOLDER,
     TOMBSTONES_FOLDER,
     RowCounts,
     RunPlan,
     Unit,
 )
 from pipeline.table.published_files import PublishedFile
-from pipeline.translate.config import TranslateConfig
-from pipeline.translate.planning import input_root
+from pipeline.translate.config import run_config
+from pipeline.translate.input_columns import input_root
 from pipeline.translate.row_ids import expected_row_ids
 from pipeline.translate.tombstones import (
     PublishedRowIds,
@@ -41,12 +43,25 @@ from pipeline.translate.tombstones import (
     unit_files,
     without_moved_ids,
 )
+from pipeline.translate.translation_run import too_many_failed
 
 
 @dataclasses.dataclass(frozen=True)
 class ReconcileResult:
-    """What a staged run really holds; ``deleted_files`` are those of the plan that still are,
-    ``quarantined`` counts rows by reason."""
+    """What a staged run holds, as counted on its files.
+
+    Attributes:
+        emitted: the units to publish.
+        deferred: the units whose file changed or vanished since the run was planned.
+        rows: counts of the emitted units' rows by status.
+        row_id_digest: sum of the hashes of all row ids, 16 hexadecimal digits.
+        deleted_files: the plan's deleted files that are still deleted or empty.
+        n_rows_deleted: rows of earlier runs that are in no current version of any file.
+        quarantined: quarantined rows by reason.
+        quality_signals: distribution of each quality signal.
+        n_placeholders_lost: rows in which the model lost a placeholder.
+        n_truncated: rows that the length limit cut off.
+    """
 
     emitted: tuple[Unit, ...]
     deferred: tuple[Unit, ...]
@@ -55,163 +70,228 @@ class ReconcileResult:
     deleted_files: tuple[str, ...]
     n_rows_deleted: int
     quarantined: Counter[str]
-    measures: dict[str, Distribution]
+    quality_signals: dict[str, Distribution]
     n_placeholders_lost: int
     n_truncated: int
 
 
 def reconcile(
-    staged: Location, plan: RunPlan, data: Location, before: dict[str, PublishedFile]
+    staged: Location, plan: RunPlan, data: Location, published: dict[str, PublishedFile]
 ) -> ReconcileResult:
-    """Compare the staged files with the input, row ids and counts, and stage the retractions.
-
-    Units of a file that changed or vanished since the plan are returned as deferred, whether they
-    are staged or not.
+    """Compare the staged files with the input and stage the run's tombstones.
 
     Args:
-        data: where the published runs are. before: what they hold of each file.
+        staged: the folder in which the run is built.
+        plan: the run's plan.
+        data: the folder of the published runs.
+        published: the newest version of each file in the table.
+
+    Returns:
+        what the run holds. All units of a file that changed or vanished since the run was planned
+        are deferred, staged or not.
 
     Raises:
-        RunError: a unit is missing, its rows are not those of the input, or too many failed.
+        RunError: a unit is missing, its rows are not the rows of the input, or too many rows
+            failed.
     """
-    config = TranslateConfig.model_validate(plan.settings)
-    root = input_root(plan)
-    files = {file.path: file for file in plan.files}
-    there = names_below(staged)
-    emitted: list[Unit] = []
-    deferred: list[Unit] = []
-    gone: list[str] = []
-    quarantined: list[str] = []
-    statuses: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    tally = DistributionBuilder()
-    published = PublishedRowIds(data)
-    total = n_lost = n_truncated = 0
-    for path, group in itertools.groupby(plan.units, key=lambda unit: unit.path):
-        units = list(group)
-        marked = any(f"{DEFERRED_FOLDER}/{unit.file_name}" in there for unit in units)
-        digests = None
-        if not marked and is_unchanged(root, files[path]):
-            try:
-                digests = _expected_digests(root, units, config)
-                gone_of_file = deleted_row_ids(published, before.get(path), root, units, config)
-            except (InputError, OSError, pa.ArrowException):
-                if is_unchanged(root, files[path]):
-                    raise
-        if digests is None or not is_unchanged(root, files[path]):
-            deferred += units
-            continue
-        for unit, expected in zip(units, digests, strict=True):
-            rows = _staged_rows(staged, there, unit, tally)
-            digest = row_id_digest([*rows.ids, *rows.quarantined])
-            n_found = len(rows.ids) + len(rows.quarantined)
-            if n_found != unit.n_rows or digest != expected:
-                raise RunError(
-                    f"{staged / unit.file_name}: holds {n_found} rows for the {unit.n_rows} of "
-                    f"{unit.path} from row {unit.first_row}, or other ids; nothing was published: "
-                    "remove the file and run the same command again"
-                )
-            total = (total + digest) % 2**64
-            statuses += rows.statuses
-            statuses[QUARANTINE_FOLDER] += len(rows.quarantined)
-            reasons += rows.reasons
-            n_lost += rows.n_placeholders_lost
-            n_truncated += rows.n_truncated
-            # An id of its own may have an earlier version in any file.
-            if path in before or config.id_column is not None:
-                quarantined += rows.quarantined
-        emitted += units
-        gone += gone_of_file
-    deleted_files = tuple(
-        path for path in plan.deleted_files if is_still_deleted(root, path, files.get(path))
-    )
-    for path in deleted_files:
-        gone += deleted_row_ids(published, before[path], root, [], config)
-    if config.id_column is not None and gone:
-        replaced = {*deleted_files, *(unit.path for unit in emitted)}
-        others = [file for path, file in before.items() if path not in replaced]
-        now = (staged / name for unit in emitted for name in unit_files(unit) if name in there)
-        elsewhere = itertools.chain.from_iterable(map(read_row_ids, now))
-        gone = without_moved_ids(gone, itertools.chain(elsewhere, published.of(others)))
-    n_input = sum(unit.n_rows for unit in emitted)
-    counts = RowCounts(
-        n_input=n_input,
-        n_translated=statuses[TRANSLATED],
-        n_reused=statuses[REUSED],
-        n_passed_through=statuses[PASSED_THROUGH],
-        n_quarantined=statuses[QUARANTINE_FOLDER],
-    )
-    if statuses.total() != n_input:
-        raise RunError(f"{staged}: {dict(statuses)} rows do not add up to {n_input}")
-    if reasons[FAILED] > config.max_failed_share * n_input:
-        raise RunError(
-            f"{staged}: {reasons[FAILED]:,} of {n_input:,} rows failed, more than max_failed_share="
-            f"{config.max_failed_share}; nothing was published: {QUARANTINE_FOLDER}/ there says why. "
-            "Discard the run with --abort, mend the cause and run again, or allow a larger share"
+    reconciliation = _Reconciliation(staged, plan, data, published)
+    for path, units in itertools.groupby(plan.units, key=lambda unit: unit.path):
+        reconciliation.add_file(path, list(units))
+    return reconciliation.result()
+
+
+class _Reconciliation:
+    """Adds up a staged run, file by file."""
+
+    def __init__(
+        self,
+        staged: Location,
+        plan: RunPlan,
+        data: Location,
+        published: dict[str, PublishedFile],
+    ) -> None:
+        self._staged = staged
+        self._plan = plan
+        self._published = published
+        self._config = run_config(plan)
+        self._root = input_root(plan)
+        self._input_files = {file.path: file for file in plan.files}
+        self._staged_names = names_below(staged)
+        self._table_ids = PublishedRowIds(data)
+        self._emitted: list[Unit] = []
+        self._deferred: list[Unit] = []
+        self._deleted_ids: list[str] = []
+        self._quarantined_ids: list[str] = []
+        self._statuses: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._distributions = DistributionBuilder()
+        self._digest = 0
+        self._n_placeholders_lost = 0
+        self._n_truncated = 0
+
+    def add_file(self, path: str, units: list[Unit]) -> None:
+        """Check the units of one file, or defer them if the file is not as the plan saw it."""
+        expected = self._expected(path, units)
+        if expected is None:
+            self._deferred += units
+            return
+        digests, deleted_ids = expected
+        for unit, digest in zip(units, digests, strict=True):
+            self._add_unit(unit, digest)
+        self._emitted += units
+        self._deleted_ids += deleted_ids
+
+    def _expected(self, path: str, units: list[Unit]) -> tuple[list[int], list[str]] | None:
+        """The digest of the row ids that each unit must have, and the ids that the file lost.
+
+        None if a unit was deferred, or if the file changed or vanished.
+        """
+        file = self._input_files[path]
+        if any(f"{DEFERRED_FOLDER}/{unit.file_name}" in self._staged_names for unit in units):
+            return None
+        if not is_unchanged(self._root, file):
+            return None
+        try:
+            ids = expected_row_ids(self._root, units, self._config)
+            digests = [row_id_digest(itertools.islice(ids, unit.n_rows)) for unit in units]
+            deleted_ids = deleted_row_ids(
+                self._table_ids, self._published.get(path), self._root, units, self._config
+            )
+        except (InputError, OSError, pa.ArrowException):
+            if is_unchanged(self._root, file):
+                raise
+            return None
+        return (digests, deleted_ids) if is_unchanged(self._root, file) else None
+
+    def _add_unit(self, unit: Unit, expected_digest: int) -> None:
+        rows = self._read_unit(unit)
+        digest = row_id_digest([*rows.ids, *rows.quarantined_ids])
+        n_rows = len(rows.ids) + len(rows.quarantined_ids)
+        if n_rows != unit.n_rows or digest != expected_digest:
+            raise RunError(
+                f"{self._staged / unit.file_name}: has {n_rows} rows for the {unit.n_rows} rows of "
+                f"{unit.path} from row {unit.first_row}, or other row ids; nothing was published: "
+                "remove this file and run the same command again"
+            )
+        self._digest = (self._digest + digest) % 2**64
+        self._statuses += rows.statuses
+        self._reasons += rows.reasons
+        self._n_placeholders_lost += rows.n_placeholders_lost
+        self._n_truncated += rows.n_truncated
+        # A row with an id of its own may have an earlier version from any file.
+        if unit.path in self._published or self._config.id_column is not None:
+            self._quarantined_ids += rows.quarantined_ids
+
+    def _read_unit(self, unit: Unit) -> _StagedRows:
+        """Read a unit's files back and add its quality signals to the distributions."""
+        part, quarantine = unit_files(unit)
+        rows = _StagedRows()
+        columns = ["row_id", "status", "placeholders_ok", "truncated", *RANGES]
+        try:
+            if part in self._staged_names:
+                table = read_parquet(self._staged / part, columns)
+                rows.ids = table["row_id"].to_pylist()
+                rows.statuses = Counter(table["status"].to_pylist())
+                rows.n_placeholders_lost = table["placeholders_ok"].to_pylist().count(False)
+                rows.n_truncated = pc.sum(table["truncated"]).as_py() or 0
+                self._distributions.add(table)
+            if quarantine in self._staged_names:
+                table = read_parquet(self._staged / quarantine, ["row_id", "reason"])
+                rows.quarantined_ids = table["row_id"].to_pylist()
+                rows.reasons = Counter(table["reason"].to_pylist())
+        except (OSError, pa.ArrowInvalid) as error:
+            raise RunError(
+                f"{self._staged / part}: cannot be read ({error}); remove this file and run the "
+                "same command again"
+            ) from error
+        return rows
+
+    def result(self) -> ReconcileResult:
+        """The whole run. Also writes its tombstones."""
+        rows = self._row_counts()
+        deleted_files = self._still_deleted_files()
+        deleted_ids = self._ids_in_no_file(deleted_files)
+        # Always written, so that a query over all runs finds a file.
+        write_parquet(
+            self._staged / TOMBSTONES_FOLDER / f"part-{self._plan.run_id}.parquet",
+            pa.table({"row_id": [*deleted_ids, *self._quarantined_ids]}, schema=TOMBSTONES),
         )
-    # Always, so that a query over all runs finds a file.
-    write_parquet(
-        staged / TOMBSTONES_FOLDER / f"part-{plan.run_id}.parquet",
-        pa.table({"row_id": [*gone, *quarantined]}, schema=TOMBSTONES),
-    )
-    return ReconcileResult(
-        tuple(emitted),
-        tuple(deferred),
-        counts,
-        f"{total:016x}",
-        deleted_files,
-        len(gone),
-        reasons,
-        tally.distributions(),
-        n_lost,
-        n_truncated,
-    )
+        return ReconcileResult(
+            emitted=tuple(self._emitted),
+            deferred=tuple(self._deferred),
+            rows=rows,
+            row_id_digest=f"{self._digest:016x}",
+            deleted_files=deleted_files,
+            n_rows_deleted=len(deleted_ids),
+            quarantined=self._reasons,
+            quality_signals=self._distributions.distributions(),
+            n_placeholders_lost=self._n_placeholders_lost,
+            n_truncated=self._n_truncated,
+        )
 
+    def _row_counts(self) -> RowCounts:
+        n_input = sum(unit.n_rows for unit in self._emitted)
+        n_quarantined = self._reasons.total()
+        if self._statuses.total() + n_quarantined != n_input:
+            raise RunError(
+                f"{self._staged}: {dict(self._statuses)} and {n_quarantined} quarantined rows do "
+                f"not add up to {n_input}"
+            )
+        n_failed = self._reasons[FAILED]
+        if n_failed > self._config.max_failed_share * n_input:
+            raise RunError(too_many_failed(self._staged, self._config, n_failed, n_input))
+        return RowCounts(
+            n_input=n_input,
+            n_translated=self._statuses[TRANSLATED],
+            n_reused=self._statuses[REUSED],
+            n_passed_through=self._statuses[PASSED_THROUGH],
+            n_quarantined=n_quarantined,
+        )
 
-def _expected_digests(root: Location, units: list[Unit], config: TranslateConfig) -> list[int]:
-    """Of each unit of a file the digest of the row ids that it must give."""
-    ids = expected_row_ids(root, units, config)
-    return [row_id_digest(itertools.islice(ids, unit.n_rows)) for unit in units]
+    def _still_deleted_files(self) -> tuple[str, ...]:
+        return tuple(
+            path
+            for path in self._plan.deleted_files
+            if is_still_deleted(self._root, path, self._input_files.get(path))
+        )
+
+    def _ids_in_no_file(self, deleted_files: tuple[str, ...]) -> list[str]:
+        """The ids that files lost, without those that are in another file now."""
+        deleted_ids = list(self._deleted_ids)
+        for path in deleted_files:
+            published = self._published[path]
+            deleted_ids += deleted_row_ids(self._table_ids, published, self._root, [], self._config)
+        if self._config.id_column is None or not deleted_ids:
+            return deleted_ids
+        replaced = {*deleted_files, *(unit.path for unit in self._emitted)}
+        other_files = [file for path, file in self._published.items() if path not in replaced]
+        new_parts = (
+            self._staged / name
+            for unit in self._emitted
+            for name in unit_files(unit)
+            if name in self._staged_names
+        )
+        new_ids = itertools.chain.from_iterable(map(read_row_ids, new_parts))
+        return without_moved_ids(
+            deleted_ids, itertools.chain(new_ids, self._table_ids.of(other_files))
+        )
 
 
 def row_id_digest(ids: Iterable[str]) -> int:
-    """A digest that does not depend on order but on how often each id stands: sum of hashes."""
+    """Sum of the 64-bit hashes of some ids, modulo 2**64.
+
+    The order of the ids does not matter, and a missing and a repeated id cannot cancel out.
+    """
     return sum(map(hash64, ids)) % 2**64
 
 
 @dataclasses.dataclass(slots=True)
 class _StagedRows:
-    """What a unit's files hold: row ids and statuses, ids of the quarantine and why."""
+    """The content of a unit's files."""
 
     ids: list[str] = dataclasses.field(default_factory=list)
     statuses: Counter[str] = dataclasses.field(default_factory=Counter)
     n_placeholders_lost: int = 0
     n_truncated: int = 0
-    quarantined: list[str] = dataclasses.field(default_factory=list)
+    quarantined_ids: list[str] = dataclasses.field(default_factory=list)
     reasons: Counter[str] = dataclasses.field(default_factory=Counter)
-
-
-def _staged_rows(
-    staged: Location, there: set[str], unit: Unit, tally: DistributionBuilder
-) -> _StagedRows:
-    """Read a unit's files back, of those that are ``there``, and tally its measures."""
-    part, quarantine = unit_files(unit)
-    found = _StagedRows()
-    columns = ["row_id", "status", "placeholders_ok", "truncated", *RANGES]
-    try:
-        if part in there:
-            table = read_parquet(staged / part, columns)
-            found.ids = table["row_id"].to_pylist()
-            found.statuses = Counter(table["status"].to_pylist())
-            found.n_placeholders_lost = table["placeholders_ok"].to_pylist().count(False)
-            found.n_truncated = pc.sum(table["truncated"]).as_py() or 0
-            tally.add(table)
-        if quarantine in there:
-            table = read_parquet(staged / quarantine, ["row_id", "reason"])
-            found.quarantined = table["row_id"].to_pylist()
-            found.reasons = Counter(table["reason"].to_pylist())
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(
-            f"{staged / part}: not readable ({error}); remove it and run the same command again"
-        ) from error
-    return found

@@ -1,8 +1,7 @@
-"""Row ids: from an id column, or from a file's path and a row's position."""
+"""Row ids: the value of an id column, or a hash of the file's path and the row's position."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,28 +9,29 @@ import numpy as np
 
 from lingo_model import InputError
 from pipeline.lake.range_reader import read_column
-from pipeline.storage.hashing import hash64
+from pipeline.storage.hashing import hash64, hash_hex
 from pipeline.storage.location import Location
 from pipeline.table.manifest import Unit
 from pipeline.translate.config import TranslateConfig
 
 ROW_ID = "row_id"
+"""The name of the id column in the output."""
 
 
 def position_id(path: str, row: int) -> str:
-    """Id of a row that has none of its own: of its file and its place there."""
-    return _digest(f"{path}\x1f{row}")
+    """Id of a row without an id of its own: hash of its file's path and its position from 0."""
+    return hash_hex(path, str(row))
 
 
 def row_id(value: object, path: str, row: int) -> str:
-    """Id of a row by the id column's value; an unreadable row may have none."""
+    """Id of a row by the value of the id column. A row that cannot be read may have no value."""
     return position_id(path, row) if value is None else str(value)
 
 
 def expected_row_ids(
     root: Location, units: Iterable[Unit], config: TranslateConfig
 ) -> Iterator[str]:
-    """Ids of the rows that the units of *one file*, all of them, must give, from the input."""
+    """Ids that the output must have for all units of *one* file, read from the input."""
     units = list(units)
     path, n_rows = units[0].path, sum(unit.n_rows for unit in units)
     if config.id_column is None:
@@ -42,58 +42,66 @@ def expected_row_ids(
         yield row_id(value, path, row)
 
 
-def source_hash(text: str) -> str:
-    """Hash of a source text, the same in every run."""
-    return _digest(text)
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
 def check_unique_ids(root: Location, units: Iterable[Unit], config: TranslateConfig) -> None:
-    """Refuse ids that are null or stand twice among the rows of a run, before any work."""
-    by_path: dict[str, list[Unit]] = {}
-    for unit in units:
-        by_path.setdefault(unit.path, []).append(unit)
-    hashes = []
-    for path, mine in by_path.items():
-        n_rows = sum(unit.n_rows for unit in mine)
-        assert config.id_column is not None
-        column = read_column(root, path, config.rename, config.id_column)
-        found = np.empty(n_rows, np.uint64)
-        for row in range(n_rows):
-            value, is_readable = next(column)
-            if value is None and is_readable:
-                raise InputError(
-                    f"{path}: row {row + 1} has no value in the id column "
-                    f"{config.id_column!r}; fill it, or leave --id-column out"
-                )
-            found[row] = hash64(row_id(value, path, row))
-        hashes.append(found)
-    if not hashes:
+    """Refuse an id column with nulls or repeated values, before any work is done.
+
+    Raises:
+        InputError: names the rows.
+    """
+    if config.id_column is None:
         return
-    together = np.concatenate(hashes)
-    values, counts = np.unique(together, return_counts=True)
+    rows_by_path: dict[str, int] = {}
+    for unit in units:
+        rows_by_path[unit.path] = rows_by_path.get(unit.path, 0) + unit.n_rows
+    if not rows_by_path:
+        return
+    hashes = np.concatenate(
+        [
+            _id_hashes(root, path, n_rows, config.rename, config.id_column)
+            for path, n_rows in rows_by_path.items()
+        ]
+    )
+    values, counts = np.unique(hashes, return_counts=True)
     if (counts > 1).any():
-        _name_the_double(root, by_path, config, set(values[counts > 1].tolist()))
+        repeated = set(values[counts > 1].tolist())
+        _refuse_repeated_id(root, rows_by_path, config.rename, config.id_column, repeated)
 
 
-def _name_the_double(
-    root: Location, by_path: Mapping[str, list[Unit]], config: TranslateConfig, doubled: set[int]
+def _id_hashes(
+    root: Location, path: str, n_rows: int, rename: Mapping[str, str], id_column: str
+) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    hashes = np.empty(n_rows, np.uint64)
+    column = itertools.islice(read_column(root, path, rename, id_column), n_rows)
+    for row, (value, is_readable) in enumerate(column):
+        if value is None and is_readable:
+            raise InputError(
+                f"{path}: row {row + 1} has no value in the id column {id_column!r}; add one, or "
+                "leave out --id-column"
+            )
+        hashes[row] = hash64(row_id(value, path, row))
+    return hashes
+
+
+def _refuse_repeated_id(
+    root: Location,
+    rows_by_path: Mapping[str, int],
+    rename: Mapping[str, str],
+    id_column: str,
+    repeated_hashes: set[int],
 ) -> None:
-    assert config.id_column is not None
-    seen: dict[str, str] = {}
-    for path, mine in by_path.items():
-        column = read_column(root, path, config.rename, config.id_column)
-        for row in range(sum(unit.n_rows for unit in mine)):
-            value = row_id(next(column)[0], path, row)
-            if hash64(value) not in doubled:
+    """Read the ids again and name the first one that is repeated. Equal hashes of different ids
+    are no error."""
+    first_seen: dict[str, str] = {}
+    for path, n_rows in rows_by_path.items():
+        column = itertools.islice(read_column(root, path, rename, id_column), n_rows)
+        for row, (value, _) in enumerate(column):
+            identifier = row_id(value, path, row)
+            if hash64(identifier) not in repeated_hashes:
                 continue
-            place = f"row {row + 1} of {path}"
-            if value in seen:
+            position = f"row {row + 1} of {path}"
+            if identifier in first_seen:
                 raise InputError(
-                    f"id column {config.id_column!r}: {value!r} stands in {seen[value]} and in "
-                    f"{place}; make ids unique, or leave --id-column out"
+                    f"id column {id_column!r}: {identifier!r} is in {first_seen[identifier]} and "
+                    f"in {position}; make the ids unique, or leave out --id-column"
                 )
-            seen[value] = place
+            first_seen[identifier] = position

@@ -1,4 +1,9 @@
-"""Rows whose earlier versions are void after a run."""
+"""Finds the rows whose earlier versions are void after a run. Their ids become its tombstones.
+
+A row id comes from a path and a position, or from the id column. Ids of the first kind are deleted
+if the new version of their file is shorter. Ids of the second kind are deleted if neither the new
+version of their file nor any other file has them.
+"""
 
 from __future__ import annotations
 
@@ -16,74 +21,99 @@ from pipeline.translate.row_ids import expected_row_ids, position_id
 
 
 def deleted_row_ids(
-    published: PublishedRowIds,
-    before: PublishedFile | None,
+    table_ids: PublishedRowIds,
+    published: PublishedFile | None,
     root: Location,
     units: list[Unit],
     config: TranslateConfig,
 ) -> list[str]:
-    """Ids of rows that the table has of a file whose newest version, ``units``, has them not."""
-    if before is None:
+    """Ids that the table has of a file and that the file's new version does not have.
+
+    Args:
+        table_ids: the ids in the table.
+        published: the file's newest version in the table, if there is one.
+        root: the folder that paths are relative to.
+        units: the units of the file's new version; empty for a file that is deleted or empty.
+        config: the settings of the run.
+    """
+    if published is None:
         return []
     if config.id_column is None:
-        path = before.seen.path
-        n_rows, n_before = (sum(unit.n_rows for unit in those) for those in (units, before.units))
-        return [position_id(path, row) for row in range(n_rows, n_before)]
+        n_rows = sum(unit.n_rows for unit in units)
+        n_published_rows = sum(unit.n_rows for unit in published.units)
+        path = published.seen.path
+        return [position_id(path, row) for row in range(n_rows, n_published_rows)]
     kept = set(expected_row_ids(root, units, config)) if units else set()
-    return [row_id for row_id in published.of([before]) if row_id not in kept]
+    return [row_id for row_id in table_ids.of([published]) if row_id not in kept]
 
 
 def is_still_deleted(root: Location, path: str, emptied: InputFile | None) -> bool:
-    """Whether a file that the plan found deleted, or empty, still is."""
+    """Whether a file that was deleted or empty when the run was planned still is.
+
+    Args:
+        root: the folder that ``path`` is relative to.
+        path: the file's relative path.
+        emptied: the empty file as the plan saw it; None for a deleted file.
+    """
     if emptied is not None:
         return is_unchanged(root, emptied)
     return stamp_of(root / path) is None
 
 
-def without_moved_ids(gone: list[str], elsewhere: Iterator[str]) -> list[str]:
-    """Of ids that are gone from their file, those that have not moved to another."""
-    left = set(gone)
-    for row_id in elsewhere:
-        left.discard(row_id)
-        if not left:
+def without_moved_ids(deleted_ids: list[str], other_ids: Iterator[str]) -> list[str]:
+    """``deleted_ids`` without the ids that are among ``other_ids``, those of all other files."""
+    remaining = set(deleted_ids)
+    for row_id in other_ids:
+        remaining.discard(row_id)
+        if not remaining:
             break
-    return [row_id for row_id in gone if row_id in left]
+    return [row_id for row_id in deleted_ids if row_id in remaining]
 
 
 class PublishedRowIds:
-    """Ids of the rows that a table has, read back. Args: data: where its runs are."""
+    """The row ids of a table's published files, read back from Parquet.
+
+    Args:
+        data: the folder of the published runs.
+    """
 
     def __init__(self, data: Location) -> None:
         self._data = data
-        self._names: dict[str, set[str]] = {}
+        self._names_by_run: dict[str, set[str]] = {}
 
     def of(self, files: Iterable[PublishedFile]) -> Iterator[str]:
-        """Those of the newest published versions of some files; each part is read once."""
+        """Ids of some published files, quarantined rows included. Each part is read once."""
         by_run: dict[str, list[PublishedFile]] = {}
         for file in files:
             by_run.setdefault(run_path(file.run), []).append(file)
-        for run, mine in by_run.items():
-            if run not in self._names:
-                self._names[run] = names_below(self._data / run)
-            units = [unit for file in mine for unit in file.units]
-            wanted = {unit.unit_id for unit in units}
-            for part in mine[0].run.compacted:
-                if any(unit_id in wanted for unit_id, _ in part.units):
-                    ids = iter(read_row_ids(self._data / run / part.file_name))
-                    for unit_id, n_rows in part.units:
-                        found = list(itertools.islice(ids, n_rows))
-                        yield from found if unit_id in wanted else ()
-            for unit in units:
-                for name in unit_files(unit):
-                    if name in self._names[run]:
-                        yield from read_row_ids(self._data / run / name)
+        for path, files_of_run in by_run.items():
+            yield from self._of_run(path, files_of_run)
+
+    def _of_run(self, path: str, files: list[PublishedFile]) -> Iterator[str]:
+        folder = self._data / path
+        if path not in self._names_by_run:
+            self._names_by_run[path] = names_below(folder)
+        units = [unit for file in files for unit in file.units]
+        wanted = {unit.unit_id for unit in units}
+        for part in files[0].run.compacted:
+            if any(unit_id in wanted for unit_id, _ in part.units):
+                ids = iter(read_row_ids(folder / part.file_name))
+                for unit_id, n_rows in part.units:
+                    ids_of_unit = list(itertools.islice(ids, n_rows))
+                    if unit_id in wanted:
+                        yield from ids_of_unit
+        for unit in units:
+            for name in unit_files(unit):
+                if name in self._names_by_run[path]:
+                    yield from read_row_ids(folder / name)
 
 
 def unit_files(unit: Unit) -> tuple[str, str]:
-    """Where its rows and those of its quarantine are, below a run's folder."""
+    """The files of a unit's rows and of its quarantined rows, relative to the run's folder."""
     return unit.file_name, f"{QUARANTINE_FOLDER}/{unit.file_name}"
 
 
 def read_row_ids(part: Location) -> list[str]:
-    found: list[str] = read_parquet(part, ["row_id"])["row_id"].to_pylist()
-    return found
+    """The row ids of one Parquet file of a run."""
+    ids: list[str] = read_parquet(part, ["row_id"])["row_id"].to_pylist()
+    return ids

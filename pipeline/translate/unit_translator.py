@@ -1,53 +1,75 @@
-"""Translating one unit: what each actor does. Knows nothing of Ray.
+"""Translates one unit. Each actor does this; the code does not know Ray.
 
-Reads: a range of rows of one input file. Writes, in the run's staging folder:
-``part-<unit>.parquet``, the rows that could not be translated in ``_quarantine/`` beside it, and
-the segments that were decoded in ``_memory/``; or a mark in ``_deferred/``.
+Reads: a range of rows of one input file.
+Writes, in the run's staging folder:
+
+    part-<unit>.parquet                 translated rows
+    _quarantine/part-<unit>.parquet     rows that could not be translated, with the reason
+    _memory/part-<unit>.parquet         segments that this unit decoded
+    _deferred/part-<unit>.parquet       empty; the unit's file changed, so the unit is deferred
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from lingo_model import InputError, load_bundle
-from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
+from pipeline.documents.document_translator import DocumentTranslator
 from pipeline.documents.translation_memory import TranslationMemory, write_memory
 from pipeline.formats.rows import MALFORMED
 from pipeline.lake.files import is_unchanged
 from pipeline.lake.range_reader import RangeReader, RowRange
-from pipeline.schemas import FAILED, QUARANTINE_COLUMNS, TOO_LONG, TRANSLATION_COLUMNS
+from pipeline.schemas import FAILED, TOO_LONG
 from pipeline.storage.files import stamp_of, write_bytes, write_parquet
 from pipeline.storage.hashing import sha256_of_file
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
-from pipeline.table.manifest import DEFERRED_FOLDER, MEMORY_FOLDER, QUARANTINE_FOLDER, RunPlan, Unit
-from pipeline.translate.config import TranslateConfig
-from pipeline.translate.input_columns import planned_schema
-from pipeline.translate.output_columns import _EXPLAINED, _beside, explain
-from pipeline.translate.planning import input_root
-from pipeline.translate.row_ids import ROW_ID, position_id, row_id, source_hash
+from pipeline.table.manifest import (
+    DEFERRED_FOLDER,
+    MEMORY_FOLDER,
+    QUARANTINE_FOLDER,
+    RunPlan,
+    Unit,
+)
+from pipeline.translate.config import run_config
+from pipeline.translate.input_columns import input_root, planned_schema
+from pipeline.translate.output_columns import quarantine_table, translation_table
+from pipeline.translate.row_ids import ROW_ID, position_id, row_id
+from pipeline.translate.row_outcome import RowOutcome
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UnitResult:
+    """How a unit ended."""
+
+    n_failed: int = 0
+    is_deferred: bool = False
 
 
 class UnitTranslator:
-    """One model replica and a run's plan; translates the units it is given.
+    """Holds one model replica and translates units of a run's plan.
 
     Args:
-        staged: the run's folder while it is worked on. data: where the table's published runs are.
+        staged: the folder in which the run is built.
+        data: the folder of the table's published runs.
+        plan: the run's plan.
+        model: the model's bundle.
     """
 
     def __init__(self, staged: Location, data: Location, plan: RunPlan, model: Path) -> None:
-        torch.set_num_threads(1)  # one replica a core: more than one thread each would fight
+        torch.set_num_threads(1)  # there is one replica per core
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._staged = staged
         self._plan = plan
-        self._config = TranslateConfig.model_validate(plan.settings)
+        self._config = run_config(plan)
         self._root = input_root(plan)
         self._files = {file.path: file for file in plan.files}
-        self._verified: set[str] = set()
+        self._verified_paths: set[str] = set()
         schema = planned_schema(plan)
         if plan.retry_of is not None:
             schema = schema.append(pa.field(ROW_ID, pa.string()))
@@ -67,75 +89,69 @@ class UnitTranslator:
             memory=memory,
         )
 
-    def translate(self, unit: Unit) -> int | None:
-        """Translate a unit and write its files; a unit whose file is there already is done.
+    def translate(self, unit: Unit) -> UnitResult:
+        """Translate a unit and write its files. Does nothing if the unit is finished.
 
-        Returns:
-            how many of its rows failed now; None where the input file is not what the plan saw,
-            so that the unit is deferred.
+        The unit is deferred if its input file is not the file that the plan saw.
         """
-        part = self._staged / unit.file_name
-        if stamp_of(part) is not None:
-            return 0
-        rows = self._rows(unit)
+        if self._is_finished(unit):
+            return UnitResult()
+        rows = self._read_rows(unit)
         if rows is None:
             write_bytes(self._staged / DEFERRED_FOLDER / unit.file_name, b"")
-            return None
-        texts: list[str | None] = rows.table[self._config.text_column].to_pylist()
-        problems = self._problems(texts, rows)
-        good = [i for i, problem in enumerate(problems) if problem is None]
-        found, decoded = self._documents.translate([texts[i] or "" for i in good])
-        failed = {i: one.failure for i, one in zip(good, found, strict=True) if one.failure}
-        if stamp_of(part) is not None:
-            return 0  # on S3, another process that goes on with the run has done it meanwhile
+            return UnitResult(is_deferred=True)
+        outcomes = self._outcomes(unit, rows)
+        readable = [outcome for outcome in outcomes if outcome.reason is None]
+        translations, decoded = self._documents.translate([row.text or "" for row in readable])
+        for outcome, translated in zip(readable, translations, strict=True):
+            if translated.failure is None:
+                outcome.translated = translated
+            else:
+                outcome.reason, outcome.detail = FAILED, translated.failure
+        # On S3 another process that works on the same run may have finished the unit meanwhile.
+        if self._is_finished(unit):
+            return UnitResult()
         if self._config.reuse:
             write_memory(self._staged / MEMORY_FOLDER / unit.file_name, decoded)
-        ids = self._row_ids(unit, rows)
-        columns_in = rows.table
-        if self._plan.retry_of is not None:
-            columns_in = columns_in.drop_columns([ROW_ID])
-        bad = [i for i in range(len(texts)) if problems[i] is not None or i in failed]
-        quarantine = self._staged / QUARANTINE_FOLDER / unit.file_name
-        if not bad:
-            quarantine.unlink(missing_ok=True)  # an actor that died may have found rows that failed
-        else:
-            columns: dict[str, Any] = {
-                "row_id": [ids[i] for i in bad],
-                "reason": [problems[i] or FAILED for i in bad],
-                "detail": [failed.get(i) for i in bad],
-            }
-            write_parquet(quarantine, _beside(columns_in.take(bad), columns, QUARANTINE_COLUMNS))
-        kept = [(i, one) for i, one in zip(good, found, strict=True) if i not in failed]
-        columns = self._columns(
-            [ids[i] for i, _ in kept], [texts[i] for i, _ in kept], [one for _, one in kept]
-        )
-        # Last: this file says that the unit is done.
-        table = columns_in.take(pa.array([i for i, _ in kept], pa.int64())) if bad else columns_in
-        write_parquet(part, _beside(table, columns, TRANSLATION_COLUMNS))
-        return len(failed)
+        self._write(unit, rows.table, outcomes)
+        return UnitResult(n_failed=sum(outcome.reason == FAILED for outcome in outcomes))
 
-    def _rows(self, unit: Unit) -> RowRange | None:
-        """The unit's rows, or None where its file is not what the plan saw.
+    def _is_finished(self, unit: Unit) -> bool:
+        return stamp_of(self._staged / unit.file_name) is not None
 
-        Size and time are looked at before and after each range, the content once by each actor.
+    def _read_rows(self, unit: Unit) -> RowRange | None:
+        """The unit's rows, or None if its file is not the file that the plan saw.
+
+        The stamp is compared before and after each range, the digest once per file and actor.
         """
         file = self._files[unit.path]
         if not is_unchanged(self._root, file):
             return None
         try:
-            if unit.path not in self._verified:
+            if unit.path not in self._verified_paths:
                 if sha256_of_file(self._copies.path(unit.path)) != file.sha256:
                     return None
-                self._verified.add(unit.path)
+                self._verified_paths.add(unit.path)
             rows = self._reader.read(unit.path, unit.first_row, unit.n_rows)
         except (InputError, OSError, pa.ArrowException):
             if is_unchanged(self._root, file):
                 raise
-            return None  # it went while it was read
+            return None  # the file changed or vanished while it was read
         finally:
             if not is_unchanged(self._root, file):
                 self._reader.forget()
         return rows if is_unchanged(self._root, file) else None
+
+    def _outcomes(self, unit: Unit, rows: RowRange) -> list[RowOutcome]:
+        """The rows with their ids. Rows that cannot be translated have their reason already."""
+        outcomes = []
+        texts: list[str | None] = rows.table[self._config.text_column].to_pylist()
+        ids = self._row_ids(unit, rows)
+        for text, problem, identifier in zip(texts, rows.problems, ids, strict=True):
+            too_long = text is not None and len(text) > self._config.max_source_characters
+            reason = problem or (TOO_LONG if too_long else None)
+            outcomes.append(RowOutcome(identifier, text, reason))
+        return outcomes
 
     def _row_ids(self, unit: Unit, rows: RowRange) -> list[str]:
         numbers = range(unit.first_row, unit.first_row + unit.n_rows)
@@ -147,31 +163,25 @@ class UnitTranslator:
             for value, problem, row in zip(values, rows.problems, numbers, strict=True)
         ]
 
-    def _problems(self, texts: list[str | None], rows: RowRange) -> list[str | None]:
-        most = self._config.max_source_characters
-        return [
-            TOO_LONG if problem is None and text is not None and len(text) > most else problem
-            for text, problem in zip(texts, rows.problems, strict=True)
-        ]
-
-    def _columns(
-        self, ids: list[str], texts: list[str | None], found: list[TranslatedText]
-    ) -> dict[str, list[Any]]:
-        """TRANSLATION_COLUMNS of the rows that are kept."""
-        same = {
-            "source_lang": self._plan.source_lang,
-            "target_lang": self._plan.target_lang,
-            "model_id": self._plan.model_id,
-        }
-        explained = [
-            explain(text or "", translated) for text, translated in zip(texts, found, strict=True)
-        ]
-        return {
-            "translation": [
-                None if text is None else one.text for text, one in zip(texts, found, strict=True)
-            ],
-            "row_id": ids,
-            "source_hash": [None if text is None else source_hash(text) for text in texts],
-            **{name: [value] * len(ids) for name, value in same.items()},
-            **{name: [row[name] for row in explained] for name in _EXPLAINED},
-        }
+    def _write(self, unit: Unit, table: pa.Table, outcomes: list[RowOutcome]) -> None:
+        """Write the quarantine first and the translated rows last: their file marks the unit as
+        finished."""
+        if self._plan.retry_of is not None:
+            table = table.drop_columns([ROW_ID])
+        quarantined = [outcome for outcome in outcomes if outcome.reason is not None]
+        quarantine_file = self._staged / QUARANTINE_FOLDER / unit.file_name
+        translated_rows = table
+        if quarantined:
+            in_quarantine = pa.array([outcome.reason is not None for outcome in outcomes])
+            write_parquet(
+                quarantine_file, quarantine_table(table.filter(in_quarantine), quarantined)
+            )
+            translated_rows = table.filter(pc.invert(in_quarantine))
+        else:
+            # An actor that died may have written one: a failed row may succeed the next time.
+            quarantine_file.unlink(missing_ok=True)
+        translated = [outcome for outcome in outcomes if outcome.reason is None]
+        write_parquet(
+            self._staged / unit.file_name,
+            translation_table(translated_rows, translated, self._plan),
+        )

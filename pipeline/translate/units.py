@@ -6,13 +6,9 @@ from collections.abc import Iterator
 
 from lingo_model import BundleManifest
 from pipeline.lake.files import InspectedFile
-from pipeline.storage.hashing import fingerprint_of
+from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
 from pipeline.table.manifest import Unit
-from pipeline.translate.config import _KEY_DIGITS, TranslateConfig, settings_key_of
-
-
-def _unit_id(content_id: str, model: BundleManifest) -> str:
-    return fingerprint_of([content_id, model.model_id])[:_KEY_DIGITS]
+from pipeline.translate.config import TranslateConfig, settings_key_of
 
 
 def units_of(
@@ -24,9 +20,9 @@ def units_of(
     n_rows = file.n_rows if config.limit is None else min(file.n_rows, config.limit)
     for first_row, size in unit_ranges(n_rows, inspected.group_rows, config.rows_per_unit):
         content = [file.path, file.sha256, first_row, size, settings_key]
-        content_id = fingerprint_of(content)[:_KEY_DIGITS]
+        content_id = fingerprint_of(content)[:KEY_DIGITS]
         yield Unit(
-            unit_id=_unit_id(content_id, model),
+            unit_id=unit_id(content_id, model),
             content_id=content_id,
             path=file.path,
             first_row=first_row,
@@ -34,12 +30,21 @@ def units_of(
         )
 
 
+def unit_id(content_id: str, model: BundleManifest) -> str:
+    """Id of a unit: hash of its content id and the model."""
+    return fingerprint_of([content_id, model.model_id])[:KEY_DIGITS]
+
+
 def unit_ranges(
     n_rows: int, group_rows: list[int] | None, rows_per_unit: int
 ) -> Iterator[tuple[int, int]]:
-    """First row and number of rows of each unit of a file, ``rows_per_unit`` at most.
+    """First row and number of rows of each unit of a file, at most ``rows_per_unit``.
 
-    Row groups are packed whole into units, as many as fit; larger ones are split.
+    Args:
+        n_rows: rows of the file to cut.
+        group_rows: sizes of the file's Parquet row groups; None for other formats. Small groups
+            are packed whole into units, large ones are split.
+        rows_per_unit: the largest size of a unit.
     """
     first = end = 0
     for group_size in group_rows if group_rows is not None else [n_rows]:

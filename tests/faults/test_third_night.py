@@ -49,7 +49,7 @@ import os, signal, sys
 from pathlib import Path
 import pipeline.table.store, pipeline.translate.planning, pipeline.translate.reconcile
 import pipeline.storage.manifests, pipeline.translate.stage
-from pipeline.cli import main
+from pipeline.cli.app import main
 
 def die(*_arguments, **_options):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -20,7 +20,7 @@ from pipeline.dataset.manifest import load_dataset
 from pipeline.train.recipe import TrainConfig
 
 ROOT = Path(__file__).parents[2]
-LINGO = ["-c", "from pipeline.cli import main; main()"]
+LINGO = ["-c", "from pipeline.cli.app import main; main()"]
 
 _DEADLINE_SECONDS = 120.0  # for steps of a few seconds; the machine may be busy
 

@@ -19,7 +19,7 @@ import typer.main
 
 import pipeline.translate
 from lingo_model import Translator, load_bundle, read_bundle_manifest, save_bundle
-from pipeline.cli import app, main
+from pipeline.cli.app import app, main
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.models.registry import read_champion
 from pipeline.table.manifest import RunPlan
@@ -68,7 +68,7 @@ def lingo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def lingo_process(folder: Path, *arguments: str | Path) -> Done:
     """Run the command line in ``folder``, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", "from pipeline.cli.app import main; main()", *map(str, arguments)],
         cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -105,7 +105,7 @@ TABLE_COMMANDS = ("gc", "compact")
 def test_help_is_quick_it_needs_neither_torch_nor_ray(tmp_path: Path) -> None:
     script = """
 import sys
-from pipeline.cli import main
+from pipeline.cli.app import main
 sys.argv = ["lingo", "--help"]
 try:
     main()

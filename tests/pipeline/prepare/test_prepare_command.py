@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.cli import main
+from pipeline.cli.app import main
 from pipeline.dataset.manifest import load_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
@@ -21,7 +21,7 @@ CONFIG = "subwords:\n  vocab_size: 120\nsplit:\n  valid_share: 0.1\n  test_share
 def lingo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in ``folder``, in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from pipeline.cli.app import main; main()", *arguments],
         cwd=folder,
         env={"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": ""},
         capture_output=True,

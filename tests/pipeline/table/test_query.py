@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
-from pipeline.cli import main
+from pipeline.cli.app import main
 from pipeline.schemas import QUARANTINE_COLUMNS, SCORES, TRANSLATION_COLUMNS
 from pipeline.schemas import RETRACTED as TOMBSTONES
 from pipeline.storage.files import write_json, write_parquet

@@ -16,7 +16,8 @@ from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.table.query import connect, run_query
 from pipeline.translate.config import TranslateConfig, TranslateResources
-from pipeline.translate.stage import retry_quarantine, translate_table
+from pipeline.translate.retry_quarantine import retry_quarantine
+from pipeline.translate.stage import translate_table
 
 CONFIG = TranslateConfig(rows_per_unit=20)
 RESOURCES = TranslateResources(n_actors=2)

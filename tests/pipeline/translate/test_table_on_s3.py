@@ -19,13 +19,14 @@ from pipeline.storage.files import files_in
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
-from pipeline.table.maintenance import compact, remove_orphan_files
+from pipeline.table.maintenance import abort_unfinished, compact, remove_orphan_files
 from pipeline.table.manifest import RunManifest, run_path
 from pipeline.table.query import connect, run_query
 from pipeline.table.s3_table import S3Table
 from pipeline.translate.config import TranslateConfig, TranslateResources
-from pipeline.translate.forecast import forecast
-from pipeline.translate.stage import _finish, abort_unfinished, retry_quarantine, translate_table
+from pipeline.translate.forecast import forecast_run
+from pipeline.translate.retry_quarantine import retry_quarantine
+from pipeline.translate.stage import _finish, translate_table
 from pipeline.translate.unit_translator import UnitTranslator
 
 pytestmark = pytest.mark.usefixtures("without_ray")
@@ -134,7 +135,7 @@ def test_files_that_are_as_the_table_knows_them_are_not_fetched(
 
     monkeypatch.setattr(S3Path, "download", download)
     assert translate_table(s3 / "lake", bundle, s3 / "table", CONFIG, RESOURCES) is None
-    assert forecast(s3 / "lake", bundle, s3 / "table", CONFIG).n_rows == 0
+    assert forecast_run(s3 / "lake", bundle, s3 / "table", CONFIG).n_rows == 0
 
 
 def test_a_whole_bucket_may_be_a_table_and_a_lost_file_is_missed(

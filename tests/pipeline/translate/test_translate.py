@@ -21,15 +21,16 @@ from pipeline.decoding import DecodeConfig
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.schemas import TRANSLATION_COLUMNS
+from pipeline.table.maintenance import abort_unfinished
 from pipeline.table.manifest import FORMAT_VERSION, PLAN, RunPlan, Unit
 from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
 from pipeline.table.table import Table
 from pipeline.translate.actors import task_groups
 from pipeline.translate.config import TranslateConfig, TranslateResources
-from pipeline.translate.forecast import lineage_of
+from pipeline.translate.lineage import lineage_of
 from pipeline.translate.planning import plan_run
-from pipeline.translate.stage import abort_unfinished, translate_table
+from pipeline.translate.stage import translate_table
 from pipeline.translate.unit_translator import UnitTranslator
 
 pytestmark = pytest.mark.ray

@@ -1,0 +1,216 @@
+"""The command ``lingo`` and its commands; ``lingo table`` and ``lingo models`` have files of
+their own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lingo_model import InputError
+from pipeline.cli import models, tables
+from pipeline.cli.exit_status import run_command_line
+from pipeline.cli.options import (
+    MODELS,
+    REPORTS,
+    BeamOption,
+    ConfigOption,
+    DatasetArgument,
+    ModelOption,
+    ModelsOption,
+    RayOption,
+    TierOption,
+    decode_config,
+    location_of,
+    refuse_together,
+)
+from pipeline.cli.preview import preview
+from pipeline.cli.translate import translate
+from pipeline.dataset.splits import SPLITS, TEST_SPLIT, checked_split
+from pipeline.settings import load_yaml, parse_settings
+from pipeline.train.recipe import DEFAULT_PRESET, PRESETS, TrainConfig, TrainResources, recipe_named
+
+app = typer.Typer(
+    help="Parallel text in; an LSTM translation model, translation tables and score reports out. "
+    "Start with `lingo demo`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """The console script. Exit statuses: see ``exit_status.py``."""
+    run_command_line(lambda: app(prog_name="lingo"))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder of all results.")] = Path("demo"),
+    pairs: Annotated[int, typer.Option(min=1000, help="Training pairs to generate.")] = 20_000,
+    only_corpus: Annotated[
+        bool, typer.Option("--only-corpus", help="Generate and prepare the corpus, then stop.")
+    ] = False,
+    ray_address: RayOption = None,
+) -> None:
+    """Show the whole pipeline on a generated English-Spanish corpus, in some minutes."""
+    from pipeline.demo.tour import run_demo
+
+    run_demo(output, n_pairs=pairs, only_corpus=only_corpus, ray_address=ray_address)
+
+
+@app.command()
+def prepare(
+    corpus: Annotated[Path, typer.Argument(help="A corpus description in YAML.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new dataset.")],
+    config: ConfigOption = None,
+) -> None:
+    """Clean, split and encode raw parallel text into a dataset."""
+    from pipeline.prepare.config import PrepareConfig
+    from pipeline.prepare.corpus import load_corpus
+    from pipeline.prepare.stage import prepare_corpus
+
+    settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
+    manifest = prepare_corpus(load_corpus(corpus), output, settings)
+    for item in manifest.inputs:
+        rejected = ", ".join(f"{n} {reason}" for reason, n in item.n_rejected.items())
+        print(
+            f"{item.name}: read {item.n_read:,}, kept {item.n_kept:,}"
+            + (f", rejected {rejected}" if rejected else "")
+        )
+    for split in SPLITS:
+        counts = manifest.splits[split]
+        print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
+    if manifest.splits["valid"].n_pairs == 0:
+        print("note: the validation split is empty, so no model can be trained on this dataset")
+    print(f"dataset: {output}")
+
+
+@app.command()
+def train(
+    dataset: DatasetArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
+    ],
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(PRESETS), help=f"A recipe by name. [default: {DEFAULT_PRESET}]"
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="A recipe in a YAML file instead; unknown keys are refused."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Training processes. [default: one per GPU, or one per CPU without GPUs]"
+        ),
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="End the training early after this time.")
+    ] = None,
+    ray_address: RayOption = None,
+) -> None:
+    """Train a model by data-parallel training. The same command continues after an interruption."""
+    from pipeline.train.export import training_summary
+    from pipeline.train.stage import train_model
+
+    if config is not None:
+        refuse_together("--config", {"--preset": preset})
+        recipe = load_yaml(TrainConfig, config)
+    else:
+        recipe = recipe_named(preset or DEFAULT_PRESET)
+    resources = parse_settings(
+        TrainResources,
+        {"n_workers": workers, "max_minutes": max_minutes, "ray_address": ray_address},
+        where="options",
+    )
+    train_model(dataset, output, recipe, resources)
+    print(training_summary(output))
+    print(f"model: {output}")
+
+
+app.command()(translate)
+app.command()(preview)
+app.add_typer(tables.app, name="table")
+
+
+@app.command()
+def evaluate(
+    dataset: DatasetArgument,
+    model: ModelOption = "champion",
+    split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="The split.")] = TEST_SPLIT,
+    tier: TierOption = None,
+    beam_size: BeamOption = None,
+    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = REPORTS,
+    models: ModelsOption = MODELS,
+) -> None:
+    """Score a model on a dataset's test sentences: BLEU, chrF and TER, with a report."""
+    from pipeline.evaluate.stage import evaluate_model
+    from pipeline.models.registry import resolve_model
+
+    report = evaluate_model(
+        dataset,
+        resolve_model(model, models),
+        reports,
+        split=checked_split(split),
+        decode=decode_config(tier, beam_size),
+    )
+    for score in report.scores:
+        print(f"{score.metric} = {score.score:.2f}   {score.signature}")
+    print(f"report: {report.folder}/report.html")
+
+
+app.add_typer(models.app, name="models")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="SQL in DuckDB's dialect.")],
+    table: Annotated[str | None, typer.Option(help="A translation table, here or on S3.")] = None,
+    reports: Annotated[
+        Path | None, typer.Option(help="Folder of reports, for the view scores.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Show the table as it was after this run."),
+    ] = None,
+) -> None:
+    """Query a table with SQL.
+
+    Views: translations, latest, quarantine, tombstones, runs, lineage; with --reports also scores.
+    compare('A', 'B') joins the translations of two runs or models row by row.
+    """
+    import shutil
+
+    from pipeline.table.query import connect, run_query
+
+    root = None if table is None else location_of(table)
+    if root is None and as_of is not None:
+        raise InputError("--as-of needs --table; name a translation table")
+    result = run_query(connect(root, reports, as_of=as_of), query)
+    if result is not None:
+        width = shutil.get_terminal_size((160, 24)).columns
+        result.show(max_width=width, max_rows=100)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def run(
+    context: typer.Context,
+    flow: Annotated[str, typer.Argument(help="A flow such as train-lstm, or FLOW/DEPLOYMENT.")],
+) -> None:
+    """Run a flow's deployment on the Prefect server. 'train-lstm' means 'train-lstm/default'.
+
+    Further options go to `prefect deployment run`: -p NAME=VALUE sets a parameter, --watch waits.
+    """
+    name = flow if "/" in flow else f"{flow}/default"
+    command = [sys.executable, "-m", "prefect", "deployment", "run", name, *context.args]
+    sys.exit(subprocess.run(command, check=False).returncode)

@@ -1,0 +1,37 @@
+"""Exit statuses, and how errors become one line on standard error. 0 is success."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from lingo_model import InputError
+from pipeline.errors import RunError
+
+EXIT_FAILED = 1
+"""The run failed. The same command may succeed later."""
+EXIT_BAD_INPUT = 2
+"""The input cannot be used. The message says what is wrong and what to do."""
+EXIT_DEFERRED = 3
+"""Some input changed while it was translated and is left for the next run."""
+_EXIT_INTERRUPTED = 130  # typer's exit status for Ctrl-C
+
+
+def run_command_line(command_line: Callable[[], object]) -> None:
+    """Call the command line. Expected errors become one line and an exit status."""
+    try:
+        command_line()
+    except SystemExit as exit_status:
+        if exit_status.code == _EXIT_INTERRUPTED:
+            print("lingo: interrupted; the same command continues the work", file=sys.stderr)
+        raise
+    except InputError as error:
+        _fail(error, EXIT_BAD_INPUT)
+    except (RunError, OSError) as error:
+        _fail(error, EXIT_FAILED)
+
+
+def _fail(error: Exception, status: int) -> NoReturn:
+    print(f"lingo: error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(status)

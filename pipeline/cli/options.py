@@ -1,0 +1,184 @@
+"""Arguments and options that several commands share, and the settings that they make.
+
+An option without a value leaves the setting alone, so each default is written once, beside its
+setting. Help texts show that default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from lingo_model import DecodeTier, InputError
+from pipeline.decoding import DecodeConfig
+from pipeline.settings import load_yaml, parse_settings
+from pipeline.storage.location import location
+from pipeline.translate.config import TranslateConfig, TranslateResources
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from pipeline.storage.location import Location
+
+MODELS = Path("models")
+REPORTS = Path("reports")
+
+
+def default_of(settings: type[BaseModel], field: str) -> str:
+    """The default of a setting, for a help text."""
+    return str(settings.model_fields[field].default)
+
+
+def _choices(literal: Any) -> str:
+    return "|".join(get_args(literal))
+
+
+DatasetArgument = Annotated[
+    Path, typer.Argument(help="A dataset, which `lingo prepare` writes.", show_default=False)
+]
+InputArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="A file or folder, here or on S3 (s3://BUCKET/FOLDER): Parquet, JSONL, CSV, TSV or "
+        "plain text, also .gz and .zst.",
+    ),
+]
+TableArgument = Annotated[str, typer.Argument(help="A translation table, here or on S3.")]
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", help="The translation table, here or on S3.")
+]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="A model's folder or name, or 'champion'.")
+]
+ModelsOption = Annotated[Path, typer.Option("--models", help="Folder of models, by name.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="A YAML file with settings. Options win over it; unknown keys are refused."
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="A Ray cluster; 'auto' finds one that runs on this machine, 'local' starts one. "
+        "[default: RAY_ADDRESS, or local]",
+    ),
+]
+ActorsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Model replicas. [default: one per GPU, or one per CPU if there is no GPU]"
+    ),
+]
+TextColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"The column to translate. [default: {default_of(TranslateConfig, 'text_column')}]"
+    ),
+]
+IdColumnOption = Annotated[
+    str | None,
+    typer.Option(help="A column that identifies a row. [default: its file and position]"),
+]
+RenameOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="OLD=NEW", help="Rename an input column; may be repeated."),
+]
+OnNewModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar=_choices(TranslateConfig.model_fields["on_new_model"].annotation),
+        help="Rows that another model translated: keep or retranslate them. "
+        f"[default: {default_of(TranslateConfig, 'on_new_model')}]",
+    ),
+]
+LakeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar=_choices(TranslateConfig.model_fields["lake"].annotation),
+        help="What a deleted file means. grows: nothing. snapshot: its rows leave `latest`. "
+        "moved: like grows, and the lake has a new location. "
+        f"[default: {default_of(TranslateConfig, 'lake')}]",
+    ),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Translate only the first rows of each file, to a table of its own."),
+]
+TierOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar=_choices(DecodeTier),
+        help="Numeric precision. bfloat16 and int8 are faster on processors that support them. "
+        f"[default: {default_of(DecodeConfig, 'tier')}]",
+    ),
+]
+BeamOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Hypotheses per sentence. 1 is greedy search; 4 or 5 is slower and better. "
+        f"[default: {default_of(DecodeConfig, 'beam_size')}]",
+    ),
+]
+
+
+def location_of(text: str) -> Location:
+    """The location that an argument names."""
+    return location(text)
+
+
+def decode_config(tier: str | None, beam_size: int | None) -> DecodeConfig:
+    """Decoding settings of the options that were given."""
+    values = _given({"tier": tier, "beam_size": beam_size})
+    return parse_settings(DecodeConfig, values, where="options")
+
+
+def translate_config(
+    config: Path | None,
+    *,
+    tier: str | None,
+    beam_size: int | None,
+    rename: list[str] | None = None,
+    **options: str | int | None,
+) -> TranslateConfig:
+    """Settings of a file, if there is one, and of the options that were given."""
+    overrides = _given(
+        options
+        | {
+            "rename": _renames(rename) if rename else None,
+            "decode": _given({"tier": tier, "beam_size": beam_size}) or None,
+        }
+    )
+    if config is None:
+        return parse_settings(TranslateConfig, overrides, where="options")
+    return load_yaml(TranslateConfig, config, overrides)
+
+
+def translate_resources(actors: int | None, ray_address: str | None) -> TranslateResources:
+    """Resources of the options that were given."""
+    return TranslateResources(n_actors=actors, ray_address=ray_address)
+
+
+def refuse_together(option: str, others: dict[str, object]) -> None:
+    """Refuse options that would have no effect beside ``option``.
+
+    Raises:
+        InputError: names the first one that was given.
+    """
+    for name in _given(others):
+        raise InputError(f"{name} cannot be combined with {option}; drop one of them")
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _renames(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not all(pair.partition("=")):
+            raise InputError(f"--rename {pair!r}: needs OLD=NEW")
+    return dict(pair.split("=", 1) for pair in pairs)
