@@ -108,6 +108,13 @@ def test_yaml_and_json_are_read(tmp_path: Path, text: str) -> None:
     assert load_yaml(Outer, path) == Outer(name="a", inner=Inner(size=5))
 
 
+def test_overrides_replace_single_values_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("name: a\ninner: {size: 5, names: [b]}\n", encoding="utf-8")
+    read = load_yaml(Outer, path, {"inner": {"size": 7}})
+    assert read == Outer(name="a", inner=Inner(size=7, names=("b",)))
+
+
 @pytest.mark.parametrize(
     ("content", "part"),
     [
