@@ -378,7 +378,7 @@ BAD_INPUT = [
     ("evaluate {dataset} --model {tiny} --split dev", "split='dev': needs one of train"),
     ("evaluate {dataset} --models {no}", "{no}: no model is promoted"),
     ("models show tony --models {models}", "model='tony': neither a bundle folder"),
-    ("models promote tony --report {no} --models {models}", "model='tony': no bundle of that"),
+    ("models promote tony --report {no} --models {models}", "model='tony': not a model in"),
     ("models promote tiny --report {no} --models {models}", "not a score report"),
     ("translate", "INPUT, or --text is missing"),
     ("translate --limit 3", "INPUT, or --text is missing"),
