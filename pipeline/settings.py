@@ -51,7 +51,7 @@ def load_yaml(cls: type[S], path: Path, overrides: Mapping[str, Any] | None = No
     Args:
         cls: the type of the settings.
         path: the file.
-        overrides: values that replace those of the file, nested as the settings are.
+        overrides: nested values that replace single values of the file.
 
     Raises:
         InputError: the file is missing, is not UTF-8, is not YAML, gives a key twice, or its
