@@ -1,1 +1,1 @@
-"""Prefect flows: the only place that knows of Prefect."""
+"""Prefect flows. No other package imports Prefect."""

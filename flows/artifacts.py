@@ -1,4 +1,4 @@
-"""What the Prefect UI shows of a run: links, tables and the score report."""
+"""Artifacts that the Prefect UI shows for a flow run: links, tables and the score report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.table.manifest import RUN_REPORT, RunManifest, run_path
 
 
 def show_dataset(path: Path, manifest: DatasetManifest) -> None:
-    """Rows read, kept and rejected of each input."""
+    """Show how many rows of each input were read, kept and rejected."""
     create_table_artifact(
         key="dataset-rows",
         table=[
@@ -36,8 +36,13 @@ def show_dataset(path: Path, manifest: DatasetManifest) -> None:
 
 
 class TrainingProgress:
-    """Shows a training run while it goes on: a bar of its steps, and a table that grows with each
-    evaluation. Called with the content of ``progress.json``."""
+    """Shows a running training: a progress bar of its steps and a table of its evaluations.
+
+    Called with the content of ``progress.json``.
+
+    Args:
+        output: folder of the new model.
+    """
 
     _SECONDS_BETWEEN_UPDATES = 5.0
 
@@ -46,28 +51,28 @@ class TrainingProgress:
         self._bar: Any = None
         self._updated = 0.0
         self._n_evaluations = 0
-        self._failed = False
+        self._last_call_failed = False
 
     def __call__(self, progress: dict[str, Any]) -> None:
-        """Pass on what is new, if the server takes it: no run ends because nobody sees it."""
+        """Send the progress to the Prefect server. A failure is logged; the training continues."""
         try:
             self._show(progress)
-        except Exception as error:  # noqa: BLE001 - whatever the client or the server has
-            if not self._failed:
-                get_logger(__name__).warning("progress is not shown for now: %s", error)
-            self._failed = True
+        except Exception as error:  # noqa: BLE001 - any error of the client or server
+            if not self._last_call_failed:
+                get_logger(__name__).warning("progress could not be shown: %s", error)
+            self._last_call_failed = True
         else:
-            self._failed = False
+            self._last_call_failed = False
 
     def _show(self, progress: dict[str, Any]) -> None:
         history = progress["history"]
         percent = 100.0 * progress["step"] / progress["n_steps"]
-        done = progress["step"] == progress["n_steps"]
+        is_last = progress["step"] == progress["n_steps"]
         if self._bar is None:
             self._bar = create_progress_artifact(
                 percent, key="training-steps", description=f"Steps of {self._output}"
             )
-        elif done or time.monotonic() - self._updated > self._SECONDS_BETWEEN_UPDATES:
+        elif is_last or time.monotonic() - self._updated > self._SECONDS_BETWEEN_UPDATES:
             update_progress_artifact(self._bar, percent)
             self._updated = time.monotonic()
         if len(history) > self._n_evaluations:
@@ -78,7 +83,7 @@ class TrainingProgress:
 
 
 def show_training(bundle: Path) -> None:
-    """The learning history of a model."""
+    """Show the evaluations of a finished training, and link to its model."""
     training = read_training(bundle)
     create_table_artifact(
         key="training-history", table=training["history"], description=f"Training of {bundle}"
@@ -87,17 +92,22 @@ def show_training(bundle: Path) -> None:
 
 
 def show_run(table: Location, manifest: RunManifest | None) -> None:
-    """What became of the rows of a translation run."""
-    shown: dict[str, Any] = {"run": "nothing new"}
+    """Show the row counts of a translation run, and link to its table and page.
+
+    Args:
+        table: the translation table.
+        manifest: the published run, or None if there was nothing to translate.
+    """
+    row: dict[str, Any] = {"run": "nothing new"}
     if manifest is not None:
-        shown = {
+        row = {
             "run": manifest.run_id,
             **manifest.rows.model_dump(),
             "n_units_deferred": manifest.n_units_deferred,
         }
     create_table_artifact(
         key="translation-run",
-        table=[shown],
+        table=[row],
         description=f"Rows of the last run of table {table}",
     )
     create_link_artifact(key="table", link=table.resolve().as_uri(), link_text=str(table))
@@ -107,7 +117,7 @@ def show_run(table: Location, manifest: RunManifest | None) -> None:
 
 
 def show_report(report: ScoreReport) -> None:
-    """The score report, and where its page is."""
+    """Show the score report, and link to its page."""
     folder = Path(report.folder)
     create_markdown_artifact(
         key="score-report",

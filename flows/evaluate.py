@@ -1,4 +1,4 @@
-"""Flow ``evaluate-model``: a model's scores on a test set."""
+"""Flow ``evaluate-model``: score a model on a dataset."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def evaluate_model(
     split: Split = "test",
     decode: DecodeConfig = DecodeConfig(),
 ) -> float:
-    """Score a model and write its report.
+    """Score a model with BLEU, chrF and TER, and write a score report.
 
     Args:
-        dataset: the dataset whose ``split`` is translated and scored.
+        dataset: a dataset that ``prepare-corpus`` wrote.
         models: folder of models.
-        reports: folder of reports.
-        model: a name in ``models``, or ``champion``.
-        split: test, valid or train.
-        decode: precision and search, as the model will be used.
+        reports: folder of score reports.
+        model: a model's name in that folder, its path, or ``champion``.
+        split: the split to translate: test, valid or train.
+        decode: precision and search. Use the settings that the model will be used with.
 
     Returns:
         BLEU, 0 to 100.

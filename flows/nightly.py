@@ -1,4 +1,4 @@
-"""Flow ``nightly``: translate what is new, then say how far the model may be trusted."""
+"""Flow ``nightly``: translate the new rows of a lake, then score the model that translated them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flows.stages import find_model
 from flows.train import train_lstm
 from flows.translate import translate_corpus
 from pipeline.storage.location import LocationField
-from pipeline.train.recipe import TrainConfig, recipe_named
+from pipeline.train.recipe import DEFAULT_PRESET, PRESETS, RecipeField
 from pipeline.translate.config import TranslateConfig, TranslateResources
 
 
@@ -26,29 +26,30 @@ def nightly(
     config: TranslateConfig = TranslateConfig(),
     resources: TranslateResources = TranslateResources(),
     train: bool = False,
-    recipe: TrainConfig = recipe_named(),
+    recipe: RecipeField = PRESETS[DEFAULT_PRESET],
 ) -> float:
-    """Translate the new rows of ``source`` with a named model, then evaluate that model.
+    """Translate the new rows of a lake, then score the model on the test split of a dataset.
 
     Args:
-        source: a file or folder, here or on S3.
-        table: the translation table, here or on S3.
-        dataset: whose test split the model is scored on.
+        source: the lake, a file or folder on this machine or on S3.
+        table: the translation table, on this machine or on S3.
+        dataset: the dataset to score the model on.
         models: folder of models.
-        reports: folder of reports.
-        model: a name in ``models``, or ``champion``.
-        config: columns, policies and decoding of translating; models are scored with that decoding.
-        resources: what to translate on.
-        train: train a model first, and evaluate it too; it translates only once it is promoted.
-        recipe: what that model learns.
+        reports: folder of score reports.
+        model: a model's name in ``models``, its path, or ``champion``.
+        config: columns, policies and decoding of the translation. The score uses the same
+            decoding.
+        resources: actors and Ray cluster of the translation.
+        train: train and score a new model first. It translates nothing until it is promoted.
+        recipe: name of a preset, or the settings of that training.
 
     Returns:
         BLEU of the model that translated, 0 to 100.
     """
     if train:
-        trained = train_lstm(dataset, models, recipe=recipe)
-        evaluate_model(dataset, models, reports, model=trained, decode=config.decode)
-    # Once: another may be promoted while this one translates.
-    found = str(find_model(model, models))
-    translate_corpus(source, table, models, model=found, config=config, resources=resources)
-    return evaluate_model(dataset, models, reports, model=found, decode=config.decode)
+        new_model = train_lstm(dataset, models, recipe=recipe)
+        evaluate_model(dataset, models, reports, model=new_model, decode=config.decode)
+    # Resolved once, because another model may be promoted while this one translates.
+    bundle = str(find_model(model, models))
+    translate_corpus(source, table, models, model=bundle, config=config, resources=resources)
+    return evaluate_model(dataset, models, reports, model=bundle, decode=config.decode)

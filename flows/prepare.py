@@ -1,4 +1,4 @@
-"""Flow ``prepare-corpus``: raw parallel text to a dataset."""
+"""Flow ``prepare-corpus``: make a dataset from raw parallel text."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pipeline.prepare.config import PrepareConfig
 
 @flow(log_prints=True)
 def prepare_corpus(corpus: Path, output: Path, config: PrepareConfig = PrepareConfig()) -> str:
-    """Clean, split and encode the corpus that a description names.
+    """Clean, split and encode a corpus into a dataset.
 
     Args:
-        corpus: the description, a YAML file.
-        output: folder of the dataset; one made from the same inputs is kept.
+        corpus: the corpus description, a YAML file.
+        output: folder of the dataset. A dataset made earlier from the same inputs is kept.
         config: settings of cleaning, splitting and subwords.
 
     Returns:
-        the dataset's fingerprint.
+        the fingerprint of the dataset.
     """
     manifest = prepare_dataset(corpus, output, config)
     show_dataset(output, manifest)

@@ -1,7 +1,8 @@
-"""The stages as Prefect tasks: retried when they fail, never when their input is wrong.
+"""The pipeline's stages as Prefect tasks.
 
-A task returns a small result or a path, never rows: manifests on disk are the record of what is
-done, so a retried task finds what its first try has finished.
+Prefect retries a task that failed, unless its input is wrong. A task returns a path or a manifest,
+never rows. Manifests on disk record what is done, so a retried task keeps the work of its first
+attempt.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from pipeline.dataset.splits import Split
 from pipeline.decoding import DecodeConfig
 from pipeline.errors import RunError
 from pipeline.evaluate.scores import ScoreReport
-from pipeline.evaluate.stage import evaluate_model as evaluate_model_stage
+from pipeline.evaluate.stage import evaluate_model
 from pipeline.models.registry import resolve_model
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import load_corpus
-from pipeline.prepare.stage import prepare_corpus as prepare_corpus_stage
+from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest
 from pipeline.train.recipe import TrainConfig, TrainResources
-from pipeline.train.stage import train_model as train_model_stage
+from pipeline.train.stage import train_model
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.retry_quarantine import retry_quarantine
 from pipeline.translate.stage import translate_table
@@ -38,39 +39,38 @@ _RETRIES = 2
 _RETRY_DELAY_SECONDS = 10
 
 
-def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Wrong input stays wrong, and so does what says so; a lost node or a full disk may pass."""
-    failure = state.result(raise_on_failure=False)
-    if isinstance(failure, RunError):
-        return failure.retryable
-    return not isinstance(failure, InputError)
+def _is_retryable(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether another attempt can succeed. It cannot if the input is wrong or the run says so."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, RunError):
+        return error.retryable
+    return not isinstance(error, InputError)
 
 
-_stage = task(
+_stage_task = task(
     retries=_RETRIES,
     retry_delay_seconds=_RETRY_DELAY_SECONDS,
-    retry_condition_fn=_worth_retrying,
+    retry_condition_fn=_is_retryable,
     cache_policy=NO_CACHE,
     persist_result=False,
 )
 
 
-@_stage
+@_stage_task
 def prepare_dataset(corpus: Path, output: Path, config: PrepareConfig) -> DatasetManifest:
-    """``pipeline.prepare.stage`` as a task."""
-    return prepare_corpus_stage(load_corpus(corpus), output, config)
+    """Run ``pipeline.prepare.stage`` on a corpus description."""
+    return prepare_corpus(load_corpus(corpus), output, config)
 
 
-@_stage
+@_stage_task
 def train_bundle(
     dataset: Path, output: Path, recipe: TrainConfig, resources: TrainResources
 ) -> BundleManifest:
-    """``pipeline.train.stage`` as a task."""
-    watch = TrainingProgress(output)
-    return train_model_stage(dataset, output, recipe, resources, watch=watch)
+    """Run ``pipeline.train.stage`` and show its progress."""
+    return train_model(dataset, output, recipe, resources, watch=TrainingProgress(output))
 
 
-@_stage
+@_stage_task
 def translate_new_rows(
     source: Location,
     model: Path,
@@ -78,31 +78,31 @@ def translate_new_rows(
     config: TranslateConfig,
     resources: TranslateResources,
 ) -> RunManifest | None:
-    """``pipeline.translate.stage`` as a task."""
+    """Run ``pipeline.translate.stage`` on a lake."""
     return translate_table(source, model, table, config, resources)
 
 
-@_stage
-def replay_rows(
+@_stage_task
+def retry_quarantined_rows(
     run: str,
     model: Path,
     table: Location,
     config: TranslateConfig,
     resources: TranslateResources,
 ) -> RunManifest | None:
-    """``pipeline.translate.retry_quarantine`` as a task."""
+    """Run ``pipeline.translate.stage`` on the quarantine of an earlier run."""
     return retry_quarantine(run, model, table, config, resources)
 
 
-@_stage
+@_stage_task
 def score_model(
     dataset: Path, model: Path, reports: Path, split: Split, decode: DecodeConfig
 ) -> ScoreReport:
-    """``pipeline.evaluate.stage`` as a task."""
-    return evaluate_model_stage(dataset, model, reports, split=split, decode=decode)
+    """Run ``pipeline.evaluate.stage`` on a split."""
+    return evaluate_model(dataset, model, reports, split=split, decode=decode)
 
 
-@_stage
+@_stage_task
 def find_model(reference: str, models: Path) -> Path:
-    """``pipeline.models.registry`` as a task: the bundle that a name means."""
+    """The folder of the model that a reference names; see ``pipeline.models.registry``."""
     return resolve_model(reference, models)

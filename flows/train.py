@@ -1,4 +1,4 @@
-"""Flow ``train-lstm``: a dataset to a model bundle."""
+"""Flow ``train-lstm``: train a model on a dataset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect import flow
 from flows.artifacts import show_training
 from flows.stages import train_bundle
 from pipeline.train.export import derived_name
-from pipeline.train.recipe import TrainConfig, TrainResources, recipe_named
+from pipeline.train.recipe import DEFAULT_PRESET, PRESETS, RecipeField, TrainResources
 
 
 @flow(log_prints=True)
@@ -17,18 +17,18 @@ def train_lstm(
     dataset: Path,
     models: Path,
     name: str | None = None,
-    recipe: TrainConfig = recipe_named(),
+    recipe: RecipeField = PRESETS[DEFAULT_PRESET],
     resources: TrainResources = TrainResources(),
 ) -> str:
-    """Train a model by DDP through Ray Train.
+    """Train a model with distributed data parallelism (DDP) on Ray Train.
 
     Args:
-        dataset: what ``prepare-corpus`` wrote.
+        dataset: a dataset that ``prepare-corpus`` wrote.
         models: folder of models.
-        name: the model's name there; default one of languages, recipe and date. A run of the same
-            name that was interrupted goes on.
-        recipe: what is learnt.
-        resources: what it runs on.
+        name: the model's name in that folder. The default consists of languages, recipe and date.
+            An interrupted training of the same name continues from its last checkpoint.
+        recipe: name of a preset, or the settings of the training.
+        resources: workers, time limit and Ray cluster.
 
     Returns:
         the model's name.

@@ -1,4 +1,4 @@
-"""Flow ``translate-corpus``: what is new in a lake to a run of a translation table."""
+"""Flow ``translate-corpus``: translate the new rows of a lake into a translation table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import show_run
-from flows.stages import find_model, replay_rows, translate_new_rows
+from flows.stages import find_model, retry_quarantined_rows, translate_new_rows
 from pipeline.storage.location import LocationField
 from pipeline.translate.config import TranslateConfig, TranslateResources
 
@@ -20,26 +20,27 @@ def translate_corpus(
     model: str = "champion",
     config: TranslateConfig = TranslateConfig(),
     resources: TranslateResources = TranslateResources(),
-    replay: str | None = None,
+    retry_quarantine_of: str | None = None,
 ) -> str | None:
-    """Translate the rows that the table does not have yet, and publish them as one run.
+    """Translate the rows that are new or changed since the last run, and publish them as one run.
 
     Args:
-        source: a file or folder, here or on S3.
-        table: the translation table, here or on S3.
+        source: the lake, a file or folder on this machine or on S3.
+        table: the translation table, on this machine or on S3.
         models: folder of models.
-        model: a name in ``models``, or ``champion``.
-        config: columns and policies.
-        resources: what it runs on.
-        replay: a run, by name or number: try its quarantine again, and leave ``source`` alone.
+        model: a model's name in that folder, its path, or ``champion``.
+        config: columns, policies and decoding.
+        resources: actors and Ray cluster.
+        retry_quarantine_of: name or number of a run. If given, the flow retries the quarantined
+            rows of that run and does not read ``source``.
 
     Returns:
-        the run's name, or None where nothing was new.
+        the id of the published run, or None if there was nothing to translate.
     """
     bundle = find_model(model, models)
-    if replay is None:
+    if retry_quarantine_of is None:
         manifest = translate_new_rows(source, bundle, table, config, resources)
     else:
-        manifest = replay_rows(replay, bundle, table, config, resources)
+        manifest = retry_quarantined_rows(retry_quarantine_of, bundle, table, config, resources)
     show_run(table, manifest)
     return manifest.run_id if manifest is not None else None

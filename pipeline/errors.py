@@ -1,11 +1,14 @@
-"""How a run can end badly although what it was given was right."""
+"""The error of a run that fails although its input is correct."""
 
 
 class RunError(RuntimeError):
-    """A run failed; the message names it and what to do. The command line exits with status 1.
+    """A run failed. The message names the run, the cause and the remedy in one line.
+
+    The command line prints the message without a traceback and exits with status 1.
 
     Args:
-        retryable: whether the same run, tried again, might succeed.
+        message: the line to print.
+        retryable: whether the same run can succeed if it is started again.
     """
 
     def __init__(self, message: str, *, retryable: bool = True) -> None:

@@ -15,9 +15,9 @@ app = typer.Typer(help="List, show, import and promote models.", no_args_is_help
 @app.command("list")
 def list_(models: ModelsOption = MODELS) -> None:
     """List the models and mark the champion."""
-    from pipeline.models.registry import champion, list_models
+    from pipeline.models.registry import list_models, read_champion
 
-    named = champion(models)
+    named = read_champion(models)
     bundles = list_models(models)
     for name, manifest in bundles.items():
         if isinstance(manifest, Exception):

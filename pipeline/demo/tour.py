@@ -25,7 +25,7 @@ import yaml
 
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo.sentence_pairs import SentencePair, generate_pairs
-from pipeline.evaluate.report import examples
+from pipeline.evaluate.report import example_rows
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model
 from pipeline.models.registry import promote
@@ -142,7 +142,7 @@ def _timed(stage: str) -> Iterator[None]:
 def _print_result(output: Path, report: ScoreReport) -> None:
     segments = pq.read_table(Path(report.folder) / "segments.parquet")
     print("\nTen test sentences; training had none of their combinations of verb and object noun:")
-    for row in examples(segments):
+    for row in example_rows(segments):
         print(f"\n  source     {row['source']}")
         print(f"  reference  {row['reference']}")
         print(f"  output     {row['translation']}")

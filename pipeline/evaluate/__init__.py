@@ -1,1 +1,1 @@
-"""Stage 4: a model's scores on a test set."""
+"""Stage 4: score a model on a test set."""

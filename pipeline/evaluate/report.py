@@ -1,7 +1,10 @@
-"""A score report for people: Markdown, and one HTML file that needs nothing else.
+"""Render a score report as Markdown and as one self-contained HTML page.
 
-Reads: a report's values, its segments, a model's ``training.json``. Writes: ``report.json``,
-``report.md`` and ``report.html``.
+Reads:
+    a :class:`ScoreReport`, its SEGMENTS table, the model's ``training.json``
+
+Writes:
+    report.json, report.md, report.html
 """
 
 from __future__ import annotations
@@ -13,79 +16,81 @@ import pyarrow as pa
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.observability.pages import figure_svg, html_template, template_environment
+from pipeline.evaluate.scores import ScoreReport
+from pipeline.observability.pages import figure_svg, html_page, template_environment
 from pipeline.storage.files import write_bytes, write_json
 
 N_EXAMPLES = 10
 
 
 def write_report(
-    folder: Path, report: dict[str, Any], segments: pa.Table, training: dict[str, Any]
+    folder: Path, report: ScoreReport, segments: pa.Table, training: dict[str, Any]
 ) -> None:
     """Write the three files of a report.
 
     Args:
-        report: the values of ``report.json``. segments: SEGMENTS.
-        training: the model's ``training.json``, which may say nothing of a run.
+        folder: folder of the report.
+        report: the content of ``report.json``.
+        segments: SEGMENTS of the split.
+        training: content of the model's ``training.json``. Without a history in it, the report
+            has no learning curves.
     """
-    write_json(folder / "report.json", report)
-    write_bytes(folder / "report.md", markdown(report, segments).encode())
-    write_bytes(folder / "report.html", html(report, segments, training).encode())
+    write_json(folder / "report.json", report.model_dump(mode="json"))
+    write_bytes(folder / "report.md", markdown_report(report, segments).encode())
+    write_bytes(folder / "report.html", html_report(report, segments, training).encode())
 
 
-def examples(segments: pa.Table) -> list[dict[str, Any]]:
-    """Ten sentences spread evenly over the split, good ones and bad ones as they come."""
-    n = min(N_EXAMPLES, segments.num_rows)
+def example_rows(segments: pa.Table) -> list[dict[str, Any]]:
+    """Up to ten rows of a SEGMENTS table, evenly spaced and not selected by score."""
+    n_rows = min(N_EXAMPLES, segments.num_rows)
     rows: list[dict[str, Any]] = segments.take(
-        [segments.num_rows * i // n for i in range(n)]
+        [segments.num_rows * i // n_rows for i in range(n_rows)]
     ).to_pylist()
     return rows
 
 
-def markdown(report: dict[str, Any], segments: pa.Table) -> str:
-    """The report as Markdown."""
+def markdown_report(report: ScoreReport, segments: pa.Table) -> str:
+    """The report in Markdown. Text from the data is escaped."""
     environment = template_environment(autoescape=False)
     environment.filters["cell"] = _markdown_cell
-    template = environment.get_template("report.md")
-    return template.render(report=report, examples=examples(segments), trust=_trust(report))
+    return environment.get_template("report.md").render(
+        report=report, examples=example_rows(segments), reliability=_reliability(report)
+    )
 
 
-def html(report: dict[str, Any], segments: pa.Table, training: dict[str, Any]) -> str:
-    """The report as one HTML page; every text in it is escaped."""
-    ordered = segments.sort_by("chrf")
-    tables = [
-        ("Sentences spread over the split", examples(segments)),
-        ("The worst sentences", ordered.slice(0, N_EXAMPLES).to_pylist()),
-    ]
-    return html_template("report.html").render(
+def html_report(report: ScoreReport, segments: pa.Table, training: dict[str, Any]) -> str:
+    """The report as one HTML page that loads nothing. All text is escaped."""
+    worst_rows = segments.sort_by("chrf").slice(0, N_EXAMPLES).to_pylist()
+    return html_page("report.html").render(
         report=report,
         training=training,
-        trust=_trust(report),
-        tables=tables,
+        reliability=_reliability(report),
+        tables=[("Examples", example_rows(segments)), ("Lowest scores", worst_rows)],
         histogram=_histogram(segments["chrf"].to_pylist()),
         curves=_learning_curves(training.get("history", [])),
     )
 
 
-def _trust(report: dict[str, Any]) -> str:
-    if not report["same_dataset"]:
+def _reliability(report: ScoreReport) -> str:
+    """A sentence that says whether the model may have seen the scored sentences."""
+    if not report.same_dataset:
         return (
-            "The model was trained on another dataset: nobody has checked that it never saw these "
-            "sentences."
+            "The model was trained on another dataset. It is not known whether its training data "
+            "contained these sentences."
         )
-    if report["split"] == "train":
+    if report.split == "train":
         return (
-            "The model was trained on these very sentences: the scores say how well it remembers "
-            "them, not how well it translates."
+            "The model was trained on these sentences. The scores show how well it remembers them, "
+            "not how well it translates."
         )
-    if report["split"] == "valid":
+    if report.split == "valid":
         return (
-            "The model was trained on this dataset, and these are the sentences by which its best "
-            "step was chosen: the scores may flatter it. The test split says more."
+            "The model was trained on this dataset, and its best step was chosen by its score on "
+            "these sentences. The scores may be too high; use the test split to compare models."
         )
     return (
-        "The model was trained on this dataset, and its leakage certificate says that no "
-        "test sentence is among the training sentences."
+        "The model was trained on this dataset. The leakage certificate of the dataset states that "
+        "no test sentence is among the training sentences."
     )
 
 
@@ -99,7 +104,7 @@ def _histogram(values: list[float]) -> Markup:
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     axes = figure.add_subplot()
     axes.hist(values, bins=25, range=(0, 100), color="#3b76af")
-    axes.set(xlabel="chrF of a sentence", ylabel="sentences", xlim=(0, 100))
+    axes.set(xlabel="chrF per sentence", ylabel="sentences", xlim=(0, 100))
     return figure_svg(figure)
 
 
@@ -108,14 +113,14 @@ def _learning_curves(history: list[dict[str, Any]]) -> Markup | None:
         return None
     steps = [entry["step"] for entry in history]
     figure = Figure(figsize=(9, 3), layout="constrained")
-    loss, bleu, rate = figure.subplots(1, 3)
+    loss_axes, bleu_axes, rate_axes = figure.subplots(1, 3)
     for key, label in (("train_loss", "training"), ("valid_loss", "validation")):
-        loss.plot(steps, [entry[key] for entry in history], marker=".", label=label)
-    loss.set(title="loss (nats per token)", xlabel="step")
-    loss.legend()
-    bleu.plot(steps, [entry["valid_bleu"] for entry in history], marker=".", color="#2a7d4f")
-    bleu.set(title="validation BLEU", xlabel="step")
-    rate.plot(steps, [entry["learning_rate"] for entry in history], color="#7a4fa3")
-    rate.set(title="learning rate", xlabel="step")
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+        loss_axes.plot(steps, [entry[key] for entry in history], marker=".", label=label)
+    loss_axes.set(title="loss (nats per token)", xlabel="step")
+    loss_axes.legend()
+    bleu_axes.plot(steps, [entry["valid_bleu"] for entry in history], marker=".", color="#2a7d4f")
+    bleu_axes.set(title="validation BLEU", xlabel="step")
+    rate_axes.plot(steps, [entry["learning_rate"] for entry in history], color="#7a4fa3")
+    rate_axes.set(title="learning rate", xlabel="step")
+    rate_axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     return figure_svg(figure)

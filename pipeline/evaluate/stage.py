@@ -1,12 +1,15 @@
-"""How good a model is: BLEU, chrF and TER on a test set, with signatures.
+"""Score a model on a split of a dataset with BLEU, chrF and TER.
 
-Reads: a dataset's PAIRS, a model bundle. Writes, below the folder of reports:
+Reads:
+    a dataset's PAIRS, a model bundle
 
-    REPORTS/MODEL-SPLIT-1a2b3c4d/report.json|md|html     what pipeline/evaluate/report.py makes
-                                /segments.parquet        SEGMENTS, a row for each sentence
-    REPORTS/scores/part-1a2b3c4d5e6f7a8b.parquet         SCORES, a row for each metric
+Writes, below the folder of reports:
+    REPORTS/MODEL-SPLIT-1a2b3c4d/report.json|md|html     see pipeline/evaluate/report.py
+                                /segments.parquet        SEGMENTS, one row per sentence
+    REPORTS/scores/part-1a2b3c4d5e6f7a8b.parquet         SCORES, one row per metric
 
-Run: ``lingo evaluate DATASET --model models/NAME --reports reports``.
+Run:
+    lingo evaluate DATASET --model models/NAME --reports reports
 """
 
 from __future__ import annotations
@@ -15,14 +18,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-from sacrebleu.metrics.chrf import CHRF
 
-from lingo_model import InputError, Translation, Translator, load_bundle, read_training
+from lingo_model import (
+    BundleManifest,
+    InputError,
+    Translation,
+    Translator,
+    load_bundle,
+    read_training,
+)
 from pipeline.dataset.dataset import open_dataset
+from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import Split
 from pipeline.decoding import DecodeConfig
+from pipeline.evaluate.metrics import corpus_scores, sentence_chrf
 from pipeline.evaluate.report import write_report
-from pipeline.evaluate.scores import ScoreReport, corpus_scores, scores_table
+from pipeline.evaluate.scores import ScoreReport, scores_table
 from pipeline.observability.progress import progress_bar
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
@@ -39,30 +50,34 @@ def evaluate_model(
     split: Split = "test",
     decode: DecodeConfig = DecodeConfig(),
 ) -> ScoreReport:
-    """Translate a split of a dataset and score it against its references, joined by ``pair_id``.
+    """Translate a split, score the translations against its references and write a report.
 
-    The same model on the same split gives the same report in the same place.
+    The same model, split and decoding settings overwrite their earlier report.
+
+    Args:
+        dataset: folder of the dataset.
+        model: folder of the model bundle.
+        reports: folder of reports; created if missing.
+        split: the split to translate.
+        decode: precision and search.
 
     Raises:
-        InputError: no dataset or bundle there, an empty split, or other languages.
+        InputError: the dataset or the bundle is missing or damaged, their languages differ, or
+            the split is empty.
     """
     opened = open_dataset(dataset)
     manifest = opened.manifest
     bundle = load_bundle(model)
-    languages = (bundle.manifest.source_lang, bundle.manifest.target_lang)
-    if languages != (manifest.source_lang, manifest.target_lang):
-        raise InputError(
-            f"{model}: translates {'-'.join(languages)} but {dataset} is "
-            f"{manifest.source_lang}-{manifest.target_lang}; give a model of its languages"
-        )
+    _check_languages(model, bundle.manifest, dataset, manifest)
     pairs = opened.pairs(split)
     if pairs.num_rows == 0:
-        raise InputError(f"{dataset}: its {split} split is empty; name another split")
-
+        raise InputError(f"{dataset}: the {split} split is empty; choose another split")
     training = read_training(model)
-    started = datetime.now(UTC)
+
+    started_at = datetime.now(UTC)
     translations = _translate(decode.translator(bundle), pairs)
-    seconds = (datetime.now(UTC) - started).total_seconds()
+    seconds = (datetime.now(UTC) - started_at).total_seconds()
+
     segments = join_by_id(pairs, translations)
     evaluation_id = fingerprint_of(
         [bundle.manifest.model_id, manifest.fingerprint, split, decode.fingerprint()]
@@ -72,7 +87,7 @@ def evaluate_model(
     report = ScoreReport(
         format_version=ScoreReport.FORMAT_VERSION,
         evaluation_id=evaluation_id,
-        evaluated_at=started,
+        evaluated_at=started_at,
         model=name,
         model_id=bundle.manifest.model_id,
         dataset=str(dataset),
@@ -94,45 +109,64 @@ def evaluate_model(
         folder=str(folder),
     )
     write_parquet(folder / "segments.parquet", segments)
-    write_report(folder, report.model_dump(mode="json"), segments, training)
+    write_report(folder, report, segments, training)
     write_parquet(reports / "scores" / f"part-{evaluation_id}.parquet", scores_table(report))
     return report
 
 
 def join_by_id(pairs: pa.Table, translations: dict[str, Translation]) -> pa.Table:
-    """SEGMENTS: each reference beside the translation of the same ``pair_id``.
+    """Join references with translations on ``pair_id``.
+
+    Args:
+        pairs: PAIRS of the split.
+        translations: the translation of each pair, by ``pair_id``.
+
+    Returns:
+        a SEGMENTS table in the order of ``pairs``.
 
     Raises:
-        ValueError: the two sides do not hold the same ids, each once.
+        ValueError: the two sides do not hold the same ids, each exactly once.
     """
     ids: list[str] = pairs["pair_id"].to_pylist()
-    lacking, extra = set(ids) - set(translations), set(translations) - set(ids)
+    n_untranslated = len(set(ids) - set(translations))
+    n_unreferenced = len(set(translations) - set(ids))
     n_repeated = len(ids) - len(set(ids))
-    if lacking or extra or n_repeated:
+    if n_untranslated or n_unreferenced or n_repeated:
         raise ValueError(
-            f"references and translations do not have the same ids: {len(lacking)} references "
-            f"have no translation, {len(extra)} translations no reference, {n_repeated} ids repeat"
+            "the ids of references and translations differ: "
+            f"{n_untranslated} references without a translation, "
+            f"{n_unreferenced} translations without a reference, {n_repeated} repeated ids"
         )
-    metric = CHRF()
     references: list[str] = pairs["target"].to_pylist()
-    found = [translations[pair_id] for pair_id in ids]
+    in_order = [translations[pair_id] for pair_id in ids]
+    texts = [translation.text for translation in in_order]
     return pa.Table.from_pydict(
         {
             "pair_id": ids,
             "source": pairs["source"].to_pylist(),
             "reference": references,
-            "translation": [t.text for t in found],
-            "score": [t.score for t in found],
-            "chrf": [
-                metric.sentence_score(t.text, [reference]).score
-                for t, reference in zip(found, references, strict=True)
-            ],
+            "translation": texts,
+            "score": [translation.score for translation in in_order],
+            "chrf": sentence_chrf(texts, references),
         },
         schema=SEGMENTS,
     )
 
 
+def _check_languages(
+    model: Path, bundle: BundleManifest, dataset: Path, manifest: DatasetManifest
+) -> None:
+    model_languages = f"{bundle.source_lang}-{bundle.target_lang}"
+    dataset_languages = f"{manifest.source_lang}-{manifest.target_lang}"
+    if model_languages != dataset_languages:
+        raise InputError(
+            f"{model}: the model translates {model_languages}, but {dataset} is "
+            f"{dataset_languages}; choose a model for {dataset_languages}"
+        )
+
+
 def _translate(translator: Translator, pairs: pa.Table) -> dict[str, Translation]:
+    """The translation of each pair's source, by ``pair_id``."""
     translations: dict[str, Translation] = {}
     with progress_bar("evaluate", pairs.num_rows) as bar:
         for batch in pairs.to_batches(max_chunksize=_SENTENCES_PER_BATCH):

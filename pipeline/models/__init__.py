@@ -1,1 +1,1 @@
-"""Models by name, and which one is the champion."""
+"""Models by name, and the champion among them."""

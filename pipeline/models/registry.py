@@ -1,13 +1,15 @@
-"""Models by name: which there are, and which one is the champion. Files only, no server.
+"""Find models by name, and promote one of them to champion. Plain files, no server.
 
 MODELS/NAME/              a bundle
-MODELS/champion.json      the name that ``--model champion`` stands for
+MODELS/champion.json      the model that ``--model champion`` stands for
 """
 
 from __future__ import annotations
 
 import datetime
 from pathlib import Path
+
+from pydantic import Field
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
 from pipeline.evaluate.scores import ScoreReport
@@ -16,101 +18,131 @@ from pipeline.storage.manifests import Manifest, utc_now
 
 CHAMPION = "champion"
 
+# A folder with this file is a bundle. lingo_model writes it but exports no constant for its name.
+_BUNDLE_MANIFEST = "bundle.json"
+
 
 class Champion(Manifest):
-    """The content of ``champion.json``: the model, since when, and the report of its promotion."""
+    """The promoted model. The content of ``champion.json``."""
 
     FORMAT_VERSION = 1
     WHAT = "a champion"
     REMEDY = "promote a model with `lingo models promote`"
 
-    name: str
+    name: str = Field(description="folder of the model in MODELS")
     model_id: str
     promoted_at: datetime.datetime
-    report: str
+    report: str = Field(description="the score report that the promotion is based on")
 
 
 def list_models(models: Path) -> dict[str, BundleManifest | InputError]:
-    """Manifests of all bundles below a folder, by name, or what is wrong with them; folders that
-    are no bundle are left out."""
-    found: dict[str, BundleManifest | InputError] = {}
-    for name in _names(models):
+    """The manifest of each bundle in a folder, by name, or the error of a damaged bundle.
+
+    Folders without a ``bundle.json`` and names that begin with ``.`` or ``_`` are skipped.
+    """
+    manifests: dict[str, BundleManifest | InputError] = {}
+    for name in _model_names(models):
         try:
-            found[name] = read_bundle_manifest(models / name)
+            manifests[name] = read_bundle_manifest(models / name)
         except InputError as error:
-            found[name] = error
-    return found
+            manifests[name] = error
+    return manifests
 
 
-def champion(models: Path) -> Champion | None:
-    """The champion of a folder of models, or None where none was named."""
-    file = models / f"{CHAMPION}.json"
-    if not file.exists():
-        return None
-    return Champion.load(file)
+def read_champion(models: Path) -> Champion | None:
+    """The champion of a folder of models, or None if no model was promoted.
+
+    Raises:
+        InputError: ``champion.json`` is damaged or of another release.
+    """
+    file = _champion_file(models)
+    return Champion.load(file) if file.exists() else None
 
 
 def resolve_model(reference: str, models: Path) -> Path:
-    """The bundle that a reference means: a folder, a name in ``models``, or ``champion``.
+    """The folder of the bundle that a reference names.
+
+    Args:
+        reference: the path of a bundle, a name in ``models``, or ``champion``.
+        models: folder of models.
 
     Raises:
-        InputError: no such model, or a champion whose bundle was replaced; names what there is.
+        InputError: no such model, no champion, or the champion's bundle was replaced after its
+            promotion.
     """
     if reference == CHAMPION:
-        found = champion(models)
-        if found is None:
-            raise InputError(
-                f"{models}: has no champion yet; name one with `lingo models promote NAME`"
-            )
-        bundle = read_bundle_manifest(models / found.name)
-        if bundle.model_id != found.model_id:
-            raise InputError(
-                f"{models / found.name}: is model {bundle.model_id}, but {found.model_id} was "
-                "promoted; promote it again"
-            )
-        return models / found.name
+        return _champion_bundle(models)
     for path in (Path(reference), models / reference):
-        if (path / "bundle.json").exists():
+        if (path / _BUNDLE_MANIFEST).exists():
             return path
     raise InputError(
-        f"model={reference!r}: no bundle there, nor of that name in {models} "
-        f"(there: {', '.join(_names(models)) or 'none'})"
+        f"model={reference!r}: neither a bundle folder nor a model in {models} "
+        f"({_available(models)}); choose one of these or train a model"
     )
 
 
 def promote(models: Path, name: str, report_file: Path) -> Champion:
-    """Make a model the champion, on the evidence of a score report.
+    """Make a model the champion on the basis of its score report on the test split.
+
+    Args:
+        models: folder of models.
+        name: the model's name in that folder.
+        report_file: the ``report.json`` of an evaluation of this model.
 
     Raises:
-        InputError: no such model, no report, or one of another model or another split than test.
+        InputError: no such model, no such report, or the report scores another model or a split
+            other than ``test``.
     """
-    if name not in _names(models):
+    if name not in _model_names(models):
         raise InputError(
-            f"model={name!r}: no bundle of that name in {models} "
-            f"(there: {', '.join(_names(models)) or 'none'})"
+            f"model={name!r}: not a model in {models} ({_available(models)}); choose one of these"
         )
     bundle = read_bundle_manifest(models / name)
     report = ScoreReport.load(report_file)
     if report.model_id != bundle.model_id:
         raise InputError(
-            f"{report_file}: scores model {report.model_id}, but {models / name} is "
-            f"{bundle.model_id}; evaluate it first"
+            f"{report_file}: the report scores model {report.model_id}, but {models / name} is "
+            f"model {bundle.model_id}; evaluate it first"
         )
     if report.split != "test":
         raise InputError(
-            f"{report_file}: scores the {report.split} split, which the model was made with; "
-            "evaluate it on the test split"
+            f"{report_file}: the report scores the {report.split} split, which training used; "
+            "evaluate the model on the test split"
         )
-    found = Champion(
+    champion = Champion(
         format_version=Champion.FORMAT_VERSION,
         name=name,
         model_id=bundle.model_id,
         promoted_at=utc_now(),
         report=str(report_file),
     )
-    write_json(models / f"{CHAMPION}.json", found.model_dump(mode="json"))
-    return found
+    write_json(_champion_file(models), champion.model_dump(mode="json"))
+    return champion
 
 
-def _names(models: Path) -> list[str]:
-    return sorted(path.parent.name for path in models.glob("[!._]*/bundle.json"))
+def _champion_file(models: Path) -> Path:
+    return models / f"{CHAMPION}.json"
+
+
+def _champion_bundle(models: Path) -> Path:
+    champion = read_champion(models)
+    if champion is None:
+        raise InputError(
+            f"{models}: no model is promoted; promote one with `lingo models promote NAME`"
+        )
+    folder = models / champion.name
+    bundle = read_bundle_manifest(folder)
+    if bundle.model_id != champion.model_id:
+        raise InputError(
+            f"{folder}: is model {bundle.model_id}, but model {champion.model_id} was promoted; "
+            "promote it again"
+        )
+    return folder
+
+
+def _model_names(models: Path) -> list[str]:
+    return sorted(path.parent.name for path in models.glob(f"[!._]*/{_BUNDLE_MANIFEST}"))
+
+
+def _available(models: Path) -> str:
+    return f"available: {', '.join(_model_names(models)) or 'none'}"

@@ -1,1 +1,1 @@
-"""What people watch: progress bars and HTML pages."""
+"""Progress bars and HTML pages."""

@@ -1,4 +1,4 @@
-"""HTML pages and figures. Every text in a page is escaped."""
+"""HTML pages from templates, and figures as inline SVG."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from matplotlib.figure import Figure
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def html_template(name: str) -> jinja2.Template:
-    """A page's template, in which every text is escaped."""
+def html_page(name: str) -> jinja2.Template:
+    """The template of an HTML page, such as ``run.html``. Rendering it escapes all text."""
     return template_environment(autoescape=True).get_template(name)
 
 
 def template_environment(*, autoescape: bool) -> jinja2.Environment:
+    """A Jinja environment over the templates of this package.
+
+    Rendering raises ``jinja2.UndefinedError`` if a value of the template is missing.
+
+    Args:
+        autoescape: whether text is escaped for HTML.
+    """
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=autoescape,
@@ -28,12 +35,15 @@ def template_environment(*, autoescape: bool) -> jinja2.Environment:
 
 
 def figure_svg(figure: Figure) -> Markup:
-    """A figure as inline SVG, the same bytes for the same figure."""
+    """A figure as inline SVG. Equal figures give equal bytes.
+
+    The result is not escaped, so a figure must contain only numbers and our own labels.
+    """
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
-    content = io.StringIO()
+    buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "lingo", "svg.fonttype": "path"}):
-        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    # Drawn by matplotlib from numbers and our own labels: the one thing that is not escaped.
-    return Markup(content.getvalue()[content.getvalue().index("<svg") :])
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    return Markup(svg[svg.index("<svg") :])

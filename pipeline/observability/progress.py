@@ -1,10 +1,10 @@
-"""Progress bars with rate and time left, silent when nobody watches."""
+"""Progress events, and progress bars that show rate and remaining time."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import (
@@ -20,9 +20,14 @@ from rich.progress import (
 from rich.text import Text
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ProgressEvent:
-    """How far a stage is, in the stage's own unit of work (rows or steps)."""
+    """The state of a running stage, as its ``on_progress`` callback receives it.
+
+    Attributes:
+        n_done: number of completed items, such as rows.
+        n_total: number of items in total.
+    """
 
     n_done: int
     n_total: int
@@ -35,28 +40,33 @@ class _RateColumn(ProgressColumn):
 
 
 class Bar:
-    """One bar; ``advance`` and ``show`` may be called as often as one likes."""
+    """One progress bar. Its methods are cheap and can be called for every row."""
 
     def __init__(self, progress: Progress, task: int) -> None:
         self._progress = progress
         self._task = task
 
     def advance(self, n: int = 1) -> None:
-        """Count ``n`` more as done."""
+        """Add ``n`` to the number of completed items."""
         self._progress.advance(self._task, n)  # type: ignore[arg-type]
 
     def show(self, completed: int, note: str = "") -> None:
-        """Set how many are done, and a note that stands behind the bar."""
+        """Set the number of completed items and the note behind the bar."""
         self._progress.update(self._task, completed=completed, note=note)  # type: ignore[arg-type]
 
     def total(self, total: int) -> None:
-        """Set how many there are in all."""
+        """Set the total number of items."""
         self._progress.update(self._task, total=total)  # type: ignore[arg-type]
 
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Bar]:
-    """A bar on standard error; ``total`` None where nobody knows it. Silent without a terminal."""
+    """Show a bar on standard error while the block runs. Without a terminal, nothing is shown.
+
+    Args:
+        description: text in front of the bar.
+        total: number of items; None if it is not known yet.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lingo_model import Config, InputError
 from lingo_model.config import AttentionType
@@ -171,3 +171,18 @@ def recipe_named(name: str = DEFAULT_PRESET) -> TrainConfig:
     if name not in PRESETS:
         raise InputError(f"preset={name!r}: known are {', '.join(PRESETS)}; or give a config file")
     return PRESETS[name]
+
+
+def _preset_to_recipe(value: Any) -> Any:
+    return recipe_named(value) if isinstance(value, str) else value
+
+
+RecipeField = Annotated[
+    TrainConfig,
+    BeforeValidator(
+        _preset_to_recipe,
+        json_schema_input_type=TrainConfig
+        | Annotated[str, Field(title="Preset", json_schema_extra={"enum": list(PRESETS)})],
+    ),
+]
+"""The type of a parameter that holds a recipe, given as settings or as the name of a preset."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.observability.pages import figure_svg, html_template
+from pipeline.observability.pages import figure_svg, html_page
 from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
 from pipeline.table.distributions import Distribution
@@ -22,7 +22,7 @@ _LABELS = {
 
 def write_run_report(path: Location, manifest: RunManifest) -> None:
     """Write the page of a run; every text in it is escaped."""
-    template = html_template("run.html")
+    template = html_page("run.html")
     deferred = sorted({unit.path for unit in manifest.units_deferred})
     page = template.render(
         run=manifest,

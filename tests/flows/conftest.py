@@ -1,4 +1,4 @@
-"""A Prefect that the tests have to themselves, and a corpus small enough to train on in seconds."""
+"""A private Prefect, and a corpus that is small enough to train on in seconds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ _SIZES: dict[Split, int] = {"train": 600, "valid": 20, "test": 30}
 
 @pytest.fixture(scope="session")
 def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment of a Prefect that keeps to a temporary folder and calls nobody."""
+    """Environment of a Prefect that writes to a temporary folder and sends nothing out."""
     home = tmp_path_factory.mktemp("prefect")
-    others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    return others | {
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
+    }
+    return inherited | {
         "PREFECT_HOME": str(home),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -41,7 +43,7 @@ def prefect_harness(prefect_environment: dict[str, str]) -> Iterator[None]:
         for name, value in prefect_environment.items():
             patch.setenv(name, value)
         with (
-            # Whoever runs the tests may have a profile that points to a server.
+            # The user's own profile may point to a server.
             use_profile(Profile(name="tests", settings={}), include_current_context=False),
             prefect_test_harness(server_startup_timeout=120),
         ):
@@ -64,7 +66,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_recipe() -> TrainConfig:
-    """A recipe that one worker is through with in a second, having learnt next to nothing."""
+    """A recipe that one worker completes in a second. The model learns almost nothing."""
     return TrainConfig(
         emb_dim=8,
         hidden_dim=16,

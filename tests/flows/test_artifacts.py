@@ -1,4 +1,4 @@
-"""What a flow shows while it works, and what happens when nobody takes it."""
+"""A flow shows its progress, and continues if the server does not accept it."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from flows import artifacts
 from flows.artifacts import TrainingProgress
 
 
-def test_a_training_goes_on_though_its_progress_cannot_be_shown(
+def test_a_training_continues_if_its_progress_cannot_be_shown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = {"up": True}
-    taken: list[str] = []
+    accepted: list[str] = []
 
-    def server_takes(kind: str) -> Any:
-        def take(*_: Any, **__: Any) -> str:
+    def fake_artifact(kind: str) -> Any:
+        def send(*_: Any, **__: Any) -> str:
             if not server["up"]:
                 raise ConnectionError("no server")
-            taken.append(kind)
+            accepted.append(kind)
             return kind
 
-        return take
+        return send
 
     for kind in ("create_progress", "update_progress", "create_table"):
-        monkeypatch.setattr(artifacts, f"{kind}_artifact", server_takes(kind))
+        monkeypatch.setattr(artifacts, f"{kind}_artifact", fake_artifact(kind))
     show = TrainingProgress(Path("models/m"))
-    begun: dict[str, Any] = {"step": 1, "n_steps": 10, "history": []}
+    first: dict[str, Any] = {"step": 1, "n_steps": 10, "history": []}
     with caplog.at_level(logging.WARNING):
-        show(begun)
+        show(first)
         server["up"] = False
-        show(begun | {"step": 5, "history": [{"step": 5}]})
-        show(begun | {"step": 6, "history": [{"step": 5}]})
+        show(first | {"step": 5, "history": [{"step": 5}]})
+        show(first | {"step": 6, "history": [{"step": 5}]})
         server["up"] = True
-        show(begun | {"step": 10, "history": [{"step": 5}, {"step": 10}]})
+        show(first | {"step": 10, "history": [{"step": 5}, {"step": 10}]})
 
-    assert taken == ["create_progress", "update_progress", "create_table"]
+    assert accepted == ["create_progress", "update_progress", "create_table"]
     warnings = [record.getMessage() for record in caplog.records]
-    assert warnings == ["progress is not shown for now: no server"]
+    assert warnings == ["progress could not be shown: no server"]

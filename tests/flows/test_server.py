@@ -1,4 +1,4 @@
-"""The deployments on a real server: deployed, scheduled, run by a process worker, cancelled."""
+"""The deployments on a real server with a process worker: deploy, schedule, run and cancel."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from pipeline.train.recipe import TrainConfig
 ROOT = Path(__file__).parents[2]
 LINGO = ["-c", "from pipeline.cli.app import main; main()"]
 
-_DEADLINE_SECONDS = 120.0  # for what takes seconds: the machine may be busy
+_DEADLINE_SECONDS = 120.0  # for steps of a few seconds; the machine may be busy
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = _DEADLINE_SECONDS) -> Any:
-    """The first true value of ``condition``."""
+    """Call ``condition`` until its value is true, and return the value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
@@ -36,7 +36,7 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = _DEADLINE
 
 
 class PrefectServer:
-    """A server on loopback and its worker, each ended by its process id, and their API."""
+    """A Prefect server on loopback and its worker. Each process is ended by its id."""
 
     def __init__(self, environment: dict[str, str], home: Path) -> None:
         with socket.socket() as free:
@@ -53,7 +53,7 @@ class PrefectServer:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, command: str, *arguments: str) -> None:
-        """Start ``prefect COMMAND start ARGUMENTS``; what it prints goes to a file."""
+        """Start ``prefect COMMAND start ARGUMENTS``. Its output goes to a file."""
         with (self._home / f"{command}.log").open("wb") as log:
             self._processes[command] = subprocess.Popen(
                 [sys.executable, "-m", "prefect", command, "start", *arguments],
@@ -64,7 +64,7 @@ class PrefectServer:
             )
 
     def call(self, *arguments: str) -> str:
-        """Run ``python ARGUMENTS`` to a good end in the root of the repository; what it printed."""
+        """Run ``python ARGUMENTS`` in the root of the repository; its output. It must succeed."""
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
@@ -89,7 +89,7 @@ class PrefectServer:
             answer = httpx.request(method, f"{self.url}/{path}", **options)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
-            time.sleep(1.0)  # its SQLite waits for the disk; Prefect's own clients try again
+            time.sleep(1.0)  # SQLite waits for the disk; Prefect's clients retry, too
         return answer.raise_for_status().json()
 
     def answers(self) -> bool:
@@ -104,7 +104,7 @@ class PrefectServer:
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def worker_family(self) -> list[psutil.Process]:
-        """All processes below the worker."""
+        """All descendants of the worker process."""
         return psutil.Process(self._processes["worker"].pid).children(recursive=True)
 
     def stop(self) -> None:
@@ -121,7 +121,7 @@ class PrefectServer:
 def server(
     tmp_path_factory: pytest.TempPathFactory, prefect_environment: dict[str, str]
 ) -> Iterator[PrefectServer]:
-    """The commands at the top of ``prefect.yaml``."""
+    """A server that was set up with the commands at the top of ``prefect.yaml``."""
     server = PrefectServer(prefect_environment, tmp_path_factory.mktemp("server"))
     try:
         server.start("server", "--port", str(server.port))
@@ -134,15 +134,15 @@ def server(
         server.stop()
 
 
-def test_the_server_listens_on_loopback_alone(server: PrefectServer) -> None:
-    # All of 127/8 is this machine: a server on all addresses would answer at the second one too.
+def test_the_server_listens_only_on_loopback(server: PrefectServer) -> None:
+    # 127.0.0.2 is loopback, too. A server that listens on all addresses answers there.
     with socket.create_connection(("127.0.0.1", server.port), timeout=5):
         pass
     with pytest.raises(OSError), socket.create_connection(("127.0.0.2", server.port), timeout=5):
         pass
 
 
-def test_flows_run_in_the_folder_that_was_deployed_from(server: PrefectServer) -> None:
+def test_flows_run_in_the_deployed_folder(server: PrefectServer) -> None:
     deployments = server.post("deployments/filter")
 
     assert {d["name"] for d in deployments} == {"default"}
@@ -151,18 +151,20 @@ def test_flows_run_in_the_folder_that_was_deployed_from(server: PrefectServer) -
     assert [d["pull_steps"] for d in deployments] == [[step]] * 5
 
 
-def test_the_scheduler_plans_nightly_runs(server: PrefectServer) -> None:
+def test_the_scheduler_schedules_nightly_runs(server: PrefectServer) -> None:
     deployment = server.get("deployments/name/nightly/default")
-    of_nightly = {"deployments": {"id": {"any_": [deployment["id"]]}}}
+    nightly_filter = {"deployments": {"id": {"any_": [deployment["id"]]}}}
 
-    planned = wait_for(lambda: server.post("flow_runs/filter", **of_nightly), "nightly is planned")
+    scheduled = wait_for(
+        lambda: server.post("flow_runs/filter", **nightly_filter), "nightly is scheduled"
+    )
 
-    assert {run["state_name"] for run in planned} == {"Scheduled"}
-    assert {run["expected_start_time"][11:16] for run in planned} == {"02:00"}
-    assert all(run["auto_scheduled"] for run in planned)
+    assert {run["state_name"] for run in scheduled} == {"Scheduled"}
+    assert {run["expected_start_time"][11:16] for run in scheduled} == {"02:00"}
+    assert all(run["auto_scheduled"] for run in scheduled)
 
 
-def test_a_flow_runs_by_its_bare_name_and_shows_its_artifacts(
+def test_a_flow_is_run_by_its_name_and_shows_its_artifacts(
     server: PrefectServer, corpus: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "dataset"
@@ -170,7 +172,10 @@ def test_a_flow_runs_by_its_bare_name_and_shows_its_artifacts(
     printed = server.call(
         *LINGO,
         *("run", "prepare-corpus", "--watch"),
-        *("-p", f"corpus={os.path.relpath(corpus, ROOT)}"),  # from where flows run
+        *(
+            "-p",
+            f"corpus={os.path.relpath(corpus, ROOT)}",
+        ),  # relative to the folder that flows run in
         *("-p", f"output={output}"),
         *("-p", 'config={"subwords": {"vocab_size": 400}}'),
     )
@@ -188,7 +193,7 @@ def test_a_flow_runs_by_its_bare_name_and_shows_its_artifacts(
     assert rows == {item.name: item.n_kept for item in manifest.inputs}
 
 
-def test_trainings_take_turns_and_a_cancelled_one_ends_with_its_ray(
+def test_trainings_queue_and_cancelling_one_ends_its_ray(
     server: PrefectServer, dataset: Path, tmp_path: Path, tiny_recipe: TrainConfig
 ) -> None:
     endless = tiny_recipe.model_copy(update={"target_tokens_per_step": 200, "max_epochs": 5000})
@@ -208,35 +213,35 @@ def test_trainings_take_turns_and_a_cancelled_one_ends_with_its_ray(
         return str(run["id"])
 
     def state(run: str) -> tuple[str, str]:
-        found = server.get(f"flow_runs/{run}")
-        return found["state_type"], found["state_name"]
+        answer = server.get(f"flow_runs/{run}")
+        return answer["state_type"], answer["state_name"]
 
     def cancel(run: str) -> None:
         server.post(f"flow_runs/{run}/set_state", state={"type": "CANCELLING"})
 
     run = start()
-    wait_for((tmp_path / "_runs" / "endless" / "checkpoints").exists, "training has begun")
-    family = server.worker_family()
-    assert "raylet" in {process.name() for process in family if process.is_running()}
+    wait_for((tmp_path / "_runs" / "endless" / "checkpoints").exists, "training writes checkpoints")
+    descendants = server.worker_family()
+    assert "raylet" in {process.name() for process in descendants if process.is_running()}
     second = start()
-    waits = ("SCHEDULED", "AwaitingConcurrencySlot")
-    wait_for(lambda: state(second) == waits, "the second run waits for its turn")
+    queued = ("SCHEDULED", "AwaitingConcurrencySlot")
+    wait_for(lambda: state(second) == queued, "the second run waits in the queue")
     cancel(second)
 
     cancel(run)
 
     ended = wait_for(
-        lambda: found if (found := state(run))[0] not in ("RUNNING", "CANCELLING") else None,
+        lambda: ended if (ended := state(run))[0] not in ("RUNNING", "CANCELLING") else None,
         "the run ends",
     )
     assert ended == ("CANCELLED", "Cancelled"), server.log("worker")
     assert state(second) == ("CANCELLED", "Cancelled")
-    wait_for(lambda: not any(map(lives, family)), f"all of {family} end")
+    wait_for(lambda: not any(map(is_alive, descendants)), f"all of {descendants} end")
     assert not (tmp_path / "endless").exists()
-    assert list((tmp_path / "_runs" / "endless" / "checkpoints").iterdir())  # to go on from
+    assert list((tmp_path / "_runs" / "endless" / "checkpoints").iterdir())  # to continue from
 
 
-def lives(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -22,7 +22,7 @@ from lingo_model import Translator, load_bundle, read_bundle_manifest, save_bund
 from pipeline.cli.app import app, main
 from pipeline.cli.options import translate_config
 from pipeline.evaluate.scores import ScoreReport
-from pipeline.models.registry import champion
+from pipeline.models.registry import read_champion
 from pipeline.table.manifest import RunPlan
 from pipeline.translate.reconcile import ReconcileResult, reconcile
 
@@ -190,12 +190,12 @@ def test_from_evaluation_to_the_champion_that_translates(
     assert lingo("models", "list").out == f"tiny  en-es  {model_id}\n"
     refused = lingo("preview", "--text", "Two dogs play.")
     assert refused.status == 2
-    assert "has no champion yet; name one with `lingo models promote NAME`" in refused.err
+    assert "no model is promoted; promote one with `lingo models promote NAME`" in refused.err
 
     promoted = lingo("models", "promote", "tiny", "--report", page.with_name("report.json"))
     assert promoted == Done(0, f"champion: tiny ({model_id})\n", "")
     assert lingo("models", "list").out == f"tiny  en-es  {model_id}  champion\n"
-    found = champion(tmp_path / "models")
+    found = read_champion(tmp_path / "models")
     assert found is not None
     assert found.name == "tiny"
 
@@ -399,15 +399,15 @@ BAD_INPUT = [
     ("sql 'SELEC 1'", "'SELEC 1': Parser Error"),
     ("sql \"SELECT CAST('x' AS INT)\"", "Could not convert string 'x'"),
     ("evaluate {no} --model {tiny}", "{no}: not a dataset"),
-    ("evaluate {dataset} --model tony --models {models}", "model='tony': no bundle there"),
+    ("evaluate {dataset} --model tony --models {models}", "model='tony': neither a bundle folder"),
     ("evaluate {dataset} --model {tiny} --split dev", "split='dev': needs one of train"),
-    ("evaluate {dataset} --models {no}", "{no}: has no champion yet"),
-    ("models show tony --models {models}", "model='tony': no bundle there"),
-    ("models promote tony --report {no} --models {models}", "model='tony': no bundle of that"),
+    ("evaluate {dataset} --models {no}", "{no}: no model is promoted"),
+    ("models show tony --models {models}", "model='tony': neither a bundle folder"),
+    ("models promote tony --report {no} --models {models}", "model='tony': not a model in"),
     ("models promote tiny --report {no} --models {models}", "not a score report"),
     ("preview", "missing INPUT, or --text TEXT"),
     ("preview --limit 3", "missing INPUT, or --text TEXT"),
-    ("preview --text x --model tony --models {models}", "model='tony': no bundle there"),
+    ("preview --text x --model tony --models {models}", "model='tony': neither a bundle folder"),
     ("preview {lake} --text x --model {tiny}", "INPUT cannot be combined with --text"),
     ("preview --text x --limit 1 --model {tiny}", "--limit cannot be combined with --text"),
     (

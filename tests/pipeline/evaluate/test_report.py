@@ -1,4 +1,4 @@
-"""A report shows any text as it is, runs nothing, needs nothing else, and comes out the same."""
+"""Score reports: all text is escaped, pages load nothing, and equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.evaluate.report import examples, html, markdown, write_report
+from pipeline.evaluate.report import (
+    example_rows,
+    html_report,
+    markdown_report,
+    write_report,
+)
 from pipeline.evaluate.scores import Score, ScoreReport
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
@@ -38,7 +43,7 @@ TRAINING = {
     "best_valid_bleu": 86.739,
     "history": HISTORY,
 }
-NASTY = [
+HOSTILE_TEXTS = [
     "<script>alert('x')</script>",
     "\"quoted\" & 'single' &amp; &lt;b&gt;",
     "</td></tr></table><img src=http://example.org/x.png onerror=alert(1)>",
@@ -48,11 +53,11 @@ NASTY = [
 ]
 
 
-def report_values(**changes: Any) -> dict[str, Any]:
-    """The values of a ``report.json``."""
+def make_report(**changes: Any) -> ScoreReport:
+    """A score report for these tests."""
     return ScoreReport.model_validate(
         {
-            "format_version": 1,
+            "format_version": ScoreReport.FORMAT_VERSION,
             "evaluation_id": "0123456789abcdef",
             "evaluated_at": datetime.datetime(2026, 11, 22, 1, 2, 3, 456, tzinfo=datetime.UTC),
             "model": "en-es",
@@ -72,11 +77,11 @@ def report_values(**changes: Any) -> dict[str, Any]:
             "folder": "reports/en-es-test-01234567",
         }
         | changes
-    ).model_dump(mode="json")
+    )
 
 
 def segments_of(*texts: tuple[str, str, str, float]) -> pa.Table:
-    """SEGMENTS of source, reference, translation and chrF."""
+    """A SEGMENTS table from tuples of source, reference, translation and chrF."""
     rows = [
         {"pair_id": str(i), "source": s, "reference": r, "translation": t, "score": -1, "chrf": c}
         for i, (s, r, t, c) in enumerate(texts)
@@ -88,7 +93,7 @@ PLAIN = segments_of(*((f"s{i}", f"r{i}", f"t{i}", float(i)) for i in range(25)))
 
 
 class Page(HTMLParser):
-    """The elements, attributes and cells of a page."""
+    """The elements, attributes and texts of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -115,23 +120,23 @@ class Page(HTMLParser):
             self.texts[tag][-1] += data
 
 
-def test_planted_markup_is_shown_and_does_nothing() -> None:
-    nasty = segments_of(*((text, text, text, 50.0) for text in NASTY))
-    values = report_values(model=NASTY[0], dataset=NASTY[2])
-    page = Page(html(values, nasty, TRAINING))
-    plain = Page(html(report_values(), segments_of(*[("s", "r", "t", 50.0)] * 6), TRAINING))
+def test_markup_in_the_data_is_shown_as_text() -> None:
+    hostile = segments_of(*((text, text, text, 50.0) for text in HOSTILE_TEXTS))
+    report = make_report(model=HOSTILE_TEXTS[0], dataset=HOSTILE_TEXTS[2])
+    page = Page(html_report(report, hostile, TRAINING))
+    plain = Page(html_report(make_report(), segments_of(*[("s", "r", "t", 50.0)] * 6), TRAINING))
 
-    assert page.tags == plain.tags  # the texts have made no element
+    assert page.tags == plain.tags  # the texts add no element
     assert not {"script", "img", "iframe", "link", "object"} & set(page.tags)
-    for text in NASTY:  # in two tables, three columns each
+    for text in HOSTILE_TEXTS:  # in three columns of two tables
         assert page.texts["td"].count(text) == 6
-    assert page.texts["h1"] == [NASTY[0]]
-    assert page.texts["title"] == [f"{NASTY[0]}: test scores"]
-    assert NASTY[2] in page.texts["code"]
+    assert page.texts["h1"] == [HOSTILE_TEXTS[0]]
+    assert page.texts["title"] == [f"{HOSTILE_TEXTS[0]}: scores on test"]
+    assert HOSTILE_TEXTS[2] in page.texts["code"]
 
 
-def test_the_page_needs_nothing_from_elsewhere() -> None:
-    text = html(report_values(), PLAIN, TRAINING)
+def test_the_page_loads_nothing() -> None:
+    text = html_report(make_report(), PLAIN, TRAINING)
     page = Page(text)
 
     assert not {"script", "link", "iframe", "img", "base", "object", "embed"} & set(page.tags)
@@ -145,57 +150,61 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert ("meta", "charset", "utf-8") in page.attributes
 
 
-def test_scores_stand_with_their_signatures() -> None:
-    text = html(report_values(), PLAIN, TRAINING)
+def test_scores_are_shown_with_their_signatures() -> None:
+    text = html_report(make_report(), PLAIN, TRAINING)
     assert Page(text).texts["code"][:2] == [SIGNATURE, "nrefs:1|case:lc|tok:tercom"]
     for shown in ("12.35", "101.50", "lower is better", "2026-11-22 01:02:03 UTC", "1,258 steps"):
         assert shown in text
 
 
-def drawings(page: str) -> list[ET.Element]:
-    """The SVG of a page, parsed as XML."""
+def figures(page: str) -> list[ET.Element]:
+    """The SVG figures of a page, parsed as XML."""
     return [ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
 
 
-def test_drawings_are_valid_and_the_curves_are_there_only_with_a_history() -> None:
-    assert len(drawings(html(report_values(), PLAIN, TRAINING))) == 2
+def test_figures_are_valid_and_learning_curves_need_a_history() -> None:
+    assert len(figures(html_report(make_report(), PLAIN, TRAINING))) == 2
     for training in ({}, {"history": []}):
-        page = html(report_values(), PLAIN, training)
-        (histogram,) = drawings(page)
+        page = html_report(make_report(), PLAIN, training)
+        (histogram,) = figures(page)
         assert histogram.tag == "{http://www.w3.org/2000/svg}svg"
         assert histogram.get("viewBox")
-        assert "How the model learnt" not in page
-        assert "trained" not in [h.strip() for h in re.findall(r"<th>(.*?)</th>", page)]
+        assert "Learning curves" not in page
+        assert "training" not in [h.strip() for h in re.findall(r"<th>(.*?)</th>", page)]
 
 
-def test_the_worst_come_first_and_the_examples_are_spread() -> None:
-    backward = segments_of(*((f"s{i}", f"r{i}", f"t{i}", 25.0 - i) for i in range(25)))
-    cells = Page(html(report_values(), backward, {})).texts["td"]
-    sources = [cell for cell in cells if re.fullmatch(r"s\d+", cell)]
+def test_examples_are_evenly_spaced_and_lowest_scores_come_first() -> None:
+    descending = segments_of(*((f"s{i}", f"r{i}", f"t{i}", 25.0 - i) for i in range(25)))
+    texts = Page(html_report(make_report(), descending, {})).texts["td"]
+    sources = [cell for cell in texts if re.fullmatch(r"s\d+", cell)]
     assert sources[:10] == [f"s{i}" for i in (0, 2, 5, 7, 10, 12, 15, 17, 20, 22)]
     assert sources[10:] == [f"s{i}" for i in range(24, 14, -1)]
 
 
-def test_of_few_sentences_each_is_an_example_once() -> None:
-    assert [row["source"] for row in examples(PLAIN.slice(0, 3))] == ["s0", "s1", "s2"]
+def test_a_short_split_shows_each_sentence_once() -> None:
+    assert [row["source"] for row in example_rows(PLAIN.slice(0, 3))] == ["s0", "s1", "s2"]
 
 
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     write_parquet(tmp_path / "segments.parquet", PLAIN)
-    (tmp_path / "values.json").write_text(json.dumps([report_values(), TRAINING]))
+    (tmp_path / "values.json").write_text(
+        json.dumps([make_report().model_dump(mode="json"), TRAINING])
+    )
     script = """
 import hashlib, json, pathlib, sys
 import pyarrow.parquet as pq
-from pipeline.evaluate.report import html
+from pipeline.evaluate.report import html_report
+from pipeline.evaluate.scores import ScoreReport
 folder = pathlib.Path(sys.argv[1])
 values, training = json.loads((folder / "values.json").read_text())
-page = html(values, pq.read_table(folder / "segments.parquet"), training)
+report = ScoreReport.model_validate(values)
+page = html_report(report, pq.read_table(folder / "segments.parquet"), training)
 print(hashlib.sha256(page.encode()).hexdigest())
 """
-    page = html(report_values(), PLAIN, TRAINING)
+    page = html_report(make_report(), PLAIN, TRAINING)
 
-    assert html(report_values(), PLAIN, TRAINING) == page
-    elsewhere = subprocess.run(
+    assert html_report(make_report(), PLAIN, TRAINING) == page
+    other_process = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)],
         cwd=ROOT,
         env=os.environ | {"PYTHONHASHSEED": "123", "TZ": "Asia/Tokyo"},
@@ -203,40 +212,42 @@ print(hashlib.sha256(page.encode()).hexdigest())
         text=True,
         check=True,
     )
-    assert elsewhere.stdout.strip() == hashlib.sha256(page.encode()).hexdigest()
+    assert other_process.stdout.strip() == hashlib.sha256(page.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "statement"),
     [
-        ({}, "leakage certificate says that no test sentence is among the training"),
-        ({"same_dataset": False}, "nobody has checked that it never saw these sentences"),
-        ({"split": "train"}, "trained on these very sentences"),
-        ({"split": "valid"}, "by which its best step was chosen"),
-        ({"split": "train", "same_dataset": False}, "nobody has checked"),
+        ({}, "states that no test sentence is among the training sentences"),
+        ({"same_dataset": False}, "The model was trained on another dataset."),
+        ({"split": "train"}, "The model was trained on these sentences."),
+        ({"split": "valid"}, "its best step was chosen by its score on these sentences"),
+        ({"split": "train", "same_dataset": False}, "The model was trained on another dataset."),
     ],
 )
-def test_a_report_says_how_far_it_can_be_trusted(changes: dict[str, Any], says: str) -> None:
-    values = report_values(**changes)
-    page = html(values, PLAIN, {})
-    assert says in page
-    assert says in markdown(values, PLAIN)
-    assert ('class="trust unchecked"' in page) == bool(changes)
+def test_a_report_says_whether_the_model_may_have_seen_the_sentences(
+    changes: dict[str, Any], statement: str
+) -> None:
+    report = make_report(**changes)
+    page = html_report(report, PLAIN, {})
+    assert statement in page
+    assert statement in markdown_report(report, PLAIN)
+    assert ('class="notice warning"' in page) == bool(changes)
 
 
 def cells(row: str) -> list[str]:
-    """Cells of a Markdown table's row: only a pipe without a backslash divides."""
-    found, text, characters = [], "", iter(row)
+    """The cells of a Markdown table row. A pipe after a backslash does not end a cell."""
+    row_cells, text, characters = [], "", iter(row)
     for character in characters:
         if character == "\\":
             text += character + next(characters)
         elif character == "|":
-            found.append(text.strip())
+            row_cells.append(text.strip())
             text = ""
         else:
             text += character
     assert not text.strip(), f"{row!r} does not end with a pipe"
-    return found[1:]
+    return row_cells[1:]
 
 
 def unescaped(cell: str) -> str:
@@ -244,7 +255,7 @@ def unescaped(cell: str) -> str:
     return re.sub(r"\\(.)", r"\1", cell)
 
 
-def test_cells_of_the_markdown_show_any_text() -> None:
+def test_markdown_cells_escape_any_text() -> None:
     texts = [
         *(
             "a|b||c",
@@ -257,7 +268,7 @@ def test_cells_of_the_markdown_show_any_text() -> None:
         *("[link](http://x)", "<b>", "AT&amp;T", "~~gone~~"),
     ]
     table = segments_of(*((text, text, text, 100.0) for text in texts))
-    shown = markdown(report_values(model="a|b<c>"), table)
+    shown = markdown_report(make_report(model="a|b<c>"), table)
 
     lines = shown.splitlines()
     start = lines.index("| source | reference | translation | chrF |")
@@ -266,20 +277,20 @@ def test_cells_of_the_markdown_show_any_text() -> None:
     assert [[unescaped(cell) for cell in row] for row in rows] == [
         [t, t, t, "100"] for t in one_line
     ]
-    for row in rows:  # nothing is left that Markdown or HTML would take for its own
+    for row in rows:  # no character is left that Markdown or HTML would interpret
         assert not re.search(r"(?<!\\)(?:\\\\)*[*_`<>&~\[\]]", row[0])
     scores = [cells(line) for line in lines if line.startswith(("| BLEU", "| TER"))]
     assert [unescaped(row[2]) for row in scores] == [SIGNATURE, "nrefs:1|case:lc|tok:tercom"]
     assert lines[0] == r"# a\|b\<c\> on test (en-es)"
 
 
-def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:
-    lines = markdown(report_values(), PLAIN).splitlines()
+def test_markdown_rows_have_as_many_cells_as_their_header() -> None:
+    lines = markdown_report(make_report(), PLAIN).splitlines()
     widths: list[list[int]] = []
     for before, line in zip(["", *lines], lines, strict=False):
         if line.startswith("|"):
             if not before.startswith("|"):
-                assert before == ""  # a table begins after an empty line only
+                assert before == ""  # a table must begin after an empty line
                 widths.append([])
             widths[-1].append(len(cells(line)))
     assert widths == [[3] * 4, [4] * 12]
@@ -287,10 +298,10 @@ def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:
 
 def test_three_files_are_written_with_or_without_a_history(tmp_path: Path) -> None:
     for training in ({}, TRAINING):
-        write_report(tmp_path / "report", report_values(), PLAIN, training)
+        write_report(tmp_path / "report", make_report(), PLAIN, training)
         names = sorted(path.name for path in (tmp_path / "report").iterdir())
         assert names == ["report.html", "report.json", "report.md"]
         written = json.loads((tmp_path / "report" / "report.json").read_bytes())
-        assert written == report_values()
+        assert written == make_report().model_dump(mode="json")
         page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-        assert ("How the model learnt" in page) == bool(training)
+        assert ("Learning curves" in page) == bool(training)

@@ -1,4 +1,4 @@
-"""Models by name; a champion is promoted on evidence and stays the model that was promoted."""
+"""Models by name. A promotion needs a score report, and the champion stays the same model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,17 @@ import pytest
 
 from lingo_model import InputError, read_bundle_manifest
 from pipeline.evaluate.scores import Score, ScoreReport
-from pipeline.models.registry import champion, list_models, promote, resolve_model
+from pipeline.models.registry import list_models, promote, read_champion, resolve_model
 from pipeline.storage.files import write_json
 
 
 @pytest.fixture
 def models(tmp_path: Path, bundle: Path, other_bundle: Path) -> Path:
-    """Two models, and what else lies in such a folder."""
+    """A folder with two models, unfinished work and other files."""
     folder = tmp_path / "models"
     shutil.copytree(bundle, folder / "tiny")
     shutil.copytree(other_bundle, folder / "other")
-    for name in ("_runs", ".tiny.123.tmp"):  # work in progress
+    for name in ("_runs", ".tiny.123.tmp"):  # unfinished work
         shutil.copytree(bundle, folder / name)
     (folder / "empty").mkdir()
     (folder / "notes.txt").write_text("not a model")
@@ -32,9 +33,9 @@ def models(tmp_path: Path, bundle: Path, other_bundle: Path) -> Path:
 
 
 def write_score_report(path: Path, model: Path, **changes: Any) -> Path:
-    """A score report of a model."""
+    """Write a score report of a model."""
     report = ScoreReport(
-        format_version=1,
+        format_version=ScoreReport.FORMAT_VERSION,
         evaluation_id="0123456789abcdef",
         evaluated_at=datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC),
         model=model.name,
@@ -55,52 +56,52 @@ def write_score_report(path: Path, model: Path, **changes: Any) -> Path:
 
 
 def names(folder: Path) -> set[str]:
-    """Names in a folder, hidden ones too."""
+    """Names in a folder, including hidden files."""
     return {path.name for path in folder.iterdir()}
 
 
-def test_only_bundles_are_listed_by_name(models: Path) -> None:
-    found = list_models(models)
-    assert list(found) == ["other", "tiny"]
-    assert found["tiny"] == read_bundle_manifest(models / "tiny")
-    assert found["tiny"] != found["other"]
+def test_only_bundles_are_listed(models: Path) -> None:
+    manifests = list_models(models)
+    assert list(manifests) == ["other", "tiny"]
+    assert manifests["tiny"] == read_bundle_manifest(models / "tiny")
+    assert manifests["tiny"] != manifests["other"]
 
 
-def test_a_damaged_model_is_listed_with_what_is_wrong(models: Path) -> None:
+def test_a_damaged_model_is_listed_with_its_error(models: Path) -> None:
     (models / "other" / "bundle.json").write_text("{")
-    found = list_models(models)
-    assert found["tiny"] == read_bundle_manifest(models / "tiny")
-    assert "other/bundle.json: not valid JSON" in str(found["other"])
+    manifests = list_models(models)
+    assert manifests["tiny"] == read_bundle_manifest(models / "tiny")
+    assert "other/bundle.json: not valid JSON" in str(manifests["other"])
 
 
 def test_no_folder_has_no_models(tmp_path: Path) -> None:
     assert list_models(tmp_path / "none") == {}
-    assert champion(tmp_path / "none") is None
+    assert read_champion(tmp_path / "none") is None
 
 
 def test_a_promoted_model_is_the_champion(models: Path, tmp_path: Path) -> None:
-    assert champion(models) is None
+    assert read_champion(models) is None
     report = write_score_report(tmp_path / "report.json", models / "tiny")
     before = names(models)
 
     promoted = promote(models, "tiny", report)
 
-    assert champion(models) == promoted
+    assert read_champion(models) == promoted
     assert (promoted.name, promoted.report) == ("tiny", str(report))
     assert promoted.model_id == read_bundle_manifest(models / "tiny").model_id
-    assert datetime.datetime.fromisoformat(promoted.promoted_at).tzinfo is not None
-    assert names(models) == before | {"champion.json"}  # no temporary file is left
+    assert promoted.promoted_at.tzinfo is not None
+    assert names(models) == before | {"champion.json"}  # and no temporary file
     assert resolve_model("champion", models) == models / "tiny"
     assert list(list_models(models)) == ["other", "tiny"]
 
 
-def test_another_champion_takes_its_place(models: Path, tmp_path: Path) -> None:
+def test_a_second_promotion_replaces_the_champion(models: Path, tmp_path: Path) -> None:
     for name in ("tiny", "other"):
         promote(models, name, write_score_report(tmp_path / f"{name}.json", models / name))
     assert resolve_model("champion", models) == models / "other"
 
 
-def test_a_promotion_that_fails_leaves_the_champion(
+def test_a_failed_promotion_keeps_the_champion(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(models, "tiny", write_score_report(tmp_path / "tiny.json", models / "tiny"))
@@ -118,13 +119,15 @@ def test_a_promotion_that_fails_leaves_the_champion(
 
 
 @pytest.mark.parametrize("split", ["valid", "train"])
-def test_a_report_of_sentences_that_the_model_was_made_with_is_refused(
+def test_a_report_on_a_split_that_training_used_is_refused(
     models: Path, tmp_path: Path, split: str
 ) -> None:
     report = write_score_report(tmp_path / "report.json", models / "tiny", split=split)
-    with pytest.raises(InputError, match=rf"scores the {split} split.*on the test split"):
+    with pytest.raises(
+        InputError, match=rf"the report scores the {split} split.*on the test split"
+    ):
         promote(models, "tiny", report)
-    assert champion(models) is None
+    assert read_champion(models) is None
 
 
 def test_a_report_of_another_model_is_refused(models: Path, tmp_path: Path) -> None:
@@ -133,31 +136,35 @@ def test_a_report_of_another_model_is_refused(models: Path, tmp_path: Path) -> N
     with pytest.raises(InputError) as error:
         promote(models, "tiny", report)
     assert str(error.value) == (
-        f"{report}: scores model {other}, but {models / 'tiny'} is {tiny}; evaluate it first"
+        f"{report}: the report scores model {other}, but {models / 'tiny'} is model {tiny}; "
+        "evaluate it first"
     )
-    assert champion(models) is None
+    assert read_champion(models) is None
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
-        ({"format_version": 2}, "format_version=2: this release reads 1"),
+        (
+            {"format_version": ScoreReport.FORMAT_VERSION + 1},
+            "format_version=2: this release reads 1",
+        ),
         ({"verdict": "good"}, "unknown key 'verdict'"),
     ],
 )
-def test_a_report_that_cannot_be_read_is_refused(
-    models: Path, tmp_path: Path, changes: dict[str, Any], says: str
+def test_a_damaged_report_is_refused(
+    models: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     report = write_score_report(tmp_path / "report.json", models / "tiny", **changes)
-    with pytest.raises(InputError, match=f"{re.escape(str(report))}: {says}"):
+    with pytest.raises(InputError, match=f"{re.escape(str(report))}: {message}"):
         promote(models, "tiny", report)
-    assert champion(models) is None
+    assert read_champion(models) is None
 
 
-def test_a_missing_report_is_named_with_what_makes_one(models: Path, tmp_path: Path) -> None:
+def test_a_missing_report_is_refused_with_the_remedy(models: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"not a score report .*none\.json.*`lingo evaluate`"):
         promote(models, "tiny", tmp_path / "none.json")
-    assert champion(models) is None
+    assert read_champion(models) is None
 
 
 @pytest.mark.parametrize("name", ["tony", "", ".", "empty", "_runs", "champion", "../models/tiny"])
@@ -166,38 +173,39 @@ def test_only_a_listed_model_is_promoted(models: Path, tmp_path: Path, name: str
     with pytest.raises(InputError) as error:
         promote(models, name, report)
     assert str(error.value) == (
-        f"model={name!r}: no bundle of that name in {models} (there: other, tiny)"
+        f"model={name!r}: not a model in {models} (available: other, tiny); choose one of these"
     )
-    assert champion(models) is None
+    assert read_champion(models) is None
 
 
-def test_a_model_by_path_and_by_name(models: Path, bundle: Path) -> None:
+def test_a_model_is_resolved_by_path_or_name(models: Path, bundle: Path) -> None:
     assert resolve_model(str(bundle), models) == bundle
     assert resolve_model("tiny", models) == models / "tiny"
     assert resolve_model(str(models / "other"), models) == models / "other"
 
 
-def test_an_unknown_model_lists_what_there_is(models: Path, tmp_path: Path) -> None:
+def test_an_unknown_model_is_refused_with_the_available_names(models: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         resolve_model("tony", models)
     assert str(error.value) == (
-        f"model='tony': no bundle there, nor of that name in {models} (there: other, tiny)"
+        f"model='tony': neither a bundle folder nor a model in {models} (available: other, tiny); "
+        "choose one of these or train a model"
     )
-    with pytest.raises(InputError, match=r"\(there: none\)"):
+    with pytest.raises(InputError, match=r"\(available: none\)"):
         resolve_model("tony", tmp_path / "none")
 
 
-def test_a_damaged_neighbour_does_not_hide_what_there_is(models: Path) -> None:
+def test_a_damaged_model_does_not_hide_the_available_names(models: Path) -> None:
     (models / "other" / "bundle.json").write_text("{")
-    with pytest.raises(InputError, match=r"'tony'.*\(there: other, tiny\)"):
+    with pytest.raises(InputError, match=r"'tony'.*\(available: other, tiny\)"):
         resolve_model("tony", models)
 
 
-def test_no_champion_names_the_command(models: Path) -> None:
+def test_a_missing_champion_is_refused_with_the_remedy(models: Path) -> None:
     with pytest.raises(InputError) as error:
         resolve_model("champion", models)
     assert str(error.value) == (
-        f"{models}: has no champion yet; name one with `lingo models promote NAME`"
+        f"{models}: no model is promoted; promote one with `lingo models promote NAME`"
     )
 
 
@@ -214,17 +222,27 @@ def test_a_champion_whose_bundle_was_replaced_is_refused(
     shutil.copytree(other_bundle, models / "tiny")
     with pytest.raises(InputError) as error:
         resolve_model("champion", models)
-    now = read_bundle_manifest(other_bundle).model_id
+    replacement = read_bundle_manifest(other_bundle).model_id
     assert str(error.value) == (
-        f"{models / 'tiny'}: is model {now}, but {promoted.model_id} was promoted; promote it again"
+        f"{models / 'tiny'}: is model {replacement}, but model {promoted.model_id} was promoted; "
+        "promote it again"
     )
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [("{", "not valid JSON"), (json.dumps({"format_version": 9}), "format_version=9")],
 )
-def test_a_damaged_champion_is_named_with_the_remedy(models: Path, content: str, says: str) -> None:
+def test_a_damaged_champion_file_is_refused_with_the_remedy(
+    models: Path, content: str, message: str
+) -> None:
     (models / "champion.json").write_text(content)
-    with pytest.raises(InputError, match=rf"champion\.json: {says}.*`lingo models promote`"):
+    with pytest.raises(InputError, match=rf"champion\.json: {message}.*`lingo models promote`"):
         resolve_model("champion", models)
+
+
+def test_importing_the_registry_leaves_the_heavy_packages_out(
+    imported_by: Callable[[str], set[str]],
+) -> None:
+    heavy = {"matplotlib", "sacrebleu", "ray", "jinja2", "prefect"}
+    assert imported_by("pipeline.models.registry") & heavy == set()

@@ -96,8 +96,8 @@ def test_a_wrong_description_is_refused_by_key(
     [
         (b"source_lang: [en\n", "not valid YAML"),
         (b"source_lang: en # espa\xf1ol\n", "not UTF-8"),
-        (b"- en\n- es\n", "holds list: needs keys and values"),
-        (b"", "holds NoneType"),
+        (b"- en\n- es\n", "is of type list; needs keys and values"),
+        (b"", "is empty; needs keys and values"),
     ],
 )
 def test_a_description_that_is_not_yaml_is_refused(

@@ -156,7 +156,7 @@ def test_a_bad_description_and_bad_settings_are_one_line_too(
     for arguments, message in (
         (["none.yaml"], "none.yaml: cannot be read (No such file or directory); check the path"),
         (["broken.yaml"], "broken.yaml: not valid YAML"),
-        (["corpus.yaml", "--config", "bad.yaml"], "bad.yaml: unknown key 'sead': known are clean"),
+        (["corpus.yaml", "--config", "bad.yaml"], "bad.yaml: unknown key 'sead'; known keys:"),
     ):
         monkeypatch.setattr(sys, "argv", ["lingo", "prepare", *arguments, "--output", "d"])
         with pytest.raises(SystemExit) as left:
