@@ -23,9 +23,9 @@ import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
-from lingo_model.config import Config
 from lingo_model.errors import InputError
-from lingo_model.lstm import SimpleSeq2SeqLSTM
+from lingo_model.network.config import Config
+from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 from lingo_model.subwords import Subwords
 
 FORMAT_VERSION = 1

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from lingo_model.bundle import BundleManifest, save_bundle
-from lingo_model.config import Config
 from lingo_model.errors import InputError
-from lingo_model.lstm import SimpleSeq2SeqLSTM
+from lingo_model.network.config import Config
+from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 from lingo_model.subwords import Subwords
 
 # Where training loops put the weights when they save more than those.

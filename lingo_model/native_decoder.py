@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from lingo_model import native_kernels as kernels
-from lingo_model.attention import AdditiveAttention
-from lingo_model.lstm import SimpleSeq2SeqLSTM
 from lingo_model.native_kernels import PackedMatrix
+from lingo_model.network.attention import AdditiveAttention
+from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 
 _TOKENS_AT_ONCE = 1024
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from lingo_model.config import Config, require_int
 from lingo_model.errors import InputError
-from lingo_model.lstm import SimpleSeq2SeqLSTM
+from lingo_model.network.config import Config, require_int
+from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 
 T = TypeVar("T", bound=Any)
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lingo_model.attention import Memory
-from lingo_model.lstm import SimpleSeq2SeqLSTM
+from lingo_model.network.attention import Memory
+from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 
 
 @dataclasses.dataclass

@@ -13,7 +13,7 @@ ATTENTION_TYPES: tuple[AttentionType, ...] = get_args(AttentionType)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Dimensions and special ids of a :class:`~lingo_model.lstm.SimpleSeq2SeqLSTM`.
+    """Dimensions and special ids of a :class:`~lingo_model.network.lstm.SimpleSeq2SeqLSTM`.
 
     Special ids are those of every subword model of this project: pad 0, unk 1, sos 2, eos 3.
 

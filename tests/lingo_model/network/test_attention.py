@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from lingo_model.attention import AdditiveAttention, DotAttention, Memory
+from lingo_model.network.attention import AdditiveAttention, DotAttention, Memory
 
 LN2, LN3 = math.log(2), math.log(3)
 

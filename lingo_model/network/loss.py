@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lingo_model import cpu_training
-from lingo_model.lstm import SimpleSeq2SeqLSTM
+from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 from lingo_model.subwords import N_SPECIAL
 
 

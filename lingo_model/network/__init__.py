@@ -1,0 +1,1 @@
+"""The translation model: configuration, layers, attention and loss."""
