@@ -16,8 +16,8 @@ from torch import Tensor
 
 from lingo_model.beam import Beams
 from lingo_model.errors import InputError
+from lingo_model.kernels.decoding import native_tiers
 from lingo_model.native_decoder import NativeDecoder, NativeRows
-from lingo_model.native_kernels import native_tiers
 from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 from lingo_model.search import (
     EMPTY,

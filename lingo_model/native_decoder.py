@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lingo_model import native_kernels as kernels
-from lingo_model.native_kernels import PackedMatrix
+from lingo_model.kernels import decoding as kernels
+from lingo_model.kernels.decoding import PackedMatrix
 from lingo_model.network.attention import AdditiveAttention
 from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 
@@ -81,7 +81,7 @@ class NativeDecoder:
 
     Args:
         model: its weights are copied into packed form; it is not kept.
-        tier: one of :func:`~lingo_model.native_kernels.native_tiers`.
+        tier: one of :func:`~lingo_model.kernels.decoding.native_tiers`.
     """
 
     device = torch.device("cpu")

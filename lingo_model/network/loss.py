@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lingo_model import cpu_training
+from lingo_model.kernels import autograd as cpu_training
 from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 from lingo_model.subwords import N_SPECIAL
 

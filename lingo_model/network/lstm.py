@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from lingo_model import cpu_training
 from lingo_model.errors import InputError
+from lingo_model.kernels import autograd as cpu_training
 from lingo_model.network.attention import AdditiveAttention, DotAttention, Memory
 from lingo_model.network.config import AttentionType, Config, require_int
 

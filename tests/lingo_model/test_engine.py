@@ -8,7 +8,7 @@ import torch
 
 from lingo_model import Config, Engine, Hypothesis, InputError, SearchConfig, engine, greedy_search
 from lingo_model.engine import TIERS, DecodeTier
-from lingo_model.native_kernels import native_tiers
+from lingo_model.kernels.decoding import native_tiers
 from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 
 EOS = 3

@@ -11,7 +11,7 @@ import pytest
 
 from lingo_model import SearchConfig, Translator, load_bundle
 from lingo_model.engine import TIERS, DecodeTier
-from lingo_model.native_kernels import native_tiers
+from lingo_model.kernels.decoding import native_tiers
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 EXPECTED = json.loads((FIXTURES / "bundle-v1-translations.json").read_text(encoding="utf-8"))

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from lingo_model import SimpleSeq2SeqLSTM, SummedLoss, cpu_training, training_kernels
-from lingo_model.native_kernels import native_tiers
+from lingo_model import SimpleSeq2SeqLSTM, SummedLoss
+from lingo_model.kernels import autograd as cpu_training
+from lingo_model.kernels import training as training_kernels
+from lingo_model.kernels.decoding import native_tiers
 
 pytestmark = pytest.mark.skipif(
     "bf16" not in native_tiers(), reason="this processor has no bfloat16 kernels"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lingo_model.native_kernels import PANEL, kernels, native_tiers, padded
+from lingo_model.kernels.decoding import PANEL, kernels, native_tiers, padded
 
 _BLOCK = 2048  # of K: where there are more, sums wait in float32
 

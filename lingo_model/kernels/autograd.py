@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lingo_model import training_kernels as kernels
+from lingo_model.kernels import training as kernels
 
 
 def is_used(inputs: Tensor, *sizes: int) -> bool:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lingo_model import native_kernels as kernels
-from lingo_model.native_kernels import TIERS, PackedMatrix, native_tiers
+from lingo_model.kernels import decoding as kernels
+from lingo_model.kernels.decoding import TIERS, PackedMatrix, native_tiers
 
 pytestmark = pytest.mark.skipif(
     "exact" not in native_tiers(),

@@ -1,0 +1,1 @@
+"""The compiled kernels, called through ctypes with torch tensors."""
