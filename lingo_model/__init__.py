@@ -8,14 +8,14 @@ from lingo_model.bundle import (
     read_training,
     save_bundle,
 )
-from lingo_model.engine import DecodeTier, Engine
+from lingo_model.decoding.engine import DecodeTier, Engine
+from lingo_model.decoding.search_config import Hypothesis, SearchConfig, greedy_search
+from lingo_model.decoding.translator import Translation, Translator
 from lingo_model.errors import InputError
 from lingo_model.network.config import Config
 from lingo_model.network.loss import SummedLoss
 from lingo_model.network.lstm import SimpleSeq2SeqLSTM
-from lingo_model.search import Hypothesis, SearchConfig, greedy_search
 from lingo_model.subwords import Subwords
-from lingo_model.translator import Translation, Translator
 
 __all__ = [
     "Bundle",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lingo_model import SearchConfig, Translator, load_bundle
-from lingo_model.engine import TIERS, DecodeTier
+from lingo_model.decoding.engine import TIERS, DecodeTier
 from lingo_model.kernels.decoding import native_tiers
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

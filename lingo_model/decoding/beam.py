@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lingo_model.search import Hypothesis, SearchConfig
+from lingo_model.decoding.search_config import Hypothesis, SearchConfig
 
 
 class Beams:

@@ -14,12 +14,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from lingo_model.beam import Beams
-from lingo_model.errors import InputError
-from lingo_model.kernels.decoding import native_tiers
-from lingo_model.native_decoder import NativeDecoder, NativeRows
-from lingo_model.network.lstm import SimpleSeq2SeqLSTM
-from lingo_model.search import (
+from lingo_model.decoding.beam import Beams
+from lingo_model.decoding.native_decoder import NativeDecoder, NativeRows
+from lingo_model.decoding.search_config import (
     EMPTY,
     Hypothesis,
     SearchConfig,
@@ -27,7 +24,10 @@ from lingo_model.search import (
     blocked_ids,
     check_sources,
 )
-from lingo_model.torch_decoder import TorchDecoder, TorchRows
+from lingo_model.decoding.torch_decoder import TorchDecoder, TorchRows
+from lingo_model.errors import InputError
+from lingo_model.kernels.decoding import native_tiers
+from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 
 DecodeTier = Literal["exact", "bf16", "int8"]
 TIERS: tuple[DecodeTier, ...] = get_args(DecodeTier)

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from lingo_model.bundle import Bundle
-from lingo_model.engine import DecodeTier, Engine
-from lingo_model.search import Hypothesis, SearchConfig
+from lingo_model.decoding.engine import DecodeTier, Engine
+from lingo_model.decoding.search_config import Hypothesis, SearchConfig
 from lingo_model.subwords import EOS_ID
 
 ENGINE_VERSION = "engine-1"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lingo_model import Engine, InputError, SearchConfig, SimpleSeq2SeqLSTM, greedy_search
-from lingo_model.beam import Beams
+from lingo_model.decoding.beam import Beams
 
 PAD, UNK, SOS, EOS, A, B = range(6)
 BigramModel = Callable[..., SimpleSeq2SeqLSTM]

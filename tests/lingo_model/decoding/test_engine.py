@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from lingo_model import Config, Engine, Hypothesis, InputError, SearchConfig, engine, greedy_search
-from lingo_model.engine import TIERS, DecodeTier
+from lingo_model import Config, Engine, Hypothesis, InputError, SearchConfig, greedy_search
+from lingo_model.decoding import engine
+from lingo_model.decoding.engine import TIERS, DecodeTier
 from lingo_model.kernels.decoding import native_tiers
 from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 

@@ -18,7 +18,7 @@ from lingo_model import (
     Subwords,
     load_bundle,
 )
-from lingo_model.interchange import import_state_dict, model_of_state_dict
+from lingo_model.state_dict_import import import_state_dict, model_of_state_dict
 
 TORCHLINGO = Path(__file__).parents[2] / ".peers" / "torchlingo"
 

@@ -1,0 +1,1 @@
+"""Search: settings, the decoding engine and the translator of texts."""
