@@ -1,4 +1,4 @@
-"""Models that TorchLingo trained: its state dicts have the weight names of this project."""
+"""Import of TorchLingo's models: their state dicts use the same weight names as this project."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lingo_model.bundle import BundleManifest, save_bundle
+from lingo_model.bundle import save_bundle
+from lingo_model.bundle_manifest import BundleManifest
 from lingo_model.errors import InputError
-from lingo_model.network.config import Config
+from lingo_model.network.config import ModelConfig
 from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 from lingo_model.subwords import Subwords
 
-# Where training loops put the weights when they save more than those.
-_WRAPPERS = ("model_state_dict", "state_dict", "model")
+# Keys under which training loops save the weights when they save other values beside them.
+_WEIGHT_KEYS = ("model_state_dict", "state_dict", "model")
 
 
 def import_state_dict(
@@ -28,13 +29,23 @@ def import_state_dict(
     source_lang: str,
     target_lang: str,
 ) -> BundleManifest:
-    """Make a bundle of a saved state dict and the subword model that it learnt with.
+    """Make a bundle from a saved state dict and the subword model that it was trained with.
 
-    The file is read with ``weights_only=True``: nothing in it is executed.
+    The file is read with ``weights_only=True``, so code in it is never executed.
+
+    Args:
+        weights: file that ``torch.save`` wrote: a state dict, or a mapping that contains one.
+        subwords: SentencePiece model file.
+        output: folder of the new bundle.
+        source_lang: language tag of the source texts.
+        target_lang: language tag of the translations.
+
+    Returns:
+        the manifest of the bundle.
 
     Raises:
-        InputError: a file cannot be read, or the weights are not those of this architecture, with
-            the name of one that is missing, extra or of another shape.
+        InputError: a file cannot be read, ``output`` exists, or a weight is missing, unexpected or
+            has the wrong shape.
     """
     model = model_of_state_dict(_read_state_dict(Path(weights)), name=str(weights))
     return save_bundle(
@@ -50,12 +61,16 @@ def import_state_dict(
 
 
 def model_of_state_dict(state: Mapping[str, Tensor], *, name: str) -> SimpleSeq2SeqLSTM:
-    """The model that a state dict belongs to, with its weights, in ``eval`` mode.
+    """Build the model of a state dict, with its weights, in ``eval`` mode.
 
-    Sizes, layers, attention and directions are read off the weights' names and shapes.
+    The names and shapes of the weights determine sizes, layers, attention and directions.
+
+    Args:
+        state: the state dict.
+        name: name of the file, for error messages.
 
     Raises:
-        InputError: a weight is missing, extra or of another shape; ``name`` stands in the message.
+        InputError: a weight is missing, unexpected or has the wrong shape.
     """
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     n_layers = sum(key.startswith("decoder.weight_hh_l") for key in state)
@@ -63,10 +78,10 @@ def model_of_state_dict(state: Mapping[str, Tensor], *, name: str) -> SimpleSeq2
     for key in needed:
         if len(shapes.get(key, ())) != 2:
             raise InputError(
-                f"{name}: weight {key!r} is missing or no matrix; needs the state dict of a "
+                f"{name}: weight {key!r} is missing or not a matrix; needs the state dict of a "
                 "SimpleSeq2SeqLSTM"
             )
-    config = Config(
+    config = ModelConfig(
         lstm_emb_dim=shapes["tgt_embed.weight"][1],
         lstm_hidden_dim=shapes["decoder.weight_hh_l0"][1],
         lstm_num_layers=n_layers,
@@ -80,12 +95,13 @@ def model_of_state_dict(state: Mapping[str, Tensor], *, name: str) -> SimpleSeq2
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     for key in sorted(expected.keys() | shapes.keys()):
         if key not in shapes:
-            raise InputError(f"{name}: weight {key!r} is missing; needs {expected[key]}")
+            raise InputError(f"{name}: weight {key!r} is missing; needs shape {expected[key]}")
         if key not in expected:
-            raise InputError(f"{name}: weight {key!r} is extra; this architecture has none")
+            raise InputError(f"{name}: weight {key!r} is unexpected; this architecture has none")
         if shapes[key] != expected[key]:
             raise InputError(
-                f"{name}: weight {key!r} is {shapes[key]}: the others ask for {expected[key]}"
+                f"{name}: weight {key!r} has shape {shapes[key]}; the other weights need "
+                f"{expected[key]}"
             )
     model.load_state_dict(dict(state))
     return model.eval()
@@ -96,13 +112,13 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         values: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except Exception as error:  # by the place of the damage, nearly any
+    except Exception as error:  # the type depends on where the file is damaged
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
-            f"{path}: not a file of weights alone ({reason}); "
+            f"{path}: not a file of weights only ({reason}); "
             "save model.state_dict() with torch.save"
         ) from error
-    for key in _WRAPPERS:
+    for key in _WEIGHT_KEYS:
         if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):
             values = values[key]
             break
@@ -111,5 +127,5 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         and values
         and all(isinstance(v, Tensor) and isinstance(k, str) for k, v in values.items())
     ):
-        raise InputError(f"{path}: holds no state dict; save model.state_dict() with torch.save")
+        raise InputError(f"{path}: contains no state dict; save model.state_dict() with torch.save")
     return values

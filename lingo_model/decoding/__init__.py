@@ -1,1 +1,1 @@
-"""Search: settings, the decoding engine and the translator of texts."""
+"""Decoding: search settings, the decoding engine and the translator of texts."""

@@ -1,1 +1,1 @@
-"""The compiled kernels, called through ctypes with torch tensors."""
+"""The compiled kernels for x86 processors with AVX-512, called through ctypes."""

@@ -1,15 +1,15 @@
-"""Training in bfloat16 on a CPU: LSTM layers, linear layers and the loss, on compiled kernels.
+"""Training operations in bfloat16 on the compiled kernels, with gradients.
 
-``torch.nn.LSTM`` on a CPU computes the weights' gradients step by step, and sequences of different
-lengths in batches that shrink. Here, as in Appleyard et al. 2016 ("Optimizing Performance of
-Recurrent Neural Networks on GPUs", section 3), all that does not wait for the step before is one
-product over all steps: the input side forwards, and the gradients of the inputs and of both weight
-matrices backwards. Products take bfloat16 and sum in float32; gates, cell states and the weights'
-gradients are float32, so that bfloat16 never adds up over steps. ``benchmarks/train.py`` says what
-it gives.
+``torch.nn.LSTM`` on a CPU computes the gradients of the weights step by step, and splits sequences
+of different lengths into batches that shrink. Here, as in Appleyard et al. 2016 ("Optimizing
+Performance of Recurrent Neural Networks on GPUs", section 3), everything that does not depend on
+the previous step is one product over all steps: the input side in the forward pass, and the
+gradients of the inputs and of both weight matrices in the backward pass. Products read bfloat16 and
+sum in float32. Gates, cell states and gradients of weights are float32, so rounding errors of
+bfloat16 do not add up over steps. ``benchmarks/train.py`` measures the gain.
 
-Shapes: T steps, B sentences, E input, H hidden, V vocabulary, N tokens: the layers leave padding
-out, and see sequences packed step after step, longest first.
+Shapes: T steps, B sentences, E input, H hidden, L layers, V vocabulary, N tokens without padding.
+Tokens lie step by step, and sentences within a step longest first.
 """
 
 from __future__ import annotations
@@ -24,42 +24,29 @@ from torch.nn import functional
 from lingo_model.kernels import training as kernels
 
 
-def is_used(inputs: Tensor, *sizes: int) -> bool:
-    """Whether these layers replace torch's: in training under bfloat16 autocast on a CPU whose
-    kernels take matrices of these inner sizes, on one thread. In float32, and on more threads,
-    torch's own layers are faster."""
-    return (
-        inputs.requires_grad
-        and torch.get_num_threads() == 1
-        and inputs.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") is torch.bfloat16
-        and kernels.fits(*sizes)
-    )
-
-
 def lstm_layers(
     lstm: nn.LSTM,
     inputs: Tensor,
     lengths: Tensor | None,
     state: tuple[Tensor, Tensor] | None,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """What ``lstm`` computes in training, with gradients for all of its weights.
+    """Compute what ``lstm`` computes in training, with gradients for all of its weights.
 
     Args:
+        lstm: the layers, with ``batch_first=True``.
         inputs: ``[B, T, E]``, padded at the end.
-        lengths: tokens of each sentence ``[B]``, one or more; None where all are T.
+        lengths: number of tokens of each sentence ``[B]``, 1 or more; None if all have T.
         state: hidden and cell state before the first step, each ``[L, B, H]``; None for zeros.
 
     Returns:
-        outputs ``[B, T, H]`` (both directions side by side) in bfloat16, zero at padding,
-        and the state after each sentence's last token, each ``[L, B, H]`` (``[2 L, B,
-        H]`` for two directions).
+        outputs ``[B, T, H]`` in bfloat16, zero at padding, and the state after the last token of
+        each sentence, each ``[L, B, H]``. With two directions these are ``[B, T, 2 H]`` and
+        ``[2 L, B, H]``.
     """
     packing = _packing_of(inputs, lengths)
     outputs = inputs.flatten(0, 1).index_select(0, packing.tokens).bfloat16()  # [N, E]
-    hidden: list[Tensor] = []
-    cell: list[Tensor] = []
+    last_hidden: list[Tensor] = []
+    last_cell: list[Tensor] = []
     suffixes = ["", "_reverse"] if lstm.bidirectional else [""]
     for layer in range(lstm.num_layers):
         if layer and lstm.dropout:
@@ -70,41 +57,43 @@ def lstm_layers(
             weights = [getattr(lstm, f"{part}_{name}") for part in ("weight_ih", "weight_hh")]
             bias = getattr(lstm, f"bias_ih_{name}") + getattr(lstm, f"bias_hh_{name}")
             if state is None:
-                before = (bias.new_zeros(inputs.size(0), lstm.hidden_size),) * 2
+                first_state = (bias.new_zeros(inputs.size(0), lstm.hidden_size),) * 2
             else:
-                before = (
-                    state[0][len(hidden)].float().index_select(0, packing.order),
-                    state[1][len(cell)].float().index_select(0, packing.order),
+                first_state = (
+                    state[0][len(last_hidden)].float().index_select(0, packing.order),
+                    state[1][len(last_cell)].float().index_select(0, packing.order),
                 )
-            read = outputs.index_select(0, packing.backwards) if suffix else outputs
-            found, cells = _LSTMLayer.apply(  # type: ignore[no-untyped-call]
-                read, *before, *weights, bias, packing
+            layer_inputs = outputs.index_select(0, packing.reversed) if suffix else outputs
+            hidden, cell = _LSTMLayer.apply(  # type: ignore[no-untyped-call]
+                layer_inputs, *first_state, *weights, bias, packing
             )
-            hidden.append(found.index_select(0, packing.last))
-            cell.append(cells.index_select(0, packing.last))
-            directions.append(found.index_select(0, packing.backwards) if suffix else found)
+            last_hidden.append(hidden.index_select(0, packing.last))
+            last_cell.append(cell.index_select(0, packing.last))
+            directions.append(hidden.index_select(0, packing.reversed) if suffix else hidden)
         outputs = directions[0] if len(directions) == 1 else torch.cat(directions, dim=1)
     padded = outputs.new_zeros(inputs.size(0) * inputs.size(1), outputs.size(1))
     padded = padded.index_copy(0, packing.tokens, outputs)
-    return padded.view(*inputs.shape[:2], -1), (torch.stack(hidden), torch.stack(cell))
+    return padded.view(*inputs.shape[:2], -1), (torch.stack(last_hidden), torch.stack(last_cell))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Packing:
-    """Where the N tokens of B padded sequences lie when they lie step after step, longest first.
+    """Indices between B padded sequences and their N tokens in packed order.
 
-    Args:
-        order: the rows [B], longest first. n_rows: how many of them have each step [T].
-        tokens: position in the padded [B * T] of each token [N].
-        backwards: of each token [N], that of the same sequence read from its end.
-        last: of each row [B], its last token.
-        previous: of each token [N], the state before it among [B + N], first states first.
+    Attributes:
+        order: ``[B]``, rows of the batch, longest first.
+        n_rows: ``[T]``, number of sequences that have each step.
+        tokens: ``[N]``, index of each token in the padded batch ``[B * T]``.
+        reversed: ``[N]``, index of the token at the same distance from the other end.
+        last: ``[B]``, index of the last token of each row.
+        previous: ``[N]``, index of the state before each token among the ``[B + N]`` states, of
+            which the first B are the first states.
     """
 
     order: Tensor
     n_rows: Tensor
     tokens: Tensor
-    backwards: Tensor
+    reversed: Tensor
     last: Tensor
     previous: Tensor
 
@@ -113,44 +102,55 @@ def _packing_of(inputs: Tensor, lengths: Tensor | None) -> _Packing:
     n_rows, n_steps = inputs.shape[:2]
     if lengths is None:
         lengths = torch.full((n_rows,), n_steps)
-    in_order, order = lengths.sort(descending=True, stable=True)
-    is_token = torch.arange(n_steps).unsqueeze(1) < in_order  # [T, B]
-    step, place = is_token.nonzero(as_tuple=True)  # each [N], place among the rows in order
-    number = is_token.flatten().cumsum(0).view_as(is_token) - 1  # [T, B]
-    first = number[:, 0]  # each step's first token
+    sorted_lengths, order = lengths.sort(descending=True, stable=True)
+    is_token = torch.arange(n_steps).unsqueeze(1) < sorted_lengths  # [T, B]
+    step, rank = is_token.nonzero(as_tuple=True)  # each [N]; rank: index into `order`
+    index = is_token.flatten().cumsum(0).view_as(is_token) - 1  # [T, B]
+    first_of_step = index[:, 0]
     return _Packing(
         order,
         is_token.sum(1),
-        order[place] * n_steps + step,
-        number[in_order[place] - 1 - step, place],
-        number[lengths - 1, order.argsort()],
-        torch.where(step > 0, n_rows + first[step - 1], 0) + place,
+        order[rank] * n_steps + step,
+        index[sorted_lengths[rank] - 1 - step, rank],
+        index[lengths - 1, order.argsort()],
+        torch.where(step > 0, n_rows + first_of_step[step - 1], 0) + rank,
     )
 
 
 def linear(inputs: Tensor, weight: Tensor) -> Tensor:
-    """``inputs`` [..., K] times the transpose of ``weight`` [N, K], in bfloat16."""
+    """Multiply ``inputs`` ``[..., K]`` by the transpose of ``weight`` ``[M, K]``.
+
+    Returns:
+        bfloat16 ``[..., M]``.
+    """
     flat = inputs.bfloat16().flatten(0, -2).contiguous()
-    found: Tensor = _Linear.apply(flat, weight)  # type: ignore[no-untyped-call]
-    return found.view(*inputs.shape[:-1], -1)
+    outputs: Tensor = _Linear.apply(flat, weight)  # type: ignore[no-untyped-call]
+    return outputs.view(*inputs.shape[:-1], -1)
 
 
 def cross_entropy_sum(
     hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, label_smoothing: float
 ) -> Tensor:
-    """Cross-entropy (nats) of the output layer ``weight`` [V, H], ``bias`` [V], summed over rows.
+    """Run the output layer and sum the cross-entropy over rows (nats).
 
     Args:
-        hidden: ``[N, H]``. targets: ``[N]``.
+        hidden: ``[N, H]``.
+        weight: weight of the output layer ``[V, H]``.
+        bias: bias of the output layer ``[V]``.
+        targets: ids ``[N]``.
+        label_smoothing: share of probability that is spread evenly over the vocabulary.
+
+    Returns:
+        a float32 scalar.
     """
-    found: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
+    loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
         hidden.bfloat16().contiguous(), weight, bias, targets, label_smoothing
     )
-    return found
+    return loss
 
 
 class _LSTMLayer(torch.autograd.Function):
-    """One layer in one direction: each token's hidden (bfloat16) and cell state, [N, H]."""
+    """One LSTM layer in one direction."""
 
     @staticmethod
     def forward(
@@ -163,6 +163,21 @@ class _LSTMLayer(torch.autograd.Function):
         bias: Tensor,
         packing: _Packing,
     ) -> tuple[Tensor, Tensor]:
+        """Compute the state after each token.
+
+        Args:
+            ctx: context of the autograd function.
+            inputs: bfloat16 ``[N, E]``.
+            first_hidden: ``[B, H]``, longest sequence first.
+            first_cell: ``[B, H]``, longest sequence first.
+            weight_ih: ``[4 H, E]``.
+            weight_hh: ``[4 H, H]``.
+            bias: ``[4 H]``.
+            packing: order of the tokens.
+
+        Returns:
+            hidden states (bfloat16 ``[N, H]``) and cell states (float32 ``[N, H]``).
+        """
         n_tokens, n_inputs = inputs.shape
         n_rows, size = first_hidden.shape
         gates = kernels.product(
@@ -182,6 +197,13 @@ class _LSTMLayer(torch.autograd.Function):
     def backward(
         ctx: Any, d_hidden: Tensor | None, d_cell: Tensor | None
     ) -> tuple[Tensor | None, ...]:
+        """Compute the gradient of every argument of ``forward``, in its shape.
+
+        Args:
+            ctx: context of the autograd function.
+            d_hidden: gradient of the hidden states ``[N, H]``; None for zeros.
+            d_cell: gradient of the cell states ``[N, H]``; None for zeros.
+        """
         inputs, hidden, cell, gates, weight_ih, weight_hh = ctx.saved_tensors
         n_tokens, n_inputs = inputs.shape
         size = weight_hh.size(1)
@@ -210,16 +232,18 @@ class _LSTMLayer(torch.autograd.Function):
 
 
 class _Linear(torch.autograd.Function):
-    """[N, K] bfloat16 times the transpose of a weight [M, K], in bfloat16."""
+    """A linear layer without bias."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor) -> Tensor:
+        """Multiply bfloat16 ``[N, K]`` by the transpose of ``[M, K]``; bfloat16 ``[N, M]``."""
         ctx.save_for_backward(inputs, weight)
         shape = (inputs.size(0), *weight.shape)
         return kernels.product(inputs, kernels.pack_transposed(weight), shape, out=torch.bfloat16)
 
     @staticmethod
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute gradients of inputs ``[N, K]`` and weight ``[M, K]`` from ``[N, M]``."""
         inputs, weight = ctx.saved_tensors
         return _linear_backward(inputs, weight, d_outputs.contiguous())
 
@@ -235,12 +259,14 @@ def _linear_backward(inputs: Tensor, weight: Tensor, d_outputs: Tensor) -> tuple
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The output layer and the loss in one, so that logits exist once, in bfloat16."""
+    """Output layer and loss together, so that the logits exist only once, in bfloat16."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
     ) -> Tensor:
+        """Sum the cross-entropy of hidden ``[N, H]``, weight ``[V, H]``, bias ``[V]`` and targets
+        ``[N]``; a float32 scalar."""
         shape = (hidden.size(0), *weight.shape)
         logits = kernels.product(
             hidden, kernels.pack_transposed(weight), shape, bias=bias, out=torch.bfloat16
@@ -252,6 +278,7 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute gradients of hidden, weight and bias, in their shapes, from a scalar."""
         hidden, weight, targets, logits, log_sums = ctx.saved_tensors
         d_logits = kernels.cross_entropy_backward(
             logits, targets, ctx.smoothing, d_loss.item(), log_sums

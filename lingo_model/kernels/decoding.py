@@ -1,206 +1,21 @@
-"""The compiled kernels of native/kernels.cpp, called through ctypes with torch tensors.
+"""Bindings of native/kernels.cpp: the operations of the decoding engine.
 
-The library is built with the package where there is a C++ compiler; where there is none, or the
-processor lacks AVX-512, :func:`native_tiers` is empty and the engine runs on torch alone.
+Every function checks the type, shape, contiguity and device of its tensors. It does not check
+values: token ids, lengths and addresses must be valid.
+
+Shapes: B sentences of a batch, S source tokens, M rows that are being decoded, H hidden, P panels
+of 64 outputs. ``stride`` is the row length of activations: H rounded up to a multiple of 16.
 """
 
 from __future__ import annotations
 
-import ctypes
-import dataclasses
-import functools
-import importlib.util
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-N_LANES = 16
-_N_VECTORS = 4
-PANEL = N_LANES * _N_VECTORS
-_WORD_BYTES = 4
-ACTIVATION_SCALE = 127.0
-ACTIVATION_ZERO = 128
-
-
-@dataclasses.dataclass(frozen=True)
-class Tier:
-    """A precision of the kernels; ``code`` is what kernels.cpp calls it."""
-
-    name: str
-    code: int
-    activation: torch.dtype
-    weight: torch.dtype
-    gate_table: torch.dtype
-
-    @property
-    def inputs_per_word(self) -> int:
-        """How many activations make the four bytes that the kernels take at a time."""
-        return _WORD_BYTES // self.activation.itemsize
-
-
-TIERS = {
-    tier.name: tier
-    for tier in (
-        Tier("exact", 0, torch.float32, torch.float32, torch.float32),
-        Tier("bf16", 1, torch.bfloat16, torch.bfloat16, torch.float16),
-        Tier("int8", 2, torch.uint8, torch.int8, torch.float16),
-    )
-}
-
-
-class _Matrix(ctypes.Structure):
-    _fields_ = (
-        ("tier", ctypes.c_int32),
-        ("n_outputs", ctypes.c_int32),
-        ("n_panels", ctypes.c_int32),
-        ("k1_words", ctypes.c_int32),
-        ("k2_words", ctypes.c_int32),
-        ("packed", ctypes.c_void_p),
-        ("sum_start", ctypes.c_void_p),
-        ("output_scale", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p),
-    )
-
-
-_INT, _LONG, _FLOAT, _POINTER = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
-_MATRIX = ctypes.POINTER(_Matrix)
-_SIGNATURES: dict[str, tuple[object, ...]] = {
-    "lingo_encode_layer": (
-        *(_MATRIX, _INT, _INT, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _INT),
-        *(_POINTER, _POINTER, _INT, _LONG, _POINTER),
-    ),
-    "lingo_decode_layer": (
-        *(_MATRIX, _INT, _INT, _POINTER, _POINTER, _POINTER, _POINTER),
-        *(_POINTER, _POINTER, _POINTER, _LONG),
-    ),
-    "lingo_linear": (
-        *(_MATRIX, _INT, _POINTER, _POINTER, _LONG, _INT, _POINTER, _LONG, _POINTER, _LONG),
-    ),
-    "lingo_arg_max": (_MATRIX, _INT, _POINTER, _LONG, _POINTER, _POINTER, _POINTER),
-    "lingo_attend": (
-        *(_INT, _INT, _INT, _LONG, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER),
-    ),
-    "lingo_pack_down_float": (_LONG, _LONG, _POINTER, _POINTER),
-    "lingo_pack_down_bf16": (_LONG, _LONG, _POINTER, _POINTER),
-    "lingo_pack_across": (_LONG, _LONG, _INT, _POINTER, _POINTER),
-    "lingo_product": (_LONG, _LONG, _LONG, _POINTER, _INT, *[_POINTER] * 4),
-    "lingo_lstm_forward": (_LONG, _POINTER, _LONG, *[_POINTER] * 4),
-    "lingo_lstm_backward": (_LONG, _POINTER, _LONG, *[_POINTER] * 8),
-    "lingo_cross_entropy": (_LONG, _LONG, _POINTER, _POINTER, _FLOAT, _POINTER, _POINTER),
-    "lingo_cross_entropy_backward": (
-        *(_LONG, _LONG, _POINTER, _POINTER, _FLOAT, _FLOAT, _POINTER, _POINTER),
-    ),
-    "lingo_column_sums": (_LONG, _LONG, _POINTER, _POINTER),
-    "lingo_top_k": (_INT, _INT, _LONG, _POINTER, _POINTER, _INT, _POINTER, _POINTER),
-}
-
-
-@functools.cache
-def _library() -> ctypes.CDLL | None:
-    found = importlib.util.find_spec("lingo_model._kernels")
-    if found is None or found.origin is None:
-        return None
-    library = ctypes.CDLL(found.origin)
-    for name, arguments in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.argtypes, function.restype = arguments, None
-    return library
-
-
-@functools.cache
-def native_tiers() -> tuple[str, ...]:
-    """Names of the tiers that the compiled kernels run on this processor."""
-    library = _library()
-    if library is None:
-        return ()
-    bits = library.lingo_tiers()
-    return tuple(tier.name for tier in TIERS.values() if bits >> tier.code & 1)
-
-
-def padded(size: int, multiple: int = N_LANES) -> int:
-    """``size`` rounded up to a multiple."""
-    return -(-size // multiple) * multiple
-
-
-class PackedMatrix:
-    """``y = W [x1; x2] + bias`` in the layout and precision that the kernels read.
-
-    Args:
-        weights: one or two matrices [N, K1], [N, K2], float32.
-        bias: [N], float32.
-        gates: whether N is the four gates of an LSTM layer, to meet unit by unit.
-    """
-
-    def __init__(self, tier: Tier, weights: list[Tensor], bias: Tensor, *, gates: bool) -> None:
-        n_outputs = weights[0].size(0)
-        parts = [
-            functional.pad(w.float(), (0, padded(w.size(1), tier.inputs_per_word) - w.size(1)))
-            for w in weights
-        ]
-        words = [part.size(1) // tier.inputs_per_word for part in parts]
-        whole = in_panels(torch.cat(parts, dim=1), gates=gates)  # [P * 64, K]
-        self.tier = tier
-        # A copy also where nothing is padded: the model may be trained on.
-        self.bias = in_panels(bias.float().unsqueeze(1), gates=gates).squeeze(1).clone()
-        self.output_scale = self.sum_start = None
-        if not gates:
-            self.bias[n_outputs:] = -torch.inf
-        if tier.name == "int8":
-            weight_scale = whole.abs().amax(dim=1).clamp(min=1e-12) / 127.0
-            whole = whole.div_(weight_scale.unsqueeze(1)).round_().clamp_(-127, 127)
-            self.output_scale = (weight_scale / ACTIVATION_SCALE).contiguous()
-            self.sum_start = (-ACTIVATION_ZERO * whole.sum(dim=1)).to(torch.int32)
-        n_panels = whole.size(0) // PANEL
-        # A single input is the first of a linear layer, the second (the state) of an LSTM layer.
-        k1_words, k2_words = words if len(words) == 2 else (0, *words) if gates else (*words, 0)
-        self.packed = (
-            whole.to(tier.weight)
-            .view(n_panels, PANEL, sum(words), tier.inputs_per_word)
-            .transpose(1, 2)
-            .contiguous()
-        )
-        self._struct = _Matrix(
-            tier=tier.code,
-            n_outputs=n_outputs,
-            n_panels=n_panels,
-            k1_words=k1_words,
-            k2_words=k2_words,
-            packed=self.packed.data_ptr(),
-            sum_start=_address(self.sum_start),
-            output_scale=_address(self.output_scale),
-            bias=self.bias.data_ptr(),
-        )
-
-    @property
-    def pointer(self) -> object:
-        """What the kernels take."""
-        return ctypes.byref(self._struct)
-
-
-def in_panels(rows: Tensor, *, gates: bool) -> Tensor:
-    """``rows`` [N, K] in the order of the panels, with zeros where a panel is not full.
-
-    For an LSTM layer, N = 4 H: gates i, f, g, o of 16 units after each other. [P * 64, K]
-    """
-    if not gates:
-        return functional.pad(rows, (0, 0, 0, padded(rows.size(0), PANEL) - rows.size(0)))
-    hidden = rows.size(0) // _N_VECTORS
-    by_gate = rows.view(_N_VECTORS, hidden, -1)
-    by_gate = functional.pad(by_gate, (0, 0, 0, padded(hidden) - hidden))
-    by_unit = by_gate.view(_N_VECTORS, padded(hidden) // N_LANES, N_LANES, -1).transpose(0, 1)
-    return by_unit.reshape(_N_VECTORS * padded(hidden), -1)
-
-
-def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
-
-
-def kernels() -> ctypes.CDLL:
-    """The library's functions, for who has asked :func:`native_tiers`."""
-    library = _library()
-    assert library is not None, "callers ask native_tiers() first"
-    return library
+from lingo_model.kernels.checks import check_minimum, check_tensor
+from lingo_model.kernels.library import kernels
+from lingo_model.kernels.packed_matrix import PANEL, PackedMatrix, address
+from lingo_model.kernels.precision import KernelPrecision
 
 
 def encode_layer(
@@ -217,27 +32,46 @@ def encode_layer(
     column: int,
     backward: bool,
 ) -> None:
-    """One LSTM layer in one direction over a batch, longest row first.
+    """Run one LSTM layer in one direction over a batch, longest row first.
 
     Args:
-        lengths: [B] int32. inputs: [B, S, stride] or None where ``table`` [V, panels] holds the
-            gates of each of ``tokens`` [B, S] int32.
-        outputs: [B, S, stride]; filled from ``column``. outputs_float: the same in float32.
-        cell: [B, stride] float32, zeros; the last cell state after the call.
+        matrix: weights of the layer.
+        lengths: int32 ``[B]``, descending, from 1 to S.
+        inputs: activations ``[B, S, stride]``; None if ``table`` is given.
+        table: input-side gates of every token ``[V, P * 64]``; None if ``inputs`` is given.
+        tokens: int32 ``[B, S]``, rows of ``table``.
+        outputs: activations ``[B, S, stride]``; columns from ``column`` on are written.
+        outputs_float: float32 ``[B, S, stride]``, a second copy of the outputs; None for none.
+        cell: float32 ``[B, stride]``; zeros before the call, the last cell state after it.
+        hidden_dim: hidden units of this direction.
+        column: first column of this direction in ``outputs``.
+        backward: whether to read from the last token.
+
+    Raises:
+        ValueError: a tensor has the wrong type, shape, layout or device.
     """
+    check_tensor("outputs", outputs, matrix.precision.activation, (None, None, None))
     n_rows, n_positions, stride = outputs.shape
+    check_tensor("lengths", lengths, torch.int32, (n_rows,))
+    check_tensor("tokens", tokens, torch.int32, (n_rows, n_positions))
+    check_tensor("cell", cell, torch.float32, (n_rows, stride))
+    if outputs_float is not None:
+        check_tensor("outputs_float", outputs_float, torch.float32, (n_rows, n_positions, stride))
+    _check_lstm_layer(matrix, inputs, table, (n_rows, n_positions, stride), hidden_dim)
+    check_minimum("column", column, 0)
+    check_minimum("stride of outputs", stride, column + max(hidden_dim, matrix.input_widths[1]))
     kernels().lingo_encode_layer(
         matrix.pointer,
         hidden_dim,
         n_rows,
         n_positions,
         lengths.data_ptr(),
-        _address(inputs),
-        _address(table),
+        address(inputs),
+        address(table),
         tokens.data_ptr(),
         int(backward),
         outputs.data_ptr(),
-        _address(outputs_float),
+        address(outputs_float),
         column,
         stride,
         cell.data_ptr(),
@@ -256,18 +90,44 @@ def decode_layer(
     *,
     hidden_dim: int,
 ) -> None:
-    """One step of one LSTM layer: rows [M, stride]; ``cell`` is updated in place."""
+    """Run one step of one LSTM layer.
+
+    Args:
+        matrix: weights of the layer.
+        inputs: activations ``[M, stride]``; None if ``table`` is given.
+        hidden: hidden state before the step, activations ``[M, stride]``.
+        table: input-side gates of every token ``[V, P * 64]``; None if ``inputs`` is given.
+        tokens: int32 ``[M]``, rows of ``table``.
+        outputs: hidden state after the step, activations ``[M, stride]``; written.
+        outputs_float: float32 ``[M, stride]``, a second copy of the outputs; None for none.
+        cell: float32 ``[M, stride]``, the cell state; updated in place.
+        hidden_dim: H.
+
+    Raises:
+        ValueError: a tensor has the wrong type, shape, layout or device.
+    """
+    activation = matrix.precision.activation
+    check_tensor("hidden", hidden, activation, (None, None))
     n_rows, stride = hidden.shape
+    check_tensor("tokens", tokens, torch.int32, (n_rows,))
+    check_tensor("outputs", outputs, activation, (n_rows, stride))
+    check_tensor("cell", cell, torch.float32, (n_rows, stride))
+    if outputs_float is not None:
+        check_tensor("outputs_float", outputs_float, torch.float32, (n_rows, stride))
+    _check_lstm_layer(matrix, inputs, table, (n_rows, stride), hidden_dim)
+    check_minimum("stride of hidden", stride, max(hidden_dim, matrix.input_widths[1]))
+    if outputs.data_ptr() == hidden.data_ptr() and n_rows:
+        raise ValueError("outputs: it shares memory with hidden; needs memory of its own")
     kernels().lingo_decode_layer(
         matrix.pointer,
         hidden_dim,
         n_rows,
-        _address(inputs),
+        address(inputs),
         hidden.data_ptr(),
-        _address(table),
+        address(table),
         tokens.data_ptr(),
         outputs.data_ptr(),
-        _address(outputs_float),
+        address(outputs_float),
         cell.data_ptr(),
         stride,
     )
@@ -281,18 +141,44 @@ def linear(
     outputs: Tensor | None = None,
     outputs_float: Tensor | None = None,
 ) -> None:
-    """A linear layer over one or two inputs [M, stride], through tanh if wanted."""
+    """Run a linear layer over one or two inputs.
+
+    Args:
+        matrix: weights and bias of the layer.
+        inputs: one or two tensors of activations ``[M, stride]``.
+        tanh: whether to apply tanh to the result.
+        outputs: activations ``[M, N or more]``; the first N columns are written; None for none.
+        outputs_float: the same in float32; None for none.
+
+    Raises:
+        ValueError: a tensor has the wrong type, shape, layout or device.
+    """
+    n_needed = 1 if matrix.input_widths[1] == 0 else 2
+    if len(inputs) != n_needed:
+        raise ValueError(f"inputs: there are {len(inputs)}; the matrix needs {n_needed}")
+    activation = matrix.precision.activation
+    check_tensor("inputs[0]", inputs[0], activation, (None, None))
     n_rows, stride = inputs[0].shape
+    check_minimum("stride of inputs", stride, max(matrix.input_widths))
+    if n_needed == 2:
+        check_tensor("inputs[1]", inputs[1], activation, (n_rows, stride))
+    for name, tensor, dtype in (
+        ("outputs", outputs, activation),
+        ("outputs_float", outputs_float, torch.float32),
+    ):
+        if tensor is not None:
+            check_tensor(name, tensor, dtype, (n_rows, None))
+            check_minimum(f"columns of {name}", tensor.size(1), matrix.n_outputs)
     kernels().lingo_linear(
         matrix.pointer,
         n_rows,
         inputs[0].data_ptr(),
-        inputs[1].data_ptr() if len(inputs) == 2 else None,
+        inputs[1].data_ptr() if n_needed == 2 else None,
         stride,
         int(tanh),
-        _address(outputs),
+        address(outputs),
         0 if outputs is None else outputs.size(1),
-        _address(outputs_float),
+        address(outputs_float),
         0 if outputs_float is None else outputs_float.size(1),
     )
 
@@ -300,17 +186,31 @@ def linear(
 def arg_max(
     matrix: PackedMatrix, inputs: Tensor, blocked: Tensor, chosen: Tensor, log_probs: Tensor
 ) -> None:
-    """The best output of each row that is not blocked, and its log probability.
+    """Run the output layer and choose the best output of each row that is not blocked.
 
     Args:
-        inputs: [M, stride]. blocked: [panels * 64], 0 or -inf. chosen: [M] int32, filled.
-        log_probs: [M] float32, filled.
+        matrix: weights and bias of the output layer.
+        inputs: activations ``[M, stride]``.
+        blocked: float32 ``[P * 64]``, -inf at blocked outputs and 0 elsewhere.
+        chosen: int32 ``[M]``; written.
+        log_probs: float32 ``[M]``; written, the log probabilities among all outputs.
+
+    Raises:
+        ValueError: a tensor has the wrong type, shape, layout or device.
     """
+    check_tensor("inputs", inputs, matrix.precision.activation, (None, None))
+    n_rows, stride = inputs.shape
+    if matrix.input_widths[1]:
+        raise ValueError("inputs: there is 1; the matrix needs 2")
+    check_minimum("stride of inputs", stride, matrix.input_widths[0])
+    check_tensor("blocked", blocked, torch.float32, (matrix.n_panels * PANEL,))
+    check_tensor("chosen", chosen, torch.int32, (n_rows,))
+    check_tensor("log_probs", log_probs, torch.float32, (n_rows,))
     kernels().lingo_arg_max(
         matrix.pointer,
-        inputs.size(0),
+        n_rows,
         inputs.data_ptr(),
-        inputs.size(1),
+        stride,
         blocked.data_ptr(),
         chosen.data_ptr(),
         log_probs.data_ptr(),
@@ -318,8 +218,8 @@ def arg_max(
 
 
 def attend(
-    tier: Tier,
-    memory: Tensor,
+    precision: KernelPrecision,
+    encoder_outputs: Tensor,
     keys: Tensor | None,
     lengths: Tensor,
     query: Tensor,
@@ -328,28 +228,72 @@ def attend(
     *,
     hidden_dim: int,
 ) -> None:
-    """Context [M, stride] of each row, by dot attention or, with ``v`` [H], additive.
+    """Compute the context of each row, by dot attention or, with ``v``, by additive attention.
 
-    ``memory`` and ``keys`` [M] int64 hold addresses of float32 [length, stride] each.
+    Args:
+        precision: number format of ``context``.
+        encoder_outputs: int64 ``[M]``, for each row the address of its encoder outputs, float32
+            ``[length, stride]``.
+        keys: int64 ``[M]``, for each row the address of ``W_enc`` times its encoder outputs,
+            float32 ``[length, stride]``; used by additive attention only.
+        lengths: int32 ``[M]``, number of source tokens of each row.
+        query: float32 ``[M, stride]``.
+        v: float32 ``[H]``; None for dot attention.
+        context: activations ``[M, stride]``; written.
+        hidden_dim: H.
+
+    Raises:
+        ValueError: a tensor has the wrong type, shape, layout or device.
     """
+    check_tensor("context", context, precision.activation, (None, None))
     n_rows, stride = context.shape
+    check_minimum("stride of context", stride, hidden_dim)
+    check_tensor("encoder_outputs", encoder_outputs, torch.int64, (n_rows,))
+    check_tensor("lengths", lengths, torch.int32, (n_rows,))
+    check_tensor("query", query, torch.float32, (n_rows, stride))
+    if keys is not None:
+        check_tensor("keys", keys, torch.int64, (n_rows,))
+    if v is not None:
+        check_tensor("v", v, torch.float32, (hidden_dim,))
+        if keys is None:
+            raise ValueError("keys: it is None; additive attention needs the addresses of the keys")
     kernels().lingo_attend(
-        tier.code,
+        precision.code,
         n_rows,
         hidden_dim,
         stride,
-        memory.data_ptr(),
-        _address(keys),
+        encoder_outputs.data_ptr(),
+        address(keys),
         lengths.data_ptr(),
         query.data_ptr(),
-        _address(v),
+        address(v),
         context.data_ptr(),
     )
 
 
 def top_k(logits: Tensor, n_outputs: int, blocked: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best outputs [M, k] of logits [M, stride] and their log probabilities."""
+    """Choose the k best outputs of each row that are not blocked.
+
+    Args:
+        logits: float32 ``[M, stride]``, of which the first ``n_outputs`` columns are used.
+        n_outputs: number of outputs.
+        blocked: float32, -inf at blocked outputs and 0 elsewhere; ``n_outputs`` or more.
+        k: number of outputs to choose, 1 or more.
+
+    Returns:
+        outputs int32 ``[M, k]``, best first, and their log probabilities among all outputs
+        ``[M, k]``. If fewer than k outputs are not blocked, the rest has output 0 and -inf.
+
+    Raises:
+        ValueError: a tensor has the wrong type, shape, layout or device, or k is below 1.
+    """
+    check_tensor("logits", logits, torch.float32, (None, None))
     n_rows, stride = logits.shape
+    check_minimum("n_outputs", n_outputs, 1)
+    check_minimum("columns of logits", stride, n_outputs)
+    check_tensor("blocked", blocked, torch.float32, (None,))
+    check_minimum("size of blocked", blocked.size(0), n_outputs)
+    check_minimum("k", k, 1)
     chosen = torch.empty(n_rows, k, dtype=torch.int32)
     log_probs = torch.empty(n_rows, k)
     kernels().lingo_top_k(
@@ -363,3 +307,36 @@ def top_k(logits: Tensor, n_outputs: int, blocked: Tensor, k: int) -> tuple[Tens
         log_probs.data_ptr(),
     )
     return chosen, log_probs
+
+
+def _check_lstm_layer(
+    matrix: PackedMatrix,
+    inputs: Tensor | None,
+    table: Tensor | None,
+    shape: tuple[int, ...],
+    hidden_dim: int,
+) -> None:
+    """Check the weights, inputs and gate table of an LSTM layer; ``shape`` is that of inputs."""
+    if not matrix.gates or matrix.n_outputs != 4 * hidden_dim:
+        raise ValueError(
+            f"matrix: it has {matrix.n_outputs} outputs (gates={matrix.gates}); "
+            f"needs the {4 * hidden_dim} gates of {hidden_dim} hidden units"
+        )
+    input_width = matrix.input_widths[0]
+    if (inputs is None) == (input_width > 0):
+        needed = "None" if input_width == 0 else f"a tensor {list(shape)}"
+        raise ValueError(f"inputs: it is {_presence(inputs)}; the matrix needs {needed}")
+    if (table is None) == (inputs is None):
+        raise ValueError(
+            f"table: it is {_presence(table)}; needs a gate table if and only if inputs is None"
+        )
+    if inputs is not None:
+        check_tensor("inputs", inputs, matrix.precision.activation, shape)
+        check_minimum("stride of inputs", shape[-1], input_width)
+    if table is not None:
+        width = matrix.n_panels * PANEL
+        check_tensor("table", table, matrix.precision.gate_table, (None, width))
+
+
+def _presence(tensor: Tensor | None) -> str:
+    return "None" if tensor is None else f"a tensor {list(tensor.shape)}"

@@ -1,1 +1,1 @@
-"""The translation model: configuration, layers, attention and loss."""
+"""The translation network: configuration, layers, attention and loss."""
