@@ -127,10 +127,7 @@ class Engine:
         while True:
             numbers, new_rows = sources.take(n_groups - beams.n_sentences)
             if new_rows is not None:
-                if rows is None or not beams.n_sentences:
-                    rows = new_rows
-                else:
-                    rows = rows.joined(new_rows)
+                rows = rows.joined(new_rows) if rows is not None and beams.n_sentences else new_rows
                 beams.add(numbers, [sources.n_tokens(number) for number in numbers])
                 sos = torch.full((len(numbers),), sos_id, dtype=torch.int32, device=device)
                 last = torch.cat([last, sos])

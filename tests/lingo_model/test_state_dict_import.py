@@ -1,4 +1,4 @@
-"""State dicts of TorchLingo: against the real package, and what is refused."""
+"""State dicts of TorchLingo: comparison with the real package, and refusals."""
 
 import os
 import subprocess
@@ -22,8 +22,8 @@ from lingo_model.state_dict_import import import_state_dict, model_of_state_dict
 
 TORCHLINGO = Path(__file__).parents[2] / ".peers" / "torchlingo"
 
-# Another process: the package is AGPL and stays out of ours. It writes weights, sources, logits
-# and what its own greedy search finds.
+# The package is AGPL and therefore runs in another process. It writes weights, sources, logits and
+# the result of its own greedy search.
 PEER = """
 import sys, torch
 from torchlingo.inference import greedy_decode
@@ -59,7 +59,9 @@ torch.save(
     [{}, {"attention": True, "attn_type": "dot"}, {"attention": True, "attn_type": "additive"}],
     ids=["plain", "dot", "additive"],
 )
-def test_torchlingos_model_is_ours(options: dict[str, Any], tmp_path: Path) -> None:
+def test_a_model_of_torchlingo_gives_the_same_results(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
     subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PEER), repr(options), tmp_path / "peer.pt"],
         check=True,
@@ -76,10 +78,10 @@ def test_torchlingos_model_is_ours(options: dict[str, Any], tmp_path: Path) -> N
     unblocked = SearchConfig(max_length_ratio=0.0, max_length_offset=12, allow_unk=True)
     found = [h.token_ids for h in Engine(model).translate(sources, unblocked)]
     assert len({tuple(ids) for ids in found}) == len(sources)
-    # Theirs begin with the start of sentence, and go on after the end until all rows have ended.
-    whole = [ids[1:] for ids in peer["greedy"]]
-    theirs = [ids[: ids.index(3) + 1] if 3 in ids else ids for ids in whole]
-    assert found == theirs
+    # TorchLingo's rows begin with sos, and continue after eos until all rows have ended.
+    without_sos = [ids[1:] for ids in peer["greedy"]]
+    expected = [ids[: ids.index(3) + 1] if 3 in ids else ids for ids in without_sos]
+    assert found == expected
 
 
 def saved(tmp_path: Path, state: Any) -> Path:
@@ -98,7 +100,7 @@ def saved(tmp_path: Path, state: Any) -> Path:
     ],
 )
 @pytest.mark.parametrize("wrapper", [None, "model_state_dict"])
-def test_a_bundle_of_a_state_dict(
+def test_a_bundle_from_a_state_dict(
     tmp_path: Path, subwords: Subwords, options: dict[str, Any], wrapper: str | None
 ) -> None:
     size = subwords.vocab_size
@@ -129,12 +131,12 @@ def small_state(**options: Any) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"decoder.bias_hh_l1": None}, "weight 'decoder.bias_hh_l1' is missing; needs (48,)"),
-        ({"output.weight": None}, "weight 'output.weight' is missing or no matrix"),
-        ({"extra.weight": torch.zeros(2)}, "weight 'extra.weight' is extra"),
+        ({"decoder.bias_hh_l1": None}, "weight 'decoder.bias_hh_l1' is missing; needs shape (48,)"),
+        ({"output.weight": None}, "weight 'output.weight' is missing or not a matrix"),
+        ({"extra.weight": torch.zeros(2)}, "weight 'extra.weight' is unexpected"),
         (
             {"encoder.weight_hh_l0": torch.zeros(48, 13)},
-            "weight 'encoder.weight_hh_l0' is (48, 13): the others ask for (48, 12)",
+            "weight 'encoder.weight_hh_l0' has shape (48, 13); the other weights need (48, 12)",
         ),
     ],
 )
@@ -148,7 +150,7 @@ def test_a_weight_that_does_not_fit_is_named(
 
 
 class Planted:
-    """A pickle that would write a file if it were executed."""
+    """A pickle that writes a file if it is executed."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -159,18 +161,18 @@ class Planted:
 
 @pytest.mark.parametrize("n_bytes", [0, 20, 60])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_file_that_was_cut_short_is_named(tmp_path: Path, n_bytes: int, zipped: bool) -> None:
+def test_a_truncated_file_is_named(tmp_path: Path, n_bytes: int, zipped: bool) -> None:
     path = tmp_path / "cut.pt"
     torch.save(small_state(), path, _use_new_zipfile_serialization=zipped)
     path.write_bytes(path.read_bytes()[:n_bytes])
 
-    with pytest.raises(InputError, match=r"cut\.pt: not a file of weights alone \(.+\); save"):
+    with pytest.raises(InputError, match=r"cut\.pt: not a file of weights only \(.+\); save"):
         import_state_dict(path, tmp_path / "s", tmp_path / "b", source_lang="en", target_lang="de")
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     weights = saved(tmp_path, {"output.weight": Planted(tmp_path / "executed")})
-    with pytest.raises(InputError, match="not a file of weights alone"):
+    with pytest.raises(InputError, match="not a file of weights only"):
         import_state_dict(
             weights, tmp_path / "s", tmp_path / "b", source_lang="en", target_lang="de"
         )
@@ -179,7 +181,7 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 1}, [1, 2]])
 def test_a_file_without_weights_is_refused(tmp_path: Path, content: Any) -> None:
-    with pytest.raises(InputError, match="holds no state dict"):
+    with pytest.raises(InputError, match="contains no state dict"):
         import_state_dict(
             saved(tmp_path, content),
             tmp_path / "s",

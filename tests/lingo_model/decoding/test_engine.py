@@ -1,20 +1,22 @@
-"""The engine equals the reference, and a sentence's result depends on nothing but the sentence."""
+"""The engine equals the oracle, and the result of a sentence depends only on the sentence."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
-from lingo_model import Config, Engine, Hypothesis, InputError, SearchConfig, greedy_search
-from lingo_model.decoding import engine
-from lingo_model.decoding.engine import TIERS, DecodeTier
-from lingo_model.kernels.decoding import native_tiers
-from lingo_model.network.lstm import SimpleSeq2SeqLSTM
+from lingo_model import Engine, Hypothesis, InputError, ModelConfig, SearchConfig, SimpleSeq2SeqLSTM
+from lingo_model.decoding.precision import DECODE_PRECISIONS, DecodePrecision, check_precision
+from lingo_model.kernels import library
+from lingo_model.kernels.library import native_precisions
+
+GreedySearch = Callable[..., list[Hypothesis]]
 
 EOS = 3
 N_PIECES = 90
-# Sizes that fill no register, one direction and two, one layer to three.
+# Sizes that do not fill a register, one and two directions, one to three layers.
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {"hidden_dim": 24},
     "one layer": {"hidden_dim": 7, "num_layers": 1},
@@ -28,14 +30,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "attn_type": "additive",
     },
     "tied": {"hidden_dim": 16, "tied_embeddings": True},
-    "reversed": {"hidden_dim": 20, "config": Config(lstm_reverse_source=True)},
+    "reversed": {"hidden_dim": 20, "config": ModelConfig(lstm_reverse_source=True)},
 }
 each_variant = pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
-each_tier = pytest.mark.parametrize("tier", TIERS)
+each_precision = pytest.mark.parametrize("precision", DECODE_PRECISIONS)
 
 
 def wild_model(**options: Any) -> SimpleSeq2SeqLSTM:
-    """Random with weights so large that sources differ in what they give and when they end."""
+    """A random model with weights so large that translations differ in text and length."""
     torch.manual_seed(1)
     model = SimpleSeq2SeqLSTM(N_PIECES, N_PIECES, **{"emb_dim": 16} | options)
     with torch.no_grad():
@@ -52,21 +54,26 @@ def some_sources(n: int = 60) -> list[list[int]]:
     ]
 
 
-def engine_of(model: SimpleSeq2SeqLSTM, tier: DecodeTier, n_slots: int | None = None) -> Engine:
-    if tier != "exact" and tier not in native_tiers():
-        pytest.skip(f"this processor does not run the {tier} tier")
-    return Engine(model, tier=tier, n_slots=n_slots)
+def engine_of(
+    model: SimpleSeq2SeqLSTM, precision: DecodePrecision, n_slots: int | None = None
+) -> Engine:
+    if precision != "float32" and precision not in native_precisions():
+        pytest.skip(f"this processor does not support {precision}")
+    return Engine(model, precision=precision, n_slots=n_slots)
 
 
 @each_variant
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
-def test_exact_is_the_reference(
-    options: dict[str, Any], compiled: bool, monkeypatch: pytest.MonkeyPatch
+def test_float32_equals_the_oracle(
+    options: dict[str, Any],
+    compiled: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    greedy_search: GreedySearch,
 ) -> None:
-    if compiled and not native_tiers():
-        pytest.skip("the compiled kernels are not built, or do not run on this processor")
+    if compiled and not native_precisions():
+        pytest.skip("the kernels are not built, or this processor does not support them")
     if not compiled:
-        monkeypatch.setattr(engine, "native_tiers", lambda: ())
+        monkeypatch.setattr(library, "native_precisions", lambda: ())
     model, sources = wild_model(**options), some_sources()
     expected = greedy_search(model, sources)
 
@@ -78,24 +85,27 @@ def test_exact_is_the_reference(
     assert [h.log_prob for h in found] == pytest.approx([h.log_prob for h in expected], abs=1e-4)
 
 
-@each_tier
+@each_precision
 @each_variant
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_a_sentence_depends_on_no_other(
-    options: dict[str, Any], tier: DecodeTier, beam_size: int
+    options: dict[str, Any], precision: DecodePrecision, beam_size: int
 ) -> None:
-    """Equal to the last bit, so that near ties need no exception: whatever the order, the number
-    of slots, the size of encoder batches and the company."""
+    """Results are equal to the last bit, so that near ties need no exception.
+
+    They do not depend on the order, the number of slots, the size of encoder batches or the other
+    sentences.
+    """
     model, sources = wild_model(**options), some_sources()
     search = SearchConfig(beam_size=beam_size, n_best=min(2, beam_size))
-    expected = engine_of(model, tier).n_best(sources, search)
-    if tier not in native_tiers():
-        pytest.skip("torch's own operations keep this only to rounding")
+    expected = engine_of(model, precision).n_best(sources, search)
+    if precision not in native_precisions():
+        pytest.skip("torch's operations are equal only up to rounding")
     order = list(range(len(sources)))
     random.Random(2).shuffle(order)
 
     def shuffled(n_slots: int, **options: Any) -> list[list[Hypothesis]]:
-        mixed = engine_of(model, tier, n_slots).n_best(
+        mixed = engine_of(model, precision, n_slots).n_best(
             [sources[i] for i in order],
             SearchConfig(beam_size=beam_size, n_best=search.n_best, **options),
         )
@@ -106,16 +116,16 @@ def test_a_sentence_depends_on_no_other(
     assert shuffled(500) == expected
     assert shuffled(32, max_source_tokens_per_batch=20) == expected
     half = len(sources) // 2
-    whole = engine_of(model, tier)
+    whole = engine_of(model, precision)
     assert whole.n_best(sources[:half], search) + whole.n_best(sources[half:], search) == expected
     assert [whole.n_best([source], search)[0] for source in sources[:9]] == expected[:9]
 
 
-@each_tier
-def test_greedy_is_a_beam_of_one(tier: DecodeTier) -> None:
+@each_precision
+def test_greedy_search_is_a_beam_of_size_one(precision: DecodePrecision) -> None:
     model, sources = wild_model(**VARIANTS["dot"]), some_sources()
-    whole = engine_of(model, tier)
-    # A minimum of no tokens changes nothing but the way: through the beams.
+    whole = engine_of(model, precision)
+    # A minimum length of 0 tokens changes only the code path.
     through_beams = SearchConfig(beam_size=1, min_length_ratio=1e-9)
 
     beam = whole.translate(sources, through_beams)
@@ -125,8 +135,8 @@ def test_greedy_is_a_beam_of_one(tier: DecodeTier) -> None:
     assert [h.log_prob for h in beam] == pytest.approx([h.log_prob for h in greedy], abs=1e-4)
 
 
-@pytest.mark.parametrize(("tier", "tolerance"), [("bf16", 0.02), ("int8", 0.06)])
-def test_lower_precision_stays_close(tier: DecodeTier, tolerance: float) -> None:
+@pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.02), ("int8", 0.06)])
+def test_lower_precision_stays_close(precision: DecodePrecision, tolerance: float) -> None:
     torch.manual_seed(3)
     model = SimpleSeq2SeqLSTM(
         N_PIECES, N_PIECES, emb_dim=32, hidden_dim=64, bidirectional=True, attention=True
@@ -134,10 +144,12 @@ def test_lower_precision_stays_close(tier: DecodeTier, tolerance: float) -> None
     sources = some_sources()
     one_token = SearchConfig(max_length_ratio=0.0, max_length_offset=1)
 
-    exact = Engine(model).translate(sources, one_token)
-    found = engine_of(model, tier).translate(sources, one_token)
+    expected = Engine(model).translate(sources, one_token)
+    found = engine_of(model, precision).translate(sources, one_token)
 
-    assert [h.log_prob for h in found] == pytest.approx([h.log_prob for h in exact], abs=tolerance)
+    assert [h.log_prob for h in found] == pytest.approx(
+        [h.log_prob for h in expected], abs=tolerance
+    )
 
 
 def test_a_translations_log_probability_is_the_models() -> None:
@@ -149,12 +161,14 @@ def test_a_translations_log_probability_is_the_models() -> None:
         assert found.log_prob == pytest.approx(float(expected), abs=1e-4)
 
 
-@each_tier
+@each_precision
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_an_empty_source_is_empty_and_disturbs_nobody(tier: DecodeTier, beam_size: int) -> None:
+def test_an_empty_source_has_an_empty_translation_and_changes_no_other(
+    precision: DecodePrecision, beam_size: int
+) -> None:
     model, sources = wild_model(**VARIANTS["dot"]), some_sources(9)
     search = SearchConfig(beam_size=beam_size)
-    whole = engine_of(model, tier)
+    whole = engine_of(model, precision)
     expected = whole.translate(sources, search)
 
     found = whole.translate([[], *sources[:4], [], *sources[4:]], search)
@@ -167,7 +181,7 @@ def test_an_empty_source_is_empty_and_disturbs_nobody(tier: DecodeTier, beam_siz
 
 
 @pytest.mark.parametrize("wrong", [-1, N_PIECES])
-def test_an_id_outside_the_vocabulary_is_named(wrong: int) -> None:
+def test_an_id_outside_the_vocabulary_is_named(wrong: int, greedy_search: GreedySearch) -> None:
     model = wild_model(**VARIANTS["plain"])
     for translate in (Engine(model).translate, lambda s: greedy_search(model, s)):
         with pytest.raises(
@@ -184,13 +198,19 @@ def test_a_source_that_is_too_long_is_named() -> None:
         whole.translate([[5, 5, 5, EOS]], search)
 
 
-def test_tiers_that_cannot_be_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_precision_that_is_unknown_or_unsupported_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = wild_model(**VARIANTS["plain"])
-    with pytest.raises(InputError, match="tier='fp4': needs one of exact, bf16, int8"):
-        Engine(model, tier="fp4")  # type: ignore[arg-type]
-    monkeypatch.setattr(engine, "native_tiers", lambda: ("exact",))
-    with pytest.raises(InputError, match=r"tier='int8': this machine runs exact; its processor"):
-        Engine(model, tier="int8")
+    with pytest.raises(InputError, match="precision='fp4': needs one of float32, bfloat16, int8"):
+        Engine(model, precision="fp4")  # type: ignore[arg-type]
+    monkeypatch.setattr(library, "native_precisions", lambda: ("float32",))
+    with pytest.raises(
+        InputError, match=r"precision='int8': this machine supports float32; its processor"
+    ):
+        Engine(model, precision="int8")
+    with pytest.raises(InputError, match=r"supports float32, bfloat16; a GPU does not support it"):
+        check_precision("int8", on_gpu=True)
 
 
 def test_packed_weights_replace_the_float_ones() -> None:
@@ -203,14 +223,14 @@ def test_packed_weights_replace_the_float_ones() -> None:
     assert whole.translate(some_sources()) == expected
 
 
-def test_sentences_that_end_between_looks_keep_their_last_token() -> None:
-    """On a GPU the host looks at every few steps only; some sentences wait for it."""
+def test_sentences_that_end_between_checks_keep_their_last_token() -> None:
+    """On a GPU the host checks for ended sentences only every few steps."""
     model, sources = wild_model(**VARIANTS["dot"]), some_sources()
     search = SearchConfig(max_length_ratio=0.5, max_length_offset=2)
     expected = [Engine(model).translate([source], search)[0] for source in sources]
-    assert len({len(one.token_ids) for one in expected if one.truncated}) > 1
+    assert len({len(h.token_ids) for h in expected if h.truncated}) > 1
     for n_steps in (2, 3, 7):
         engine = Engine(model, n_slots=3)
-        engine._steps_between_looks = n_steps
+        engine._steps_between_checks = n_steps
         assert engine.translate(sources, search) == expected
         assert [engine.translate([source], search)[0] for source in sources] == expected

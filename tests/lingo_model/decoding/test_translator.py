@@ -1,4 +1,4 @@
-"""The translator: counts, scores, order, and texts with nothing in them."""
+"""The translator: counts, scores, order, and empty texts."""
 
 import dataclasses
 import math
@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from lingo_model import Bundle, SearchConfig, SimpleSeq2SeqLSTM, Translator
-from lingo_model.subwords import EOS_ID, SOS_ID
+from lingo_model.special_ids import EOS_ID, SOS_ID
 
-PH3, OTHER = 7, 20  # ids of the placeholder <ph3> and of some piece
+PH3, OTHER = 7, 20  # ids of the placeholder <ph3> and of a piece
 
 TEXTS = ["the cat sees a house .", "el perro", "we and you and we and you", "<ph1> is big", "pan"]
 
@@ -30,7 +30,7 @@ def with_followers(
 def test_counts_and_score_include_eos(
     bundle: Bundle, bigram_model: Callable[..., SimpleSeq2SeqLSTM]
 ) -> None:
-    # <ph3> follows sos with 0.5, eos follows <ph3> with 0.8: two tokens, (ln 0.5 + ln 0.8) / 2.
+    # <ph3> follows sos with 0.5, and eos follows <ph3> with 0.8. Two tokens: (ln 0.5 + ln 0.8) / 2.
     followers = {
         SOS_ID: {PH3: 0.5, EOS_ID: 0.3, OTHER: 0.2},
         PH3: {EOS_ID: 0.8, PH3: 0.2},
@@ -44,7 +44,7 @@ def test_counts_and_score_include_eos(
     assert not found.truncated
 
 
-def test_translation_that_is_cut_off_counts_no_eos(
+def test_truncated_translation_counts_no_eos(
     bundle: Bundle, bigram_model: Callable[..., SimpleSeq2SeqLSTM]
 ) -> None:
     # <ph3> follows sos with 0.5 and itself with 0.9, four times: (ln 0.5 + 3 ln 0.9) / 4.
@@ -62,7 +62,7 @@ def test_empty_list_gives_an_empty_list(bundle: Bundle) -> None:
     assert Translator(bundle).translate([]) == []
 
 
-def test_empty_text_does_not_disturb_the_others(bundle: Bundle) -> None:
+def test_empty_text_does_not_change_the_others(bundle: Bundle) -> None:
     translator = Translator(bundle)
     without = translator.translate(TEXTS)
     with_empty = translator.translate(["", *TEXTS[:2], "", *TEXTS[2:]])
@@ -74,12 +74,12 @@ def test_empty_text_does_not_disturb_the_others(bundle: Bundle) -> None:
     assert empty[0].text == empty[1].text
 
 
-def test_each_text_is_translated_as_if_alone_and_in_order(bundle: Bundle) -> None:
+def test_each_text_is_translated_independently_and_in_order(bundle: Bundle) -> None:
     translator = Translator(bundle)
     together = translator.translate(TEXTS)
     assert [t.text for t in together] == [translator.translate([s])[0].text for s in TEXTS]
     assert [t.n_source_tokens for t in together] == [len(pieces(bundle, s)) + 1 for s in TEXTS]
-    assert len({t.text for t in together}) == len(TEXTS)  # mixed up rows would show
+    assert len({t.text for t in together}) == len(TEXTS)  # so a wrong order fails
 
 
 def test_small_batches_give_the_same_texts(bundle: Bundle) -> None:

@@ -1,14 +1,14 @@
-"""Config: where a value comes from, and which values are refused."""
+"""ModelConfig: where a value comes from, and which values are refused."""
 
 import math
 from typing import Any
 
 import pytest
 
-from lingo_model import Config, InputError, SimpleSeq2SeqLSTM
+from lingo_model import InputError, ModelConfig, SimpleSeq2SeqLSTM
 
-# argument of the model, field of Config, default, value in the config, value as argument.
-# The arguments include 0, 0.0 and False: what is given wins, even where Python calls it false.
+# Argument of the model, field of ModelConfig, default, value in the config, value as argument.
+# The values include 0, 0.0 and False: an argument counts although Python treats it as false.
 SOURCES = [
     ("emb_dim", "lstm_emb_dim", 256, 6, 4),
     ("hidden_dim", "lstm_hidden_dim", 512, 6, 4),
@@ -35,7 +35,7 @@ def test_default_without_argument_and_config(
 def test_config_wins_over_default(
     argument: str, field: str, default: Any, configured: Any, given: Any
 ) -> None:
-    model = SimpleSeq2SeqLSTM(10, 10, config=Config(**{field: configured}))
+    model = SimpleSeq2SeqLSTM(10, 10, config=ModelConfig(**{field: configured}))
     assert getattr(model.config, field) == configured
 
 
@@ -43,14 +43,14 @@ def test_config_wins_over_default(
 def test_argument_wins_over_config(
     argument: str, field: str, default: Any, configured: Any, given: Any
 ) -> None:
-    config = Config(**{field: configured})
+    config = ModelConfig(**{field: configured})
     model = SimpleSeq2SeqLSTM(10, 10, **{argument: given}, config=config)
     assert getattr(model.config, field) == given
-    assert getattr(config, field) == configured  # the caller's config is left as it was
+    assert getattr(config, field) == configured  # the caller's config is unchanged
 
 
-def test_layers_are_built_from_the_values_that_won() -> None:
-    config = Config(lstm_emb_dim=6, lstm_hidden_dim=8, lstm_num_layers=3, lstm_dropout=0.2)
+def test_layers_use_the_resulting_values() -> None:
+    config = ModelConfig(lstm_emb_dim=6, lstm_hidden_dim=8, lstm_num_layers=3, lstm_dropout=0.2)
     model = SimpleSeq2SeqLSTM(10, 12, emb_dim=4, pad_idx=5, config=config)
     for embedding, rows in ((model.src_embed, 10), (model.tgt_embed, 12)):
         assert tuple(embedding.weight.shape) == (rows, 4)
@@ -69,7 +69,7 @@ def test_dropout_is_between_layers_only() -> None:
 
 def test_unknown_key_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"unknown key 'lstm_hiden_dim'.*lstm_hidden_dim"):
-        Config.from_dict({"lstm_hiden_dim": 8})
+        ModelConfig.from_dict({"lstm_hiden_dim": 8})
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_unknown_key_is_refused_by_name() -> None:
 )
 def test_value_out_of_range_is_refused_by_name_and_value(field: str, value: object) -> None:
     with pytest.raises(InputError) as refusal:
-        Config.from_dict({field: value})
+        ModelConfig.from_dict({field: value})
     message = str(refusal.value)
     assert field in message
     assert repr(value) in message
@@ -103,15 +103,15 @@ def test_value_out_of_range_is_refused_by_name_and_value(field: str, value: obje
 )
 def test_value_of_another_type_is_refused_by_name_and_value(field: str, value: object) -> None:
     with pytest.raises(InputError) as refusal:
-        Config.from_dict({field: value})
+        ModelConfig.from_dict({field: value})
     assert field in str(refusal.value)
     assert repr(value) in str(refusal.value)
 
 
-def test_odd_hidden_dim_is_refused_only_where_two_directions_share_it() -> None:
-    assert Config(lstm_hidden_dim=5).lstm_hidden_dim == 5
+def test_odd_hidden_dim_is_refused_only_if_bidirectional() -> None:
+    assert ModelConfig(lstm_hidden_dim=5).lstm_hidden_dim == 5
     with pytest.raises(InputError, match="lstm_hidden_dim=5: needs an even number"):
-        Config(lstm_hidden_dim=5, lstm_bidirectional=True)
+        ModelConfig(lstm_hidden_dim=5, lstm_bidirectional=True)
 
 
 def test_argument_out_of_range_is_refused_like_the_config() -> None:
@@ -120,5 +120,5 @@ def test_argument_out_of_range_is_refused_like_the_config() -> None:
 
 
 def test_to_dict_and_from_dict_are_inverse() -> None:
-    config = Config(lstm_emb_dim=7, lstm_dropout=0.0, lstm_attention=True, pad_idx=9)
-    assert Config.from_dict(config.to_dict()) == config
+    config = ModelConfig(lstm_emb_dim=7, lstm_dropout=0.0, lstm_attention=True, pad_idx=9)
+    assert ModelConfig.from_dict(config.to_dict()) == config

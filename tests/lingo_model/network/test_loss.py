@@ -1,12 +1,12 @@
-"""What training minimises, and the words it drops."""
+"""The training loss and word dropout."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from lingo_model import Config, SimpleSeq2SeqLSTM, SummedLoss
-from lingo_model.subwords import N_SPECIAL, UNK_ID
+from lingo_model import ModelConfig, SimpleSeq2SeqLSTM, SummedLoss
+from lingo_model.special_ids import N_SPECIAL, UNK_ID
 
 N_PIECES = 40
 
@@ -20,7 +20,7 @@ def model() -> SimpleSeq2SeqLSTM:
 def read_by(
     model: SimpleSeq2SeqLSTM, loss: SummedLoss, source: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The source ids that the encoder gets, and the loss."""
+    """The source ids that the encoder reads, and the loss."""
     seen: list[torch.Tensor] = []
     handle = model.src_embed.register_forward_hook(lambda _, ids, __: seen.append(ids[0]))
     target = torch.full((len(source), 3), N_SPECIAL)
@@ -29,7 +29,7 @@ def read_by(
     return seen[0], found
 
 
-def test_word_dropout_reads_a_share_of_the_words_as_unknown(model: SimpleSeq2SeqLSTM) -> None:
+def test_word_dropout_replaces_a_share_of_the_words_by_unk(model: SimpleSeq2SeqLSTM) -> None:
     source = torch.randint(N_SPECIAL, N_PIECES, (400, 50))
     loss = SummedLoss(model, word_dropout=0.3).train()
     torch.manual_seed(1)
@@ -39,12 +39,12 @@ def test_word_dropout_reads_a_share_of_the_words_as_unknown(model: SimpleSeq2Seq
     # 20,000 draws: four standard deviations are 0.013.
     assert dropped.float().mean().item() == pytest.approx(0.3, abs=0.013)
     again, _ = read_by(model, loss, source)
-    assert not torch.equal(again, seen)  # others each time
+    assert not torch.equal(again, seen)  # a new sample each time
     torch.manual_seed(1)
-    assert torch.equal(read_by(model, loss, source)[0], seen)  # by the seed alone
+    assert torch.equal(read_by(model, loss, source)[0], seen)  # the seed decides
 
 
-def test_word_dropout_leaves_special_symbols_and_placeholders(model: SimpleSeq2SeqLSTM) -> None:
+def test_word_dropout_keeps_special_symbols_and_placeholders(model: SimpleSeq2SeqLSTM) -> None:
     source = torch.arange(N_SPECIAL).repeat(50, 1)
     source[:, 0] = N_SPECIAL  # a row needs a token that is not padding
     seen, _ = read_by(model, SummedLoss(model, word_dropout=0.9).train(), source)
@@ -60,12 +60,12 @@ def test_word_dropout_is_for_training_only(model: SimpleSeq2SeqLSTM) -> None:
 
 
 def test_the_loss_is_minus_the_log_probability_of_the_targets() -> None:
-    """Output weights of zero leave the bias, which gives one id of four 2/5, the others 1/5."""
-    model = SimpleSeq2SeqLSTM(4, 4, config=Config(lstm_emb_dim=2, lstm_hidden_dim=2))
+    """With output weights of zero the bias decides: probability 2/5 for one id, 1/5 for three."""
+    model = SimpleSeq2SeqLSTM(4, 4, config=ModelConfig(lstm_emb_dim=2, lstm_hidden_dim=2))
     with torch.no_grad():
         model.output.weight.zero_()
         model.output.bias.copy_(torch.tensor([1.0, 1.0, 1.0, 2.0]).log())
-    target = torch.tensor([[3, 1, 0]])  # the last is padding
+    target = torch.tensor([[3, 1, 0]])  # the last id is padding
     expected = -(torch.tensor(2 / 5).log() + torch.tensor(1 / 5).log()).item()
     found = SummedLoss(model)(torch.tensor([[1, 3]]), target, target).item()
     assert found == pytest.approx(expected, rel=1e-6)

@@ -1,4 +1,4 @@
-"""Greedy search: hand-worked steps, length limits, and that batching changes nothing."""
+"""The oracle of greedy search: steps worked by hand, length limits, and independence of batches."""
 
 import math
 from collections.abc import Callable
@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lingo_model import Hypothesis, SearchConfig, SimpleSeq2SeqLSTM, greedy_search
+from lingo_model import Hypothesis, SearchConfig, SimpleSeq2SeqLSTM
 
 PAD, UNK, SOS, EOS, A, B = range(6)
 BigramModel = Callable[..., SimpleSeq2SeqLSTM]
+GreedySearch = Callable[..., list[Hypothesis]]
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -21,7 +22,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 each_variant = pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
 
-# Of eight different lengths, in no order of length.
+# Eight different lengths, not sorted.
 SOURCES = [
     [5, 9, 7, 3],
     [8, 3],
@@ -35,7 +36,7 @@ SOURCES = [
 
 
 def wild_model(**options: Any) -> SimpleSeq2SeqLSTM:
-    """Random with weights so large that sources differ in what they give and when they end."""
+    """A random model with weights so large that translations differ in text and length."""
     torch.manual_seed(0)
     model = SimpleSeq2SeqLSTM(12, 12, emb_dim=8, hidden_dim=16, num_layers=2, **options)
     with torch.no_grad():
@@ -49,10 +50,10 @@ def fixed_limit(max_tokens: int, **options: Any) -> SearchConfig:
     return SearchConfig(max_length_ratio=0.0, max_length_offset=max_tokens, **options)
 
 
-# Steps by hand.
+# Steps worked by hand.
 
 
-def test_two_steps_by_hand(bigram_model: BigramModel) -> None:
+def test_two_steps_by_hand(bigram_model: BigramModel, greedy_search: GreedySearch) -> None:
     # after sos: a 0.5, b 0.3, eos 0.2  -> a
     # after a:   eos 0.8, b 0.2         -> eos
     # sum log p = ln 0.5 + ln 0.8 = ln 0.4, over two tokens: score = (ln 0.4) / 2
@@ -64,17 +65,22 @@ def test_two_steps_by_hand(bigram_model: BigramModel) -> None:
     assert found.score == pytest.approx(math.log(0.4) / 2, abs=1e-5)
 
 
-def test_greedy_takes_the_best_step_not_the_best_sentence(bigram_model: BigramModel) -> None:
-    # a first (0.6) though every end after it has 0.5: 0.6 x 0.5 = 0.3 < 0.4 x 1.0 by way of b
+def test_greedy_takes_the_best_step_not_the_best_sentence(
+    bigram_model: BigramModel, greedy_search: GreedySearch
+) -> None:
+    # Greedy search takes a first (0.6), and a eos has 0.6 x 0.5 = 0.3. The best sentence is b eos
+    # with 0.4 x 1.0 = 0.4.
     model = bigram_model({SOS: {A: 0.6, B: 0.4}, A: {EOS: 0.5, A: 0.3, B: 0.2}, B: {EOS: 1.0}}, 6)
     (found,) = greedy_search(model, [[A, EOS]])
     assert found.token_ids == [A, EOS]
     assert found.log_prob == pytest.approx(math.log(0.3), abs=1e-5)
 
 
-def test_blocked_tokens_keep_their_probability(bigram_model: BigramModel) -> None:
-    # after sos: unk 0.4, pad 0.3, sos 0.2, a 0.1. Only a may be chosen, and counts with ln 0.1:
-    # the rest is not shared out.
+def test_blocked_tokens_keep_their_probability(
+    bigram_model: BigramModel, greedy_search: GreedySearch
+) -> None:
+    # after sos: unk 0.4, pad 0.3, sos 0.2, a 0.1. Only a may be chosen. It counts with ln 0.1: the
+    # probabilities are not renormalised.
     model = bigram_model({SOS: {UNK: 0.4, PAD: 0.3, SOS: 0.2, A: 0.1}}, 6)
     (found,) = greedy_search(model, [[A, EOS]])
     assert found.token_ids == [A, EOS]
@@ -96,9 +102,11 @@ def test_max_length_grows_with_the_source_and_drops_the_fraction() -> None:
     assert [search.max_length(n) for n in (1, 2, 7)] == [5, 7, 14]
 
 
-def test_max_length_cuts_each_row_at_its_own_limit(bigram_model: BigramModel) -> None:
-    # a follows a for ever. Limits 2 x 1 + 3 = 5 and 2 x 2 + 3 = 7, in one batch.
-    # log p = ln 0.5 + 4 ln 0.9 and ln 0.5 + 6 ln 0.9: eos that never came is not counted.
+def test_max_length_cuts_each_row_at_its_own_limit(
+    bigram_model: BigramModel, greedy_search: GreedySearch
+) -> None:
+    # a follows a without end. Limits 2 x 1 + 3 = 5 and 2 x 2 + 3 = 7, in one batch.
+    # log p = ln 0.5 + 4 ln 0.9 and ln 0.5 + 6 ln 0.9. The missing eos is not counted.
     model = bigram_model({SOS: {A: 0.5, EOS: 0.3, B: 0.2}, A: {A: 0.9, EOS: 0.1}}, 6)
     search = SearchConfig(max_length_ratio=2.0, max_length_offset=3)
     short, longer = greedy_search(model, [[EOS], [A, EOS]], search)
@@ -108,7 +116,9 @@ def test_max_length_cuts_each_row_at_its_own_limit(bigram_model: BigramModel) ->
     assert longer.log_prob == pytest.approx(math.log(0.5) + 6 * math.log(0.9), abs=1e-5)
 
 
-def test_ending_at_the_limit_is_not_truncated(bigram_model: BigramModel) -> None:
+def test_ending_at_the_limit_is_not_truncated(
+    bigram_model: BigramModel, greedy_search: GreedySearch
+) -> None:
     model = bigram_model({SOS: {A: 1.0}, A: {B: 1.0}, B: {EOS: 1.0}}, 6)
     (whole,) = greedy_search(model, [[EOS]], fixed_limit(3))
     assert (whole.token_ids, whole.truncated) == ([A, B, EOS], False)
@@ -116,21 +126,23 @@ def test_ending_at_the_limit_is_not_truncated(bigram_model: BigramModel) -> None
     assert (cut.token_ids, cut.truncated) == ([A, B], True)
 
 
-# What may not be produced.
+# Blocked ids.
 
 
 @each_variant
-def test_pad_unk_and_sos_are_never_produced_by_default(options: dict[str, Any]) -> None:
+def test_pad_unk_and_sos_are_blocked_by_default(
+    options: dict[str, Any], greedy_search: GreedySearch
+) -> None:
     model = wild_model(**options)
     with torch.no_grad():
-        model.output.bias[[PAD, UNK, SOS]] = 500.0  # each would win every step
-    produced = {i for found in greedy_search(model, SOURCES) for i in found.token_ids}
+        model.output.bias[[PAD, UNK, SOS]] = 500.0  # without blocking, each would win every step
+    produced = {i for hypothesis in greedy_search(model, SOURCES) for i in hypothesis.token_ids}
     assert produced
     assert not produced & {PAD, UNK, SOS}
 
 
-def test_unk_is_produced_where_it_is_allowed_and_pad_and_sos_are_not(
-    bigram_model: BigramModel,
+def test_allow_unk_allows_unk_but_not_pad_and_sos(
+    bigram_model: BigramModel, greedy_search: GreedySearch
 ) -> None:
     model = bigram_model({SOS: {SOS: 0.4, PAD: 0.3, UNK: 0.2, A: 0.1}}, 6)
     (found,) = greedy_search(model, [[A, EOS]], SearchConfig(allow_unk=True))
@@ -141,21 +153,25 @@ def test_unk_is_produced_where_it_is_allowed_and_pad_and_sos_are_not(
 
 
 @each_variant
-def test_batch_of_one_equals_batch_of_many(options: dict[str, Any]) -> None:
+def test_batch_of_one_equals_batch_of_many(
+    options: dict[str, Any], greedy_search: GreedySearch
+) -> None:
     model = wild_model(**options)
     together = greedy_search(model, SOURCES)
     alone = [greedy_search(model, [source])[0] for source in SOURCES]
     assert [h.token_ids for h in together] == [h.token_ids for h in alone]
     assert [h.truncated for h in together] == [h.truncated for h in alone]
-    for many, one in zip(together, alone, strict=True):
-        assert many.log_prob == pytest.approx(one.log_prob, abs=1e-4)
-    # The comparison means something: rows end at different steps, and one at least by eos.
+    for batched, single in zip(together, alone, strict=True):
+        assert batched.log_prob == pytest.approx(single.log_prob, abs=1e-4)
+    # The rows end at different steps, and at least one ends by eos.
     assert len({len(h.token_ids) for h in together}) > 2
     assert not all(h.truncated for h in together)
 
 
 @each_variant
-def test_log_prob_is_that_of_the_chosen_tokens(options: dict[str, Any]) -> None:
+def test_log_prob_is_that_of_the_chosen_tokens(
+    options: dict[str, Any], greedy_search: GreedySearch
+) -> None:
     model = wild_model(**options)
     for source, found in zip(SOURCES, greedy_search(model, SOURCES), strict=True):
         tgt = torch.tensor([[SOS, *found.token_ids[:-1]]])
@@ -165,14 +181,16 @@ def test_log_prob_is_that_of_the_chosen_tokens(options: dict[str, Any]) -> None:
 
 
 @each_variant
-def test_small_batches_equal_large_ones(options: dict[str, Any]) -> None:
+def test_small_batches_equal_large_ones(
+    options: dict[str, Any], greedy_search: GreedySearch
+) -> None:
     model = wild_model(**options)
     large = greedy_search(model, SOURCES)
     small = greedy_search(model, SOURCES, SearchConfig(max_source_tokens_per_batch=12))
     assert [h.token_ids for h in small] == [h.token_ids for h in large]
 
 
-def test_order_of_input_is_kept() -> None:
+def test_order_of_input_is_kept(greedy_search: GreedySearch) -> None:
     model = wild_model()
     forward = [h.token_ids for h in greedy_search(model, SOURCES)]
     assert len({tuple(ids) for ids in forward}) > len(SOURCES) // 2
@@ -180,12 +198,12 @@ def test_order_of_input_is_kept() -> None:
     assert [h.token_ids for h in greedy_search(model, SOURCES * 2)] == forward * 2
 
 
-def test_no_sources_give_no_hypotheses() -> None:
+def test_no_sources_give_no_hypotheses(greedy_search: GreedySearch) -> None:
     assert greedy_search(wild_model(), []) == []
 
 
 def watch_batches(model: SimpleSeq2SeqLSTM, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """Records the ``[B, S]`` of each batch that the model encodes."""
+    """Record the shape ``[B, S]`` of each batch that the model encodes."""
     shapes: list[list[int]] = []
     encode = model.encode
 
@@ -197,9 +215,11 @@ def watch_batches(model: SimpleSeq2SeqLSTM, monkeypatch: pytest.MonkeyPatch) -> 
     return shapes
 
 
-def test_batches_stay_under_the_token_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Lengths, longest first: 8 7 6 5 4 3 2 1, padding counted, at most 14 tokens:
-    # 8 | 7 + one more of 7 = 14 holds (7, 6) | 5 holds two (5, 4) | 3 holds three (3, 2, 1)
+def test_batches_stay_under_the_token_limit(
+    monkeypatch: pytest.MonkeyPatch, greedy_search: GreedySearch
+) -> None:
+    # Lengths, longest first: 8 7 6 5 4 3 2 1. A batch has at most 14 tokens with padding:
+    # (8), 2 x 7 = 14 for (7, 6), 2 x 5 = 10 for (5, 4), 3 x 3 = 9 for (3, 2, 1).
     model = wild_model()
     shapes = watch_batches(model, monkeypatch)
     found = greedy_search(model, SOURCES, SearchConfig(max_source_tokens_per_batch=14))
@@ -207,11 +227,13 @@ def test_batches_stay_under_the_token_limit(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(found) == len(SOURCES)
 
 
-def test_source_over_the_token_limit_is_translated_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_over_the_token_limit_is_translated_alone(
+    monkeypatch: pytest.MonkeyPatch, greedy_search: GreedySearch
+) -> None:
     model = wild_model()
     expected = [h.token_ids for h in greedy_search(model, SOURCES)]
     shapes = watch_batches(model, monkeypatch)
     found = greedy_search(model, SOURCES, SearchConfig(max_source_tokens_per_batch=3))
-    # 8 7 6 5 4 3 alone; 2 alone, for another of length 2 would make 4; 1
+    # Two rows of length 2 would already be 4 tokens, so every source is alone.
     assert shapes == [[1, n] for n in (8, 7, 6, 5, 4, 3, 2, 1)]
     assert [h.token_ids for h in found] == expected
