@@ -35,8 +35,12 @@ def pack(matrix: Tensor) -> Tensor:
     Raises:
         ValueError: the tensor has the wrong type, shape, layout or device.
     """
+    if matrix.dtype not in (torch.float32, torch.bfloat16):
+        raise ValueError(
+            f"matrix: its type is {matrix.dtype}; needs torch.float32 or torch.bfloat16"
+        )
     is_float32 = matrix.dtype is torch.float32
-    check_tensor("matrix", matrix, torch.float32 if is_float32 else torch.bfloat16, (None, None))
+    check_tensor("matrix", matrix, matrix.dtype, (None, None))
     k, n = matrix.shape
     packed = torch.empty(_packed_size(k, n), dtype=torch.bfloat16)
     library = kernels()

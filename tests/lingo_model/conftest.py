@@ -1,4 +1,4 @@
-"""A tiny corpus, its subwords, a bundle of both, a model with hand-set probabilities, the oracle."""
+"""A tiny corpus with subwords and a bundle, a model with set probabilities, and the oracle."""
 
 import importlib.util
 import math

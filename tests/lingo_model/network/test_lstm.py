@@ -154,8 +154,8 @@ def greedy_decode_lstm(model, src, tgt_vocab, max_len=50, device="cpu"):
     return ys
 
 
-# The example allows pad and sos, but search blocks them. With these seeds the model chooses neither,
-# so both must agree. The seeds were found by trial, and the test checks the condition.
+# The example allows pad and sos, but search blocks them. With these seeds the model chooses
+# neither, so both must agree. The seeds were found by trial, and the test checks the condition.
 GREEDY_SEEDS = [33, 52, 69, 77]
 
 
