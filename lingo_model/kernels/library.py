@@ -89,6 +89,12 @@ def _library() -> ctypes.CDLL | None:
     if spec is None or spec.origin is None:
         return None
     library = ctypes.CDLL(spec.origin)
+    functions = ("lingo_precisions", *_WITH_PRECISION, *_WITHOUT_PRECISION)
+    if missing := [name for name in functions if not hasattr(library, name)]:
+        raise ImportError(
+            f"{spec.origin}: the function {missing[0]} is missing, so the library was built from "
+            "other sources; install the package again"
+        )
     for name, argument_types in _WITHOUT_PRECISION.items():
         function = getattr(library, name)
         function.argtypes, function.restype = argument_types, None

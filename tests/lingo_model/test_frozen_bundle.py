@@ -27,13 +27,15 @@ def test_the_frozen_bundle_translates_as_before(precision: DecodePrecision, beam
     bundle = load_bundle(FIXTURES / "bundle-v1")
     translator = Translator(bundle, SearchConfig(beam_size=beam_size), precision=precision)
 
-    found = translator.translate([e["text"] for e in expected])
+    translations = translator.translate([e["text"] for e in expected])
 
     assert bundle.manifest.model_id == "87dada39b9fdcc17"
     assert len(expected) == 7
     known = [i for i, e in enumerate(expected) if e["text"] != "Ünknown wörds 123!"]
     rows = range(len(expected)) if precision == "float32" else known
-    assert [found[i].text for i in rows] == [expected[i]["translation"] for i in rows]
+    assert [translations[i].text for i in rows] == [expected[i]["translation"] for i in rows]
     if precision == "float32":
-        assert [f.score for f in found] == pytest.approx([e["score"] for e in expected], abs=1e-3)
-        assert [f.n_target_tokens for f in found] == [e["n_target_tokens"] for e in expected]
+        assert [f.score for f in translations] == pytest.approx(
+            [e["score"] for e in expected], abs=1e-3
+        )
+        assert [f.n_target_tokens for f in translations] == [e["n_target_tokens"] for e in expected]

@@ -76,12 +76,12 @@ def test_a_model_of_torchlingo_gives_the_same_results(
     torch.testing.assert_close(logits, peer["logits"], rtol=0.0, atol=1e-5)
     sources = [row[row != 0].tolist() for row in peer["sources"]]
     unblocked = SearchConfig(max_length_ratio=0.0, max_length_offset=12, allow_unk=True)
-    found = [h.token_ids for h in Engine(model).translate(sources, unblocked)]
-    assert len({tuple(ids) for ids in found}) == len(sources)
+    translations = [h.token_ids for h in Engine(model).translate(sources, unblocked)]
+    assert len({tuple(ids) for ids in translations}) == len(sources)
     # TorchLingo's rows begin with sos, and continue after eos until all rows have ended.
     without_sos = [ids[1:] for ids in peer["greedy"]]
     expected = [ids[: ids.index(3) + 1] if 3 in ids else ids for ids in without_sos]
-    assert found == expected
+    assert translations == expected
 
 
 def saved(tmp_path: Path, state: Any) -> Path:

@@ -58,11 +58,11 @@ def test_two_steps_by_hand(bigram_model: BigramModel, greedy_search: GreedySearc
     # after a:   eos 0.8, b 0.2         -> eos
     # sum log p = ln 0.5 + ln 0.8 = ln 0.4, over two tokens: score = (ln 0.4) / 2
     model = bigram_model({SOS: {A: 0.5, B: 0.3, EOS: 0.2}, A: {EOS: 0.8, B: 0.2}}, 6)
-    (found,) = greedy_search(model, [[A, EOS]])
-    assert found.token_ids == [A, EOS]
-    assert not found.truncated
-    assert found.log_prob == pytest.approx(math.log(0.4), abs=1e-5)
-    assert found.score == pytest.approx(math.log(0.4) / 2, abs=1e-5)
+    (hypothesis,) = greedy_search(model, [[A, EOS]])
+    assert hypothesis.token_ids == [A, EOS]
+    assert not hypothesis.truncated
+    assert hypothesis.log_prob == pytest.approx(math.log(0.4), abs=1e-5)
+    assert hypothesis.score == pytest.approx(math.log(0.4) / 2, abs=1e-5)
 
 
 def test_greedy_takes_the_best_step_not_the_best_sentence(
@@ -71,9 +71,9 @@ def test_greedy_takes_the_best_step_not_the_best_sentence(
     # Greedy search takes a first (0.6), and a eos has 0.6 x 0.5 = 0.3. The best sentence is b eos
     # with 0.4 x 1.0 = 0.4.
     model = bigram_model({SOS: {A: 0.6, B: 0.4}, A: {EOS: 0.5, A: 0.3, B: 0.2}, B: {EOS: 1.0}}, 6)
-    (found,) = greedy_search(model, [[A, EOS]])
-    assert found.token_ids == [A, EOS]
-    assert found.log_prob == pytest.approx(math.log(0.3), abs=1e-5)
+    (hypothesis,) = greedy_search(model, [[A, EOS]])
+    assert hypothesis.token_ids == [A, EOS]
+    assert hypothesis.log_prob == pytest.approx(math.log(0.3), abs=1e-5)
 
 
 def test_blocked_tokens_keep_their_probability(
@@ -82,9 +82,9 @@ def test_blocked_tokens_keep_their_probability(
     # after sos: unk 0.4, pad 0.3, sos 0.2, a 0.1. Only a may be chosen. It counts with ln 0.1: the
     # probabilities are not renormalised.
     model = bigram_model({SOS: {UNK: 0.4, PAD: 0.3, SOS: 0.2, A: 0.1}}, 6)
-    (found,) = greedy_search(model, [[A, EOS]])
-    assert found.token_ids == [A, EOS]
-    assert found.log_prob == pytest.approx(math.log(0.1), abs=1e-5)
+    (hypothesis,) = greedy_search(model, [[A, EOS]])
+    assert hypothesis.token_ids == [A, EOS]
+    assert hypothesis.log_prob == pytest.approx(math.log(0.1), abs=1e-5)
     (with_unk,) = greedy_search(model, [[A, EOS]], SearchConfig(allow_unk=True))
     assert with_unk.token_ids == [UNK, EOS]
     assert with_unk.log_prob == pytest.approx(math.log(0.4), abs=1e-5)
@@ -120,8 +120,8 @@ def test_ending_at_the_limit_is_not_truncated(
     bigram_model: BigramModel, greedy_search: GreedySearch
 ) -> None:
     model = bigram_model({SOS: {A: 1.0}, A: {B: 1.0}, B: {EOS: 1.0}}, 6)
-    (whole,) = greedy_search(model, [[EOS]], fixed_limit(3))
-    assert (whole.token_ids, whole.truncated) == ([A, B, EOS], False)
+    (complete,) = greedy_search(model, [[EOS]], fixed_limit(3))
+    assert (complete.token_ids, complete.truncated) == ([A, B, EOS], False)
     (cut,) = greedy_search(model, [[EOS]], fixed_limit(2))
     assert (cut.token_ids, cut.truncated) == ([A, B], True)
 
@@ -145,8 +145,8 @@ def test_allow_unk_allows_unk_but_not_pad_and_sos(
     bigram_model: BigramModel, greedy_search: GreedySearch
 ) -> None:
     model = bigram_model({SOS: {SOS: 0.4, PAD: 0.3, UNK: 0.2, A: 0.1}}, 6)
-    (found,) = greedy_search(model, [[A, EOS]], SearchConfig(allow_unk=True))
-    assert found.token_ids == [UNK, EOS]
+    (hypothesis,) = greedy_search(model, [[A, EOS]], SearchConfig(allow_unk=True))
+    assert hypothesis.token_ids == [UNK, EOS]
 
 
 # Batches.
@@ -173,11 +173,11 @@ def test_log_prob_is_that_of_the_chosen_tokens(
     options: dict[str, Any], greedy_search: GreedySearch
 ) -> None:
     model = wild_model(**options)
-    for source, found in zip(SOURCES, greedy_search(model, SOURCES), strict=True):
-        tgt = torch.tensor([[SOS, *found.token_ids[:-1]]])
+    for source, hypothesis in zip(SOURCES, greedy_search(model, SOURCES), strict=True):
+        tgt = torch.tensor([[SOS, *hypothesis.token_ids[:-1]]])
         log_p = torch.log_softmax(model(torch.tensor([source]), tgt)[0], dim=-1)
-        chosen = log_p.gather(1, torch.tensor([found.token_ids]).T)
-        assert found.log_prob == pytest.approx(chosen.sum().item(), abs=1e-3)
+        chosen = log_p.gather(1, torch.tensor([hypothesis.token_ids]).T)
+        assert hypothesis.log_prob == pytest.approx(chosen.sum().item(), abs=1e-3)
 
 
 @each_variant
@@ -222,9 +222,9 @@ def test_batches_stay_under_the_token_limit(
     # (8), 2 x 7 = 14 for (7, 6), 2 x 5 = 10 for (5, 4), 3 x 3 = 9 for (3, 2, 1).
     model = wild_model()
     shapes = watch_batches(model, monkeypatch)
-    found = greedy_search(model, SOURCES, SearchConfig(max_source_tokens_per_batch=14))
+    hypotheses = greedy_search(model, SOURCES, SearchConfig(max_source_tokens_per_batch=14))
     assert shapes == [[1, 8], [2, 7], [2, 5], [3, 3]]
-    assert len(found) == len(SOURCES)
+    assert len(hypotheses) == len(SOURCES)
 
 
 def test_source_over_the_token_limit_is_translated_alone(
@@ -233,7 +233,7 @@ def test_source_over_the_token_limit_is_translated_alone(
     model = wild_model()
     expected = [h.token_ids for h in greedy_search(model, SOURCES)]
     shapes = watch_batches(model, monkeypatch)
-    found = greedy_search(model, SOURCES, SearchConfig(max_source_tokens_per_batch=3))
+    hypotheses = greedy_search(model, SOURCES, SearchConfig(max_source_tokens_per_batch=3))
     # Two rows of length 2 would already be 4 tokens, so every source is alone.
     assert shapes == [[1, n] for n in (8, 7, 6, 5, 4, 3, 2, 1)]
-    assert [h.token_ids for h in found] == expected
+    assert [h.token_ids for h in hypotheses] == expected

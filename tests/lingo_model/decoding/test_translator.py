@@ -36,12 +36,12 @@ def test_counts_and_score_include_eos(
         PH3: {EOS_ID: 0.8, PH3: 0.2},
     }
     translator = Translator(with_followers(bundle, bigram_model, followers))
-    (found,) = translator.translate(["the small cat"])
-    assert found.text == "<ph3>"
-    assert found.n_source_tokens == len(pieces(bundle, "the small cat")) + 1
-    assert found.n_target_tokens == 2
-    assert found.score == pytest.approx((math.log(0.5) + math.log(0.8)) / 2, abs=1e-5)
-    assert not found.truncated
+    (translation,) = translator.translate(["the small cat"])
+    assert translation.text == "<ph3>"
+    assert translation.n_source_tokens == len(pieces(bundle, "the small cat")) + 1
+    assert translation.n_target_tokens == 2
+    assert translation.score == pytest.approx((math.log(0.5) + math.log(0.8)) / 2, abs=1e-5)
+    assert not translation.truncated
 
 
 def test_truncated_translation_counts_no_eos(
@@ -51,11 +51,11 @@ def test_truncated_translation_counts_no_eos(
     followers = {SOS_ID: {PH3: 0.5, EOS_ID: 0.3, OTHER: 0.2}, PH3: {PH3: 0.9, EOS_ID: 0.1}}
     search = SearchConfig(max_length_ratio=0.0, max_length_offset=4)
     translator = Translator(with_followers(bundle, bigram_model, followers), search)
-    (found,) = translator.translate(["the small cat"])
-    assert found.text == "<ph3>" * 4
-    assert found.n_target_tokens == 4
-    assert found.score == pytest.approx((math.log(0.5) + 3 * math.log(0.9)) / 4, abs=1e-5)
-    assert found.truncated
+    (translation,) = translator.translate(["the small cat"])
+    assert translation.text == "<ph3>" * 4
+    assert translation.n_target_tokens == 4
+    assert translation.score == pytest.approx((math.log(0.5) + 3 * math.log(0.9)) / 4, abs=1e-5)
+    assert translation.truncated
 
 
 def test_empty_list_gives_an_empty_list(bundle: Bundle) -> None:
@@ -68,8 +68,8 @@ def test_empty_text_does_not_change_the_others(bundle: Bundle) -> None:
     with_empty = translator.translate(["", *TEXTS[:2], "", *TEXTS[2:]])
     empty = [with_empty.pop(3), with_empty.pop(0)]
     assert [t.text for t in with_empty] == [t.text for t in without]
-    for found, expected in zip(with_empty, without, strict=True):
-        assert found.score == pytest.approx(expected.score, abs=1e-5)
+    for translation, expected in zip(with_empty, without, strict=True):
+        assert translation.score == pytest.approx(expected.score, abs=1e-5)
     assert [t.n_source_tokens for t in empty] == [1, 1]
     assert empty[0].text == empty[1].text
 

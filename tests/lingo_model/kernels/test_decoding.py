@@ -74,16 +74,16 @@ def test_a_linear_layer_of_two_inputs(n_rows: int, tanh: bool) -> None:
     torch.manual_seed(0)
     first, second, bias = torch.randn(37, 21), torch.randn(37, 21), torch.randn(37)
     x1, x2 = torch.randn(n_rows, 21), torch.randn(n_rows, 21)
-    found = torch.full((n_rows, 48), 7.0)
+    outputs = torch.full((n_rows, 48), 7.0)
 
     matrix = PackedMatrix(FLOAT32, [first, second], bias, gates=False)
-    kernels.linear(matrix, [rows_of(x1), rows_of(x2)], tanh=tanh, outputs_float=found)
+    kernels.linear(matrix, [rows_of(x1), rows_of(x2)], tanh=tanh, outputs_float=outputs)
 
     expected = x1 @ first.T + x2 @ second.T + bias
     torch.testing.assert_close(
-        found[:, :37], expected.tanh() if tanh else expected, rtol=1e-5, atol=1e-5
+        outputs[:, :37], expected.tanh() if tanh else expected, rtol=1e-5, atol=1e-5
     )
-    assert (found[:, 37:] == 7.0).all()  # columns after the outputs are unchanged
+    assert (outputs[:, 37:] == 7.0).all()  # columns after the outputs are unchanged
 
 
 @pytest.mark.parametrize("n_outputs", [64, 70])  # a full panel, and one that is padded
@@ -219,7 +219,7 @@ def test_an_lstm_step_equals_torchs(n_rows: int, scale: float) -> None:
     x, h, c = (torch.randn(n_rows, size) * scale for _ in range(3))
     bias = cell.bias_ih + cell.bias_hh
     matrix = PackedMatrix(FLOAT32, [cell.weight_ih, cell.weight_hh], bias.detach(), gates=True)
-    found, found_float, found_cell = torch.zeros(n_rows, 32), torch.zeros(n_rows, 32), rows_of(c)
+    outputs, outputs_float, new_cell = torch.zeros(n_rows, 32), torch.zeros(n_rows, 32), rows_of(c)
 
     kernels.decode_layer(
         matrix,
@@ -227,16 +227,16 @@ def test_an_lstm_step_equals_torchs(n_rows: int, scale: float) -> None:
         rows_of(h),
         None,
         torch.zeros(n_rows, dtype=torch.int32),
-        found,
-        found_float,
-        found_cell,
+        outputs,
+        outputs_float,
+        new_cell,
         hidden_dim=size,
     )
 
     expected_h, expected_c = cell(x, (h, c))
-    torch.testing.assert_close(found[:, :size], expected_h, rtol=1e-5, atol=2e-6)
-    torch.testing.assert_close(found_cell[:, :size], expected_c, rtol=1e-4, atol=2e-5)
-    assert torch.equal(found, found_float)
+    torch.testing.assert_close(outputs[:, :size], expected_h, rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(new_cell[:, :size], expected_c, rtol=1e-4, atol=2e-5)
+    assert torch.equal(outputs, outputs_float)
 
 
 @pytest.mark.parametrize("n_rows", N_ROWS)

@@ -38,6 +38,14 @@ def test_required_kernels_that_are_missing_fail(monkeypatch: pytest.MonkeyPatch)
 
 
 @needs_kernels
+def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(library._WITH_PRECISION, "lingo_of_tomorrow", ())
+    load = library._library.__wrapped__  # without the cache
+    with pytest.raises(ImportError, match=r"lingo_of_tomorrow is missing.*; install the package"):
+        load()
+
+
+@needs_kernels
 def test_an_unknown_precision_in_a_matrix_is_refused() -> None:
     matrix = PackedMatrix(
         KERNEL_PRECISIONS["float32"], [torch.ones(3, 16)], torch.zeros(3), gates=False

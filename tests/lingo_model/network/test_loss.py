@@ -24,9 +24,9 @@ def read_by(
     seen: list[torch.Tensor] = []
     handle = model.src_embed.register_forward_hook(lambda _, ids, __: seen.append(ids[0]))
     target = torch.full((len(source), 3), N_SPECIAL)
-    found = loss(source, target, target)
+    value = loss(source, target, target)
     handle.remove()
-    return seen[0], found
+    return seen[0], value
 
 
 def test_word_dropout_replaces_a_share_of_the_words_by_unk(model: SimpleSeq2SeqLSTM) -> None:
@@ -54,9 +54,9 @@ def test_word_dropout_keeps_special_symbols_and_placeholders(model: SimpleSeq2Se
 
 def test_word_dropout_is_for_training_only(model: SimpleSeq2SeqLSTM) -> None:
     source = torch.randint(N_SPECIAL, N_PIECES, (4, 9))
-    seen, found = read_by(model, SummedLoss(model, word_dropout=0.9).eval(), source)
+    seen, value = read_by(model, SummedLoss(model, word_dropout=0.9).eval(), source)
     assert torch.equal(seen, source)
-    assert found.item() == read_by(model, SummedLoss(model).eval(), source)[1].item()
+    assert value.item() == read_by(model, SummedLoss(model).eval(), source)[1].item()
 
 
 def test_the_loss_is_minus_the_log_probability_of_the_targets() -> None:
@@ -67,5 +67,5 @@ def test_the_loss_is_minus_the_log_probability_of_the_targets() -> None:
         model.output.bias.copy_(torch.tensor([1.0, 1.0, 1.0, 2.0]).log())
     target = torch.tensor([[3, 1, 0]])  # the last id is padding
     expected = -(torch.tensor(2 / 5).log() + torch.tensor(1 / 5).log()).item()
-    found = SummedLoss(model)(torch.tensor([[1, 3]]), target, target).item()
-    assert found == pytest.approx(expected, rel=1e-6)
+    value = SummedLoss(model)(torch.tensor([[1, 3]]), target, target).item()
+    assert value == pytest.approx(expected, rel=1e-6)

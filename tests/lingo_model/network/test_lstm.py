@@ -168,9 +168,9 @@ def test_document_greedy_decoding_equals_search(
     ys = greedy_decode_lstm(model, torch.tensor(sentence), model.config)
     assert not {model.config.pad_idx, model.config.sos_idx} & set(ys[1:])
     search = SearchConfig(max_length_ratio=0.0, max_length_offset=50, allow_unk=True)
-    (found,) = greedy_search(model, [sentence], search)
-    assert found.token_ids == ys[1:]
-    assert found.truncated == (ys[-1] != model.config.eos_idx)
+    (hypothesis,) = greedy_search(model, [sentence], search)
+    assert hypothesis.token_ids == ys[1:]
+    assert hypothesis.truncated == (ys[-1] != model.config.eos_idx)
 
 
 def test_document_steps_give_the_logits_of_forward() -> None:
@@ -320,10 +320,10 @@ def test_state_equals_that_of_the_unpadded_sentence(options: dict[str, Any]) -> 
     for row, sentence in enumerate(SENTENCES):
         read = sentence[::-1] if model.config.lstm_reverse_source else sentence
         outputs, alone = model.encoder(model.src_embed(torch.tensor([read])))
-        for found, expected in zip((hidden, cell), alone, strict=True):
+        for actual, expected in zip((hidden, cell), alone, strict=True):
             if options.get("bidirectional"):  # layer by layer: [forward; backward]
                 expected = torch.cat([expected[0::2], expected[1::2]], dim=2)
-            torch.testing.assert_close(found[:, row], expected[:, 0], atol=1e-6, rtol=0)
+            torch.testing.assert_close(actual[:, row], expected[:, 0], atol=1e-6, rtol=0)
         torch.testing.assert_close(
             encoder_outputs.outputs[row, : len(sentence)], outputs[0], atol=1e-6, rtol=0
         )
@@ -395,12 +395,12 @@ def test_each_dropout_acts_where_it_should() -> None:
     embeddings = model(lstm_embedding_dropout=0.5)
     embeddings.embedding_dropout.register_forward_hook(lambda *call: seen.append(call[2]))
     embeddings(source, target)
-    for found, full in zip(
+    for dropped, full in zip(
         seen, (without.src_embed(source), without.tgt_embed(target)), strict=True
     ):
-        kept = found != 0
+        kept = dropped != 0
         assert 0 < kept.sum() < kept.numel()
-        torch.testing.assert_close(found[kept], 2 * full[kept])
+        torch.testing.assert_close(dropped[kept], 2 * full[kept])
 
     before_output = model(lstm_output_dropout=0.5)
     outputs: list[Tensor] = []
