@@ -101,7 +101,7 @@ class Subwords:
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise InputError(
-                f"training subwords with vocab_size={vocab_size} failed: {reason}; "
+                f"vocab_size={vocab_size}: training the subwords failed ({reason}); "
                 "change subwords.vocab_size"
             ) from error
         return cls(model.getvalue())

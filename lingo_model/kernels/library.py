@@ -52,8 +52,8 @@ _WITH_PRECISION: dict[str, tuple[object, ...]] = {
 }
 _WITHOUT_PRECISION: dict[str, tuple[object, ...]] = {
     "lingo_top_k": (_INT, _INT, _LONG, _POINTER, _POINTER, _INT, _POINTER, _POINTER),
-    "lingo_pack_down_float": (_LONG, _LONG, _POINTER, _POINTER),
-    "lingo_pack_down_bf16": (_LONG, _LONG, _POINTER, _POINTER),
+    "lingo_pack_down_float32": (_LONG, _LONG, _POINTER, _POINTER),
+    "lingo_pack_down_bfloat16": (_LONG, _LONG, _POINTER, _POINTER),
     "lingo_pack_across": (_LONG, _LONG, _INT, _POINTER, _POINTER),
     "lingo_product": (_LONG, _LONG, _LONG, _POINTER, _INT, *[_POINTER] * 4),
     "lingo_lstm_forward": (_LONG, _POINTER, _LONG, *[_POINTER] * 4),

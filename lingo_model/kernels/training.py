@@ -44,7 +44,7 @@ def pack(matrix: Tensor) -> Tensor:
     k, n = matrix.shape
     packed = torch.empty(_packed_size(k, n), dtype=torch.bfloat16)
     library = kernels()
-    function = library.lingo_pack_down_float if is_float32 else library.lingo_pack_down_bf16
+    function = library.lingo_pack_down_float32 if is_float32 else library.lingo_pack_down_bfloat16
     function(k, n, matrix.data_ptr(), packed.data_ptr())
     return packed
 

@@ -248,11 +248,11 @@ struct TrainedCell {
 
 extern "C" {
 
-void lingo_pack_down_float(int64_t k, int64_t n, const float* from, int32_t* to) {
+void lingo_pack_down_float32(int64_t k, int64_t n, const float* from, int32_t* to) {
   pack_down(k, n, from, n, to);
 }
 
-void lingo_pack_down_bf16(int64_t k, int64_t n, const uint16_t* from, int32_t* to) {
+void lingo_pack_down_bfloat16(int64_t k, int64_t n, const uint16_t* from, int32_t* to) {
   pack_down(k, n, from, n, to);
 }
 
