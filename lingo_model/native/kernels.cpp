@@ -2,8 +2,8 @@
 // directly into the LSTM cell, the arg max or a tanh, without a detour through memory.
 //
 // The interface is plain C for ctypes and needs neither Python's nor torch's headers. The functions
-// here check only the precision. ../kernels/decoding.py, the only caller, checks the type, shape and
-// layout of every tensor. Nobody checks values: lengths, token ids and addresses must be valid.
+// here check only the precision. ../kernels/decoding.py, the only caller, checks the type, shape
+// and layout of every tensor. Nobody checks values: lengths, token ids and addresses must be valid.
 //
 // Every row of a batch is computed by the same operations in the same order, whatever the number of
 // rows and its position among them. The translation of a sentence therefore never depends on its
@@ -469,7 +469,8 @@ void encode_layer(
   Rows rows(n_rows);
   int n_active = n_rows;
   for (int step = 0; step < n_positions; ++step) {
-    while (n_active > 0 && lengths[n_active - 1] <= step) --n_active;  // rows are sorted, longest first
+    // Rows are sorted, longest first.
+    while (n_active > 0 && lengths[n_active - 1] <= step) --n_active;
     for (int row = 0; row < n_active; ++row) {
       const int position = backward != 0 ? lengths[row] - 1 - step : step;
       const int64_t here = (static_cast<int64_t>(row) * n_positions + position) * stride;
@@ -584,8 +585,8 @@ int32_t lingo_decode_layer(
     const void* table, const int32_t* tokens, void* out, float* out_float, float* cell,
     int64_t stride) {
   LINGO_DISPATCH(
-      matrix->precision, decode_layer, *matrix, hidden_dim, n_rows, x, h, table, tokens, out, out_float,
-      cell, stride)
+      matrix->precision, decode_layer, *matrix, hidden_dim, n_rows, x, h, table, tokens, out,
+      out_float, cell, stride)
 }
 
 // out = W [x1; x2] + bias, optionally with tanh. out has activations, out_float has float32; either
@@ -594,8 +595,8 @@ int32_t lingo_linear(
     const LingoMatrix* matrix, int32_t n_rows, const void* x1, const void* x2, int64_t stride,
     int32_t with_tanh, void* out, int64_t out_stride, float* out_float, int64_t out_float_stride) {
   LINGO_DISPATCH(
-      matrix->precision, linear, *matrix, n_rows, x1, x2, stride, with_tanh, out, out_stride, out_float,
-      out_float_stride)
+      matrix->precision, linear, *matrix, n_rows, x1, x2, stride, with_tanh, out, out_stride,
+      out_float, out_float_stride)
 }
 
 // The best output of each row that is not blocked, and its log probability among all outputs.
@@ -606,8 +607,8 @@ int32_t lingo_arg_max(
       matrix->precision, arg_max, *matrix, n_rows, x, stride, blocked, chosen, log_probs)
 }
 
-// Context of each row. encoder_outputs[row] is the address of float32 [lengths[row], stride].
-// If v is null, attention is dot attention. Otherwise it is additive, and keys[row] is the address of
+// Context of each row. encoder_outputs[row] is the address of float32 [lengths[row], stride]. If v
+// is null, attention is dot attention. Otherwise it is additive, and keys[row] is the address of
 // W_enc times the encoder outputs, in the same shape.
 int32_t lingo_attend(
     int32_t precision, int32_t n_rows, int32_t hidden_dim, int64_t stride,
@@ -618,9 +619,9 @@ int32_t lingo_attend(
       context)
 }
 
-// The k best outputs of each row of logits [n_rows, n_outputs] that are not blocked, best first, and
-// their log probabilities among all outputs. If fewer than k are not blocked, the rest is output 0
-// with log probability -inf.
+// The k best outputs of each row of logits [n_rows, n_outputs] that are not blocked, best first,
+// and their log probabilities among all outputs. If fewer than k are not blocked, the rest is
+// output 0 with log probability -inf.
 void lingo_top_k(
     int32_t n_rows, int32_t n_outputs, int64_t stride, const float* logits, const float* blocked,
     int32_t k, int32_t* chosen, float* log_probs) {

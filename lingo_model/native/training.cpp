@@ -2,8 +2,8 @@
 // with float32 sums, the forward and backward pass of LSTM layers, and the cross-entropy.
 //
 // The interface is plain C for ctypes, as in kernels.cpp. The functions here check nothing.
-// ../kernels/training.py, the only caller, checks the type, shape and layout of every tensor. Nobody
-// checks the values of target ids. The code uses one thread, as a training worker does.
+// ../kernels/training.py, the only caller, checks the type, shape and layout of every tensor.
+// Nobody checks the values of target ids. The code uses one thread, as a training worker does.
 //
 // A packed matrix [K, N] lies in panels of 64 columns. For each pair of rows of K a panel has 64
 // words of four bytes, one per column, with zeros beyond N and K. The right side of a product is
@@ -87,9 +87,9 @@ inline void transpose16(__m512i r[16]) {
   }
 }
 
-// Pack the transpose of float32 [N, K]. The two values of a pair come from one row. In a panel of an
-// LSTM layer's gates the four vectors are the gates i, f, g, o of 16 units, so that the four gates
-// of a cell are in the same tile.
+// Pack the transpose of float32 [N, K]. The two values of a pair come from one row. In a panel of
+// an LSTM layer's gates the four vectors are the gates i, f, g, o of 16 units, so that the four
+// gates of a cell are in the same tile.
 void pack_across(int64_t n, int64_t k, bool gates, const float* from, int32_t* to) {
   const int64_t n_pairs = (k + 1) / 2;
   const int64_t hidden = n / kVectors;
@@ -260,9 +260,9 @@ void lingo_pack_across(int64_t n, int64_t k, int32_t gates, const float* from, i
   pack_across(n, k, gates != 0, from, to);
 }
 
-// out [m, n] = left right (+ bias). The result is bfloat16 if out_bf16 is not null, else float32; out
-// is needed for the sums of a long k, too. left is bfloat16 [m, k] with even k or, if left_is_packed,
-// packed [k, m]. right is packed [k, n].
+// out [m, n] = left right (+ bias). The result is bfloat16 if out_bf16 is not null, else float32;
+// out is needed for the sums of a long k, too. left is bfloat16 [m, k] with even k or, if
+// left_is_packed, packed [k, m]. right is packed [k, n].
 void lingo_product(
     int64_t m, int64_t n, int64_t k, const int32_t* left, int32_t left_is_packed,
     const int32_t* right, const float* bias, float* out, uint16_t* out_bf16) {
@@ -294,8 +294,8 @@ void lingo_product(
 
 // One LSTM layer over n_steps steps. Step t has the first n_rows[t] of B = n_rows[0] rows. N tokens
 // lie step by step. gates [N, 4 H] has the input-side sums before the call and the gates i, f, g, o
-// after it. cell (float32) and hidden (bfloat16) [B + N, H] begin with the first state. packed is the
-// recurrent weights [H, 4 H], packed by gates.
+// after it. cell (float32) and hidden (bfloat16) [B + N, H] begin with the first state. packed is
+// the recurrent weights [H, 4 H], packed by gates.
 void lingo_lstm_forward(
     int64_t n_steps, const int64_t* n_rows, int64_t hidden_dim, const int32_t* packed, float* gates,
     float* cell, uint16_t* hidden) {
@@ -315,8 +315,8 @@ void lingo_lstm_forward(
   }
 }
 
-// The backward pass of the same layer. d_hidden (bfloat16) and d_cell (float32, null for zeros)
-// [N, H] are the gradients of the outputs. d_gates (bfloat16) [N, 4 H] receives the gradients of the
+// The backward pass of the same layer. d_hidden (bfloat16) and d_cell (float32, null for zeros) [N,
+// H] are the gradients of the outputs. d_gates (bfloat16) [N, 4 H] receives the gradients of the
 // gates' sums. d_first_hidden and d_first_cell (float32) [B, H] are zero before the call and the
 // gradients of the first state after it. packed is the recurrent weights [4 H, H].
 void lingo_lstm_backward(
@@ -373,8 +373,9 @@ void lingo_lstm_backward(
   }
 }
 
-// Cross-entropy (nats) of logits (bfloat16) [m, n], summed over rows. log_sum (float32) [m] receives
-// the log of the sum of exp of each row. Label smoothing spreads `smoothing` evenly over all n.
+// Cross-entropy (nats) of logits (bfloat16) [m, n], summed over rows. log_sum (float32) [m]
+// receives the log of the sum of exp of each row. Label smoothing spreads `smoothing` evenly over
+// all n.
 void lingo_cross_entropy(
     int64_t m, int64_t n, const uint16_t* logits, const int64_t* targets, float smoothing,
     float* log_sum, double* loss) {
@@ -440,7 +441,8 @@ void lingo_column_sums(int64_t m, int64_t n, const uint16_t* from, float* sums) 
       const __mmask16 lanes = first_lanes(n - i);
       _mm512_mask_storeu_ps(
           sums + i, lanes,
-          _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, sums + i), load_bf16(from + row * n + i, lanes)));
+          _mm512_add_ps(
+              _mm512_maskz_loadu_ps(lanes, sums + i), load_bf16(from + row * n + i, lanes)));
     }
   }
 }
