@@ -1,7 +1,8 @@
-"""The one part of the build that pyproject.toml cannot say: the compiled kernels, if possible.
+"""The build of the compiled kernels, which pyproject.toml cannot describe.
 
-Without a C++ compiler, or on another processor than x86-64, the package installs without them and
-decodes on torch's operations: the same translations, more slowly, in the exact tier alone.
+Without a C++ compiler, or on a processor other than x86-64, the package installs without the
+kernels and decodes on torch's operations. Translations are the same, but slower, and only in
+float32.
 """
 
 import platform
@@ -19,9 +20,9 @@ if platform.machine().lower() in ("x86_64", "amd64") and platform.system() != "W
             depends=["lingo_model/native/vectors.h"],
             language="c++",
             optional=True,
-            # The instructions are used only after the processor was asked for them. Without
-            # -ffp-contract=off the compiler fuses products and sums in one copy of a function and
-            # not in another, and a row's last bit would depend on the number of rows.
+            # The code checks at run time that the processor supports these instructions. Without
+            # -ffp-contract=off the compiler fuses products and sums in some copies of a function
+            # but not in others, and the last bit of a row would depend on the number of rows.
             extra_compile_args=[
                 *("-std=c++17", "-O3", "-g0", "-mfma", "-ffp-contract=off", "-Wno-uninitialized"),
                 *(f"-mavx512{name}" for name in _INSTRUCTIONS),

@@ -1,11 +1,11 @@
-"""The model bundle: a folder that holds all that translating needs, and no pickle.
+"""The model bundle: a folder with everything that translation needs, and without pickles.
 
 BUNDLE/
   bundle.json          format version, architecture, languages, fingerprints
   weights.safetensors
   subwords.model
   training.json        history and settings of the training run
-  ...                  what else the trainer attached, such as history.parquet
+  ...                  further files of the trainer, such as history.parquet
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,47 +22,28 @@ import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
-from lingo_model.config import Config
+from lingo_model.atomic_files import new_folder
+from lingo_model.bundle_manifest import (
+    ARCHITECTURE,
+    FORMAT_VERSION,
+    MANIFEST_FILE,
+    TRAINING_FILE,
+    BundleManifest,
+    read_bundle_manifest,
+)
 from lingo_model.errors import InputError
-from lingo_model.lstm import SimpleSeq2SeqLSTM
+from lingo_model.network.config import ModelConfig
+from lingo_model.network.lstm import SimpleSeq2SeqLSTM
 from lingo_model.subwords import Subwords
 
-FORMAT_VERSION = 1
-ARCHITECTURE = "SimpleSeq2SeqLSTM"
-_TIED = "output.weight"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BundleManifest:
-    """What ``bundle.json`` says. Fingerprints are SHA-256, hexadecimal."""
-
-    format_version: int
-    architecture: str
-    config: dict[str, Any]
-    src_vocab_size: int
-    tgt_vocab_size: int
-    source_lang: str
-    target_lang: str
-    weights_sha256: str
-    subwords_sha256: str
-    dataset_fingerprint: str
-    recipe_fingerprint: str
-
-    @property
-    def model_id(self) -> str:
-        """Sixteen hexadecimal digits that change with anything that changes a translation."""
-        parts = [
-            self.architecture,
-            json.dumps(self.config, sort_keys=True),
-            self.weights_sha256,
-            self.subwords_sha256,
-        ]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+_WEIGHTS_FILE = "weights.safetensors"
+_SUBWORDS_FILE = "subwords.model"
+_TIED_WEIGHT = "output.weight"
 
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A model in memory with its subwords and manifest."""
+    """A model in memory, with its subwords and its manifest."""
 
     model: SimpleSeq2SeqLSTM
     subwords: Subwords
@@ -82,27 +62,39 @@ def save_bundle(
     training: dict[str, Any],
     attachments: Mapping[str, bytes] | None = None,
 ) -> BundleManifest:
-    """Write a bundle; it appears under ``path`` by one rename, whole or not at all.
+    """Write a bundle. The folder appears under ``path`` by one rename, complete or not at all.
 
     Args:
-        training: history and settings, plain JSON values.
-        attachments: further files by name, which loading a bundle does not read.
+        path: the new folder.
+        model: its weights and configuration are saved.
+        subwords: the subword model that ``model`` was trained with.
+        source_lang: language tag of the source texts.
+        target_lang: language tag of the translations.
+        dataset_fingerprint: fingerprint of the training data.
+        recipe_fingerprint: fingerprint of the training settings.
+        training: history and settings, as plain JSON values.
+        attachments: further files by name; loading a bundle ignores them.
+
+    Returns:
+        the manifest that was written.
 
     Raises:
-        InputError: ``path`` exists already.
+        InputError: ``path`` exists, or model and subwords have different vocabulary sizes.
+        OSError: a file cannot be written.
     """
     final = Path(path)
     if not model.src_vocab_size == model.tgt_vocab_size == subwords.vocab_size:
         raise InputError(
             f"{final}: the model has {model.src_vocab_size} source and {model.tgt_vocab_size} "
-            f"target pieces, its subwords {subwords.vocab_size}; give the subwords it learnt with"
+            f"target pieces, but the subwords have {subwords.vocab_size}; "
+            "give the subwords that the model was trained with"
         )
     if final.exists():
-        raise InputError(f"{final}: exists already; name another output")
+        raise InputError(f"{final}: already exists; choose another output")
     state = model.state_dict()
     if model.config.lstm_tied_embeddings:
-        del state[_TIED]  # the target embedding is its weight
-    weights = save_safetensors({k: v.contiguous() for k, v in state.items()})
+        del state[_TIED_WEIGHT]  # the same tensor as the target embedding
+    weights = save_safetensors({name: value.contiguous() for name, value in state.items()})
     manifest = BundleManifest(
         format_version=FORMAT_VERSION,
         architecture=ARCHITECTURE,
@@ -118,141 +110,70 @@ def save_bundle(
     )
     files = {
         **(attachments or {}),
-        "weights.safetensors": weights,
-        "subwords.model": subwords.to_bytes(),
-        "training.json": _json(training),
-        "bundle.json": _json(dataclasses.asdict(manifest)),
+        _WEIGHTS_FILE: weights,
+        _SUBWORDS_FILE: subwords.to_bytes(),
+        TRAINING_FILE: _json_bytes(training),
+        MANIFEST_FILE: _json_bytes(dataclasses.asdict(manifest)),
     }
-    final.parent.mkdir(parents=True, exist_ok=True)
-    staging = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    try:
+    with new_folder(final) as staging:
         for name, content in files.items():
-            with (staging / name).open("wb") as file:
-                file.write(content)
-                os.fsync(file.fileno())
-        _sync_folder(staging)
-        staging.rename(final)
-    except BaseException:
-        shutil.rmtree(staging)
-        raise
-    _sync_folder(final.parent)
+            (staging / name).write_bytes(content)
     return manifest
-
-
-def read_bundle_manifest(path: str | os.PathLike[str]) -> BundleManifest:
-    """Read and check ``bundle.json`` alone.
-
-    Raises:
-        InputError: no bundle there, an unknown format version, an unknown or missing key, or a
-            value of another type.
-    """
-    file = Path(path) / "bundle.json"
-    try:
-        values = json.loads(file.read_bytes())
-    except OSError as error:
-        raise InputError(
-            f"{path}: not a model bundle (no readable bundle.json); "
-            "give the folder that `lingo train` wrote"
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{file}: not valid JSON ({error}); copy the bundle again") from error
-    version = values.get("format_version") if isinstance(values, dict) else None
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{file}: format_version={version!r}: this release reads {FORMAT_VERSION}; "
-            "use the release that wrote it, or train again"
-        )
-    known = {field.name for field in dataclasses.fields(BundleManifest)}
-    if unknown := sorted(set(values) - known):
-        raise InputError(f"{file}: unknown key {unknown[0]!r}; use the release that wrote it")
-    if missing := sorted(known - set(values)):
-        raise InputError(f"{file}: key {missing[0]!r} is missing; copy the bundle again")
-    for field in dataclasses.fields(BundleManifest):
-        kind = {"int": int, "str": str}.get(str(field.type), dict)
-        if type(value := values[field.name]) is not kind:
-            raise InputError(
-                f"{file}: {field.name}={value!r}: needs {kind.__name__}; copy the bundle again"
-            )
-    manifest = BundleManifest(**values)
-    if manifest.architecture != ARCHITECTURE:
-        raise InputError(
-            f"{file}: architecture={manifest.architecture!r}: this release knows {ARCHITECTURE}"
-        )
-    return manifest
-
-
-def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a bundle's ``training.json`` says of how the model came to be; empty without one.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    file = Path(path) / "training.json"
-    try:
-        values = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise InputError(f"{file}: not valid JSON ({error}); copy the bundle again") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{file}: not a JSON object; copy the bundle again")
-    return values
 
 
 def load_bundle(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Bundle:
-    """Load a bundle for inference, with every fingerprint checked.
+    """Load a bundle for inference and check every fingerprint.
+
+    Args:
+        path: the folder of the bundle.
+        device: where the weights go.
+
+    Returns:
+        the bundle; its model is in ``eval`` mode.
 
     Raises:
-        InputError: see :func:`read_bundle_manifest`; also a file that is missing or does not
-            match its fingerprint, or weights that do not fit the architecture.
+        InputError: the manifest is refused (see
+            :func:`~lingo_model.bundle_manifest.read_bundle_manifest`), a file is missing or does
+            not match its fingerprint, or the weights do not fit the architecture.
     """
     folder = Path(path)
     manifest = read_bundle_manifest(folder)
-    content = {}
+    contents = {}
     for name, expected in (
-        ("weights.safetensors", manifest.weights_sha256),
-        ("subwords.model", manifest.subwords_sha256),
+        (_WEIGHTS_FILE, manifest.weights_sha256),
+        (_SUBWORDS_FILE, manifest.subwords_sha256),
     ):
         try:
-            content[name] = (folder / name).read_bytes()
+            contents[name] = (folder / name).read_bytes()
         except OSError as error:
             raise InputError(
                 f"{folder / name}: cannot be read ({error.strerror}); copy the bundle again"
             ) from error
-        found = hashlib.sha256(content[name]).hexdigest()
-        if found != expected:
+        actual = hashlib.sha256(contents[name]).hexdigest()
+        if actual != expected:
             raise InputError(
-                f"{folder / name}: fingerprint {found[:12]} but bundle.json says {expected[:12]}; "
-                "the file was changed or damaged: copy the bundle again"
+                f"{folder / name}: its fingerprint is {actual[:12]}, but {MANIFEST_FILE} says "
+                f"{expected[:12]}; the file was changed or damaged, copy the bundle again"
             )
-    subwords = Subwords(content["subwords.model"], name=str(folder / "subwords.model"))
+    subwords = Subwords(contents[_SUBWORDS_FILE], name=str(folder / _SUBWORDS_FILE))
     model = SimpleSeq2SeqLSTM(
         manifest.src_vocab_size,
         manifest.tgt_vocab_size,
-        config=Config.from_dict(manifest.config),
+        config=ModelConfig.from_dict(manifest.config),
     )
     try:
-        # Each copy of the weights goes when the next is made: nothing here is larger.
-        state = load_safetensors(content.pop("weights.safetensors"))
+        # `pop` and `assign` free each copy of the weights early, which bounds peak memory.
+        state = load_safetensors(contents.pop(_WEIGHTS_FILE))
         if model.config.lstm_tied_embeddings:
-            state[_TIED] = model.output.weight
+            state[_TIED_WEIGHT] = model.output.weight
         model.load_state_dict(state, assign=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{folder}: weights do not fit the architecture: {reason}") from error
+        raise InputError(
+            f"{folder}: weights do not fit the architecture ({reason}); copy the bundle again"
+        ) from error
     return Bundle(model.to(device).eval(), subwords, manifest)
 
 
-def _sync_folder(path: Path) -> None:
-    """Have the disk confirm a folder's list of names: the trainer removes its checkpoints next."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _json(value: Any) -> bytes:
+def _json_bytes(value: Any) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

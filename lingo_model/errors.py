@@ -1,10 +1,10 @@
-"""The one exception that tells a user that what they gave cannot be used."""
+"""The exception for input that cannot be used."""
 
 
 class InputError(ValueError):
-    """Something given from outside cannot be used.
+    """A value, file or setting from outside cannot be used.
 
-    The message is one line for a tired reader: the thing, its value, what is allowed and the
-    remedy, such as ``beam_size=0: needs 1 or more; set decode.beam_size``. The command line
-    prints it without a traceback and exits with status 2.
+    The message is one line: the thing, its value, what is allowed, and the remedy. An example is
+    ``beam_size=0: needs a whole number of 1 or more``. The command line prints the message
+    without a traceback and exits with status 2.
     """

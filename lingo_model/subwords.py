@@ -1,7 +1,6 @@
 """SentencePiece subwords (Kudo and Richardson 2018) with this project's special ids.
 
-Ids of every model: pad 0, unk 1, sos 2, eos 3, then ten placeholder symbols ``<ph0>`` to
-``<ph9>`` (ids 4 to 13) that stand for markup and variables and are never split.
+The special ids are defined in ``lingo_model/special_ids.py``.
 """
 
 from __future__ import annotations
@@ -16,22 +15,24 @@ from pathlib import Path
 import sentencepiece
 
 from lingo_model.errors import InputError
+from lingo_model.special_ids import EOS_ID, N_SPECIAL, PAD_ID, PLACEHOLDERS, SOS_ID, UNK_ID
 
-PAD_ID, UNK_ID, SOS_ID, EOS_ID = 0, 1, 2, 3
-PLACEHOLDERS = tuple(f"<ph{i}>" for i in range(10))
-N_SPECIAL = 4 + len(PLACEHOLDERS)
-
-# SentencePiece keeps its training sentences in memory; unigram models do not gain from more.
+# SentencePiece keeps its training sentences in memory, and unigram models do not gain from more.
 _MAX_TRAINING_SENTENCES = 2_000_000
-# The count of threads changes the order of float sums, hence the pieces: fixed, not the machine's.
+# The number of threads changes the order of float sums and with it the pieces. It is fixed so that
+# every machine trains the same model.
 _TRAINING_THREADS = 2
 
 
 class Subwords:
     """A joint subword model of both languages: text to ids and back, in batches.
 
+    Args:
+        serialized: content of a SentencePiece model file.
+        name: name of the file, for error messages.
+
     Raises:
-        InputError: ``serialized`` is no SentencePiece model, or its special ids differ.
+        InputError: ``serialized`` is not a SentencePiece model, or its special ids differ.
     """
 
     def __init__(self, serialized: bytes, *, name: str = "subwords.model") -> None:
@@ -43,30 +44,34 @@ class Subwords:
             raise InputError(f"{name}: not a SentencePiece model; prepare the dataset again") from (
                 error
             )
-        found = [self._processor.IdToPiece(i) for i in range(4, min(N_SPECIAL, self.vocab_size))]
+        placeholders = [
+            self._processor.IdToPiece(i) for i in range(4, min(N_SPECIAL, self.vocab_size))
+        ]
         ids = (
             self._processor.pad_id(),
             self._processor.unk_id(),
             self._processor.bos_id(),
             self._processor.eos_id(),
         )
-        if ids != (PAD_ID, UNK_ID, SOS_ID, EOS_ID) or tuple(found) != PLACEHOLDERS:
+        if ids != (PAD_ID, UNK_ID, SOS_ID, EOS_ID) or tuple(placeholders) != PLACEHOLDERS:
             raise InputError(
-                f"{name}: pad, unk, sos, eos are {ids} and the next pieces {found}: needs "
-                f"(0, 1, 2, 3) and {PLACEHOLDERS[0]} to {PLACEHOLDERS[-1]}; "
-                "train it with `lingo prepare`"
+                f"{name}: ids of pad, unk, sos and eos are {ids} and the next pieces are "
+                f"{placeholders}; needs (0, 1, 2, 3) and {PLACEHOLDERS[0]} to "
+                f"{PLACEHOLDERS[-1]}; train the subwords with `lingo prepare`"
             )
 
     @classmethod
     def train(cls, sentences: Iterable[str], *, vocab_size: int, seed: int = 0) -> Subwords:
-        """Train a unigram model on ``sentences`` of both languages.
+        """Train a unigram model.
 
         Args:
-            vocab_size: pieces at most, special ones included; a small corpus gives fewer.
-            seed: which sentences are drawn where there are over two million.
+            sentences: sentences of both languages.
+            vocab_size: maximum number of pieces, special ids included; a small corpus gives fewer.
+            seed: decides which sentences are sampled if there are more than two million.
 
         Raises:
-            InputError: the sentences have more different characters than ``vocab_size``.
+            InputError: ``vocab_size`` is too small for the special ids or for the characters of
+                the sentences, or there are no sentences.
         """
         if vocab_size <= N_SPECIAL:
             raise InputError(
@@ -96,8 +101,8 @@ class Subwords:
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise InputError(
-                f"subwords could not be trained with vocab_size={vocab_size}: {reason}; "
-                "set another subwords.vocab_size"
+                f"vocab_size={vocab_size}: training the subwords failed ({reason}); "
+                "change subwords.vocab_size"
             ) from error
         return cls(model.getvalue())
 
@@ -106,16 +111,18 @@ class Subwords:
         """Read a model file.
 
         Raises:
-            InputError: no such file, or not a model of this project.
+            InputError: the file cannot be read, or is not a model of this project.
         """
         try:
             serialized = Path(path).read_bytes()
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); check the path"
+            ) from error
         return cls(serialized, name=str(path))
 
     def to_bytes(self) -> bytes:
-        """The model file's content."""
+        """Content of the model file."""
         return self._serialized
 
     @property
@@ -125,24 +132,24 @@ class Subwords:
 
     @property
     def vocab_size(self) -> int:
-        """Number of pieces, special ones included."""
+        """Number of pieces, special ids included."""
         return int(self._processor.GetPieceSize())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Piece ids of each text, without sos and eos."""
+        """Encode each text as piece ids, without sos and eos."""
         return self._processor.Encode(list(texts), out_type=int, num_threads=1)  # type: ignore[no-any-return]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Text of each row of ids; pad, sos and eos give nothing."""
+        """Decode each row of ids as text; pad, sos and eos are skipped."""
         rows = [list(row) for row in ids]
-        # SentencePiece takes no rows for one row without ids, and gives a text for it.
+        # SentencePiece reads an empty list as one empty row and would return one text.
         return self._processor.Decode(rows, num_threads=1) if rows else []
 
 
 def _sample(sentences: Iterable[str], *, seed: int) -> list[str]:
-    """As many sentences as training takes, drawn evenly (Vitter 1985, algorithm R).
+    """Sample the sentences to train on uniformly (Vitter 1985, algorithm R).
 
-    SentencePiece's own drawing follows no seed.
+    SentencePiece's own sampling has no seed.
     """
     rng = random.Random(seed)
     sample: list[str] = []

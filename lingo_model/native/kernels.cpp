@@ -1,22 +1,24 @@
-// The decoding engine's inner loops for x86 with AVX-512: matrix products whose results go straight
-// into the LSTM cell, the arg max or a tanh, without being written to memory first.
+// The inner loops of the decoding engine for x86 with AVX-512. The result of a matrix product goes
+// directly into the LSTM cell, the arg max or a tanh, without a detour through memory.
 //
-// A plain C interface for ctypes: it needs neither Python's headers nor torch's. The caller (see
-// ../native_kernels.py) checks shapes; nothing here does.
+// The interface is plain C for ctypes and needs neither Python's nor torch's headers. The functions
+// here check only the precision. ../kernels/decoding.py, the only caller, checks the type, shape
+// and layout of every tensor. Nobody checks values: lengths, token ids and addresses must be valid.
 //
-// Every row of a batch is computed by the same operations in the same order, however many rows
-// there are and wherever it stands among them. So a sentence's translation never depends on its
-// neighbours, bit for bit, in every tier.
+// Every row of a batch is computed by the same operations in the same order, whatever the number of
+// rows and its position among them. The translation of a sentence therefore never depends on its
+// neighbours, to the last bit, in every precision.
 //
-// Tiers differ in the type of activations and weights; sums are float32, or exact int32:
-//   0 exact  float32
-//   1 bf16   bfloat16
-//   2 int8   unsigned activations (scale 1/127, zero point 128), signed weights with one scale for
-//            each output. LSTM outputs lie in (-1, 1), so one scale fits all of them, always.
+// Precisions differ in the type of activations and weights. Sums are float32, or int32 for int8:
+//   0 float32
+//   1 bfloat16
+//   2 int8      unsigned activations (scale 1/127, zero point 128), signed weights with one scale
+//               per output. LSTM outputs lie in (-1, 1), so one scale fits all activations.
 //
-// Packed weights: panels of 64 outputs; in a panel, for each word of four bytes of input (1 float,
-// 2 bfloat16 or 4 int8 along K) the 64 words of its outputs. In an LSTM layer a panel holds the
-// gates i, f, g, o of 16 hidden units, so that a cell's four gates meet in one register tile.
+// Packed weights lie in panels of 64 outputs. For each word of four bytes of input (1 float32,
+// 2 bfloat16 or 4 int8 along K) a panel has 64 words, one per output. In an LSTM layer a panel has
+// the gates i, f, g, o of 16 hidden units, so that the four gates of a cell are in the same tile of
+// registers.
 
 #include "vectors.h"
 
@@ -31,21 +33,24 @@ namespace {
 constexpr float kActivationScale = 127.0F;
 constexpr int kActivationZero = 128;
 
-enum Tier { kExact = 0, kBf16 = 1, kInt8 = 2 };
+enum Precision { kFloat32 = 0, kBfloat16 = 1, kInt8 = 2 };
+
+constexpr int32_t kOk = 0;
+constexpr int32_t kUnknownPrecision = 1;
 
 }  // namespace
 
 extern "C" {
 
-// y = W [x1; x2] + bias, packed. k1 and k2 are words of four bytes.
+// y = W [x1; x2] + bias, packed. k1_words and k2_words count words of four bytes.
 struct LingoMatrix {
-  int32_t tier;
+  int32_t precision;
   int32_t n_outputs;
   int32_t n_panels;
   int32_t k1_words;
   int32_t k2_words;
   const int32_t* packed;        // [n_panels][k1_words + k2_words][64]
-  const int32_t* sum_start;     // int8: [n_panels * 64], takes the zero point back
+  const int32_t* sum_start;     // int8: [n_panels * 64], subtracts the zero point
   const float* output_scale;    // int8: [n_panels * 64]
   const float* bias;            // [n_panels * 64]; -inf beyond n_outputs
 };
@@ -54,9 +59,9 @@ struct LingoMatrix {
 
 namespace {
 
-// ---- The three tiers ---------------------------------------------------------------------------
+// ---- The three precisions ----------------------------------------------------------------------
 
-struct Exact {
+struct Float32 {
   using Activation = float;
   using Sum = __m512;
   static Sum start(const LingoMatrix&, int) { return _mm512_setzero_ps(); }
@@ -71,7 +76,7 @@ struct Exact {
   }
 };
 
-struct Bf16 {
+struct Bfloat16 {
   using Activation = uint16_t;
   using Sum = __m512;
   static Sum start(const LingoMatrix&, int) { return _mm512_setzero_ps(); }
@@ -107,8 +112,8 @@ struct Int8 {
 
 // ---- Matrix product: a tile of rows times one panel, in registers ------------------------------
 
-// The sums of a tile. Every index below is a constant when the template is expanded, not after a
-// loop was unrolled: only then does the compiler keep the sums in registers.
+// The sums of a tile. Every index is a constant of the template expansion. The compiler keeps the
+// sums in registers only then; with indices from an unrolled loop it does not.
 template <class T, int kRows>
 struct Tile {
   static constexpr int kSums = kRows * kVectors;
@@ -170,7 +175,7 @@ void tile(
   sums.finish(finish, first_row, panel, typename A::AllRows{});
 }
 
-// Panels outside, rows inside: a panel stays in the second-level cache while all rows use it.
+// The outer loop is over panels: a panel stays in the second-level cache while all rows use it.
 template <class T, class Finish>
 void product(
     const LingoMatrix& matrix, int n_rows, const int32_t* const* x1, const int32_t* const* x2,
@@ -191,10 +196,10 @@ void product(
   }
 }
 
-// Where each row's inputs and outputs lie.
+// Pointers to the inputs and outputs of each row.
 struct Rows {
   std::vector<const int32_t*> x1, x2;
-  std::vector<const void*> base;  // of the gates: float32, or float16 where a table is halved
+  std::vector<const void*> base;  // start of the gates' sums: float32, or float16 from a gate table
   std::vector<float*> cell, out_float;
   std::vector<void*> out;
 
@@ -203,14 +208,14 @@ struct Rows {
 
 // ---- LSTM --------------------------------------------------------------------------------------
 
-// The next panel's gates of a token: the table is far larger than the caches.
+// Prefetch a token's gates of the next panel: the gate table is far larger than the caches.
 inline void prefetch(const void* from, int n_bytes) {
   for (int at = 0; at < n_bytes; at += 64) {
     _mm_prefetch(static_cast<const char*>(from) + at, _MM_HINT_T0);
   }
 }
 
-// c' = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c')
+// c' = sigmoid(f) c + sigmoid(i) tanh(g) and h = sigmoid(o) tanh(c')
 template <class T>
 struct LstmCell {
   const LingoMatrix& matrix;
@@ -245,8 +250,8 @@ struct LstmCell {
       prefetch(base + kPanel, kPanel * 4);
     }
     float* cell = rows.cell[row] + unit;
-    // With e_x = exp(-x): sigmoid(x) = 1 / (1 + e_x), tanh(x) = (1 - e_2x) / (1 + e_2x); each line
-    // over its common denominator, since a division costs as much as ten products.
+    // With e_x = exp(-x): sigmoid(x) = 1 / (1 + e_x) and tanh(x) = (1 - e_2x) / (1 + e_2x). Each
+    // expression has one common denominator, because a division costs as much as ten products.
     const __m512 one = _mm512_set1_ps(1.0F);
     const __m512 input = _mm512_add_ps(one, exp_minus16(gate[0], 1.0F));
     const __m512 forget = _mm512_add_ps(one, exp_minus16(gate[1], 1.0F));
@@ -276,12 +281,12 @@ void lstm(
   product<T>(matrix, n_rows, rows.x1.data(), rows.x2.data(), finish);
 }
 
-// ---- Output layer: arg max and log of the sum of exp, as the logits appear ---------------------
+// ---- Output layer: running arg max and log of the sum of exp -----------------------------------
 
 template <class T>
 struct ArgMax {
   const LingoMatrix& matrix;
-  const float* blocked;  // [n_panels * 64]: 0, or -inf where an output may not be chosen
+  const float* blocked;  // [n_panels * 64]: -inf at blocked outputs, else 0
   struct Lanes {
     __m512 highest, sum_exp, best;
     __m512i best_output;
@@ -350,7 +355,7 @@ struct ArgMax {
   }
 };
 
-// ---- A plain linear layer, with tanh if wanted -------------------------------------------------
+// ---- Linear layer, optionally with tanh --------------------------------------------------------
 
 template <class T>
 struct Linear {
@@ -384,10 +389,10 @@ inline __m512 load16(const float* from, int left) {
   return _mm512_maskz_loadu_ps(first_lanes(left), from);
 }
 
-// Softmax of the scores, then the weighted mean of the memory, stored in the tier's type.
+// Softmax of the scores, then the weighted mean of the encoder outputs, stored as activations.
 template <class T>
 void weighted_mean(
-    std::vector<float>& scores, const float* memory, int64_t stride, int hidden_dim,
+    std::vector<float>& scores, const float* encoder_outputs, int64_t stride, int hidden_dim,
     typename T::Activation* context) {
   const int n = static_cast<int>(scores.size());
   float highest = -std::numeric_limits<float>::infinity();
@@ -403,7 +408,7 @@ void weighted_mean(
     for (int position = 0; position < n; ++position) {
       mean = _mm512_fmadd_ps(
           _mm512_set1_ps(scores[position]),
-          load16(memory + position * stride + unit, hidden_dim - unit), mean);
+          load16(encoder_outputs + position * stride + unit, hidden_dim - unit), mean);
     }
     T::store(context + unit, first_lanes(hidden_dim - unit), _mm512_mul_ps(mean, scale));
   }
@@ -411,12 +416,13 @@ void weighted_mean(
 
 template <class T>
 void attend(
-    int n_rows, int hidden_dim, int64_t stride, const int64_t* memory, const int64_t* keys,
-    const int32_t* lengths, const float* query, const float* v, void* context) {
+    int n_rows, int hidden_dim, int64_t stride, const int64_t* encoder_outputs,
+    const int64_t* keys, const int32_t* lengths, const float* query, const float* v,
+    void* context) {
   std::vector<float> scores;
   for (int row = 0; row < n_rows; ++row) {
     const float* q = query + row * stride;
-    const float* m = reinterpret_cast<const float*>(memory[row]);
+    const float* m = reinterpret_cast<const float*>(encoder_outputs[row]);
     const float* k = v != nullptr ? reinterpret_cast<const float*>(keys[row]) : m;
     scores.assign(lengths[row], 0.0F);
     for (int position = 0; position < lengths[row]; ++position, k += stride) {
@@ -437,15 +443,16 @@ void attend(
   }
 }
 
-// The first layer's gates of each token, [V][n_panels * 64]: float32 in the exact tier, else float16.
-struct Table {
+// Input-side gates of each token for the first layer, [V][n_panels * 64]. The type is float32 for
+// float32 and float16 for the other precisions.
+struct GateTable {
   const char* start;
   bool half;
   int64_t row_bytes;
 
-  Table(const LingoMatrix& matrix, const void* table)
+  GateTable(const LingoMatrix& matrix, const void* table)
       : start(static_cast<const char*>(table)),
-        half(table != nullptr && matrix.tier != kExact),
+        half(table != nullptr && matrix.precision != kFloat32),
         row_bytes(static_cast<int64_t>(matrix.n_panels) * kPanel * (half ? 2 : 4)) {}
 
   const void* row(int32_t token) const { return start + token * row_bytes; }
@@ -457,12 +464,13 @@ void encode_layer(
     const void* x, const void* table, const int32_t* tokens, int backward, void* y, float* y_float,
     int y_column, int64_t stride, float* cell) {
   using A = typename T::Activation;
-  const std::vector<A> nothing(stride, sizeof(A) == 1 ? A(kActivationZero) : A(0));
-  const Table gates(matrix, table);
+  const std::vector<A> zeros(stride, sizeof(A) == 1 ? A(kActivationZero) : A(0));
+  const GateTable gates(matrix, table);
   Rows rows(n_rows);
   int n_active = n_rows;
   for (int step = 0; step < n_positions; ++step) {
-    while (n_active > 0 && lengths[n_active - 1] <= step) --n_active;  // longest first
+    // Rows are sorted, longest first.
+    while (n_active > 0 && lengths[n_active - 1] <= step) --n_active;
     for (int row = 0; row < n_active; ++row) {
       const int position = backward != 0 ? lengths[row] - 1 - step : step;
       const int64_t here = (static_cast<int64_t>(row) * n_positions + position) * stride;
@@ -470,7 +478,7 @@ void encode_layer(
       rows.x1[row] = x == nullptr ? nullptr
           : reinterpret_cast<const int32_t*>(static_cast<const A*>(x) + here);
       rows.x2[row] = reinterpret_cast<const int32_t*>(
-          step == 0 ? nothing.data() : static_cast<const A*>(y) + before + y_column);
+          step == 0 ? zeros.data() : static_cast<const A*>(y) + before + y_column);
       rows.base[row] = table == nullptr ? matrix.bias
           : gates.row(tokens[static_cast<int64_t>(row) * n_positions + position]);
       rows.cell[row] = cell + static_cast<int64_t>(row) * stride;
@@ -487,7 +495,7 @@ void decode_layer(
     const void* table, const int32_t* tokens, void* out, float* out_float, float* cell,
     int64_t stride) {
   using A = typename T::Activation;
-  const Table gates(matrix, table);
+  const GateTable gates(matrix, table);
   Rows rows(n_rows);
   for (int row = 0; row < n_rows; ++row) {
     const int64_t at = row * stride;
@@ -533,81 +541,87 @@ void arg_max(
   for (int row = 0; row < n_rows; ++row) finish.result(row, chosen + row, log_probs + row);
 }
 
-// ---- Training: what stands between the products of one LSTM step -------------------------------
-
 }  // namespace
 
-#define LINGO_DISPATCH(tier, function, ...)                \
-  switch (tier) {                                          \
-    case kExact: function<Exact>(__VA_ARGS__); break;      \
-    case kBf16: function<Bf16>(__VA_ARGS__); break;        \
-    default: function<Int8>(__VA_ARGS__); break;           \
+// Calls a template with the type of a precision, and returns a status.
+#define LINGO_DISPATCH(precision, function, ...)                        \
+  switch (precision) {                                                  \
+    case kFloat32: function<Float32>(__VA_ARGS__); return kOk;          \
+    case kBfloat16: function<Bfloat16>(__VA_ARGS__); return kOk;        \
+    case kInt8: function<Int8>(__VA_ARGS__); return kOk;                \
+    default: return kUnknownPrecision;                                  \
   }
 
+// Functions that return int32_t return a status: 0, or 1 for an unknown precision, in which case
+// they write nothing.
 extern "C" {
 
-// Bit n: the processor runs tier n. Zero where it lacks AVX-512.
-int32_t lingo_tiers() {
+// A bit mask: bit n is set if the processor supports precision n. Zero without AVX-512.
+int32_t lingo_precisions() {
   __builtin_cpu_init();
   if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))) {
     return 0;
   }
-  return 1 << kExact | (__builtin_cpu_supports("avx512bf16") ? 1 << kBf16 : 0) |
+  return 1 << kFloat32 | (__builtin_cpu_supports("avx512bf16") ? 1 << kBfloat16 : 0) |
       (__builtin_cpu_supports("avx512vnni") ? 1 << kInt8 : 0);
 }
 
-// One LSTM layer in one direction over a whole batch [n_rows, n_positions], longest row first.
-// Output h of row r at position p goes to y[r][p][y_column...]; cell [n_rows, stride] starts at zero
-// and ends as the state after the last position read.
-void lingo_encode_layer(
+// One LSTM layer in one direction over a batch [n_rows, n_positions], longest row first.
+// The output of row r at position p goes to y[r][p][y_column...]. cell [n_rows, stride] is zero
+// before the call and the last cell state after it.
+int32_t lingo_encode_layer(
     const LingoMatrix* matrix, int32_t hidden_dim, int32_t n_rows, int32_t n_positions,
     const int32_t* lengths, const void* x, const void* table, const int32_t* tokens,
     int32_t backward, void* y, float* y_float, int32_t y_column, int64_t stride, float* cell) {
   LINGO_DISPATCH(
-      matrix->tier, encode_layer, *matrix, hidden_dim, n_rows, n_positions, lengths, x, table,
+      matrix->precision, encode_layer, *matrix, hidden_dim, n_rows, n_positions, lengths, x, table,
       tokens, backward, y, y_float, y_column, stride, cell)
 }
 
-// One LSTM layer, one step of n_rows rows. out must not be h.
-void lingo_decode_layer(
+// One step of one LSTM layer for n_rows rows. out and h must not overlap.
+int32_t lingo_decode_layer(
     const LingoMatrix* matrix, int32_t hidden_dim, int32_t n_rows, const void* x, const void* h,
     const void* table, const int32_t* tokens, void* out, float* out_float, float* cell,
     int64_t stride) {
   LINGO_DISPATCH(
-      matrix->tier, decode_layer, *matrix, hidden_dim, n_rows, x, h, table, tokens, out, out_float,
-      cell, stride)
+      matrix->precision, decode_layer, *matrix, hidden_dim, n_rows, x, h, table, tokens, out,
+      out_float, cell, stride)
 }
 
-// out = W [x1; x2] + bias, through tanh if wanted; in the tier's type, in float32, or both.
-void lingo_linear(
+// out = W [x1; x2] + bias, optionally with tanh. out has activations, out_float has float32; either
+// may be null.
+int32_t lingo_linear(
     const LingoMatrix* matrix, int32_t n_rows, const void* x1, const void* x2, int64_t stride,
     int32_t with_tanh, void* out, int64_t out_stride, float* out_float, int64_t out_float_stride) {
   LINGO_DISPATCH(
-      matrix->tier, linear, *matrix, n_rows, x1, x2, stride, with_tanh, out, out_stride, out_float,
-      out_float_stride)
+      matrix->precision, linear, *matrix, n_rows, x1, x2, stride, with_tanh, out, out_stride,
+      out_float, out_float_stride)
 }
 
 // The best output of each row that is not blocked, and its log probability among all outputs.
-void lingo_arg_max(
+int32_t lingo_arg_max(
     const LingoMatrix* matrix, int32_t n_rows, const void* x, int64_t stride, const float* blocked,
     int32_t* chosen, float* log_probs) {
   LINGO_DISPATCH(
-      matrix->tier, arg_max, *matrix, n_rows, x, stride, blocked, chosen, log_probs)
+      matrix->precision, arg_max, *matrix, n_rows, x, stride, blocked, chosen, log_probs)
 }
 
-// Context of each row: memory[row] is the address of its encoder outputs [lengths[row], stride].
-// v null: dot attention. Else additive, with keys[row] the address of W_enc times those outputs.
-void lingo_attend(
-    int32_t tier, int32_t n_rows, int32_t hidden_dim, int64_t stride, const int64_t* memory,
-    const int64_t* keys, const int32_t* lengths, const float* query, const float* v,
-    void* context) {
+// Context of each row. encoder_outputs[row] is the address of float32 [lengths[row], stride]. If v
+// is null, attention is dot attention. Otherwise it is additive, and keys[row] is the address of
+// W_enc times the encoder outputs, in the same shape.
+int32_t lingo_attend(
+    int32_t precision, int32_t n_rows, int32_t hidden_dim, int64_t stride,
+    const int64_t* encoder_outputs, const int64_t* keys, const int32_t* lengths,
+    const float* query, const float* v, void* context) {
   LINGO_DISPATCH(
-      tier, attend, n_rows, hidden_dim, stride, memory, keys, lengths, query, v, context)
+      precision, attend, n_rows, hidden_dim, stride, encoder_outputs, keys, lengths, query, v,
+      context)
 }
 
-// The k best of each row of logits [n_rows, n_outputs] that are not blocked, best first, and their
-// log probabilities among all outputs.
+// The k best outputs of each row of logits [n_rows, n_outputs] that are not blocked, best first,
+// and their log probabilities among all outputs. If fewer than k are not blocked, the rest is
+// output 0 with log probability -inf.
 void lingo_top_k(
     int32_t n_rows, int32_t n_outputs, int64_t stride, const float* logits, const float* blocked,
     int32_t k, int32_t* chosen, float* log_probs) {
@@ -622,38 +636,38 @@ void lingo_top_k(
     }
     const __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(highest));
     __m512 total = _mm512_setzero_ps();
-    int n_found = 0;
-    float least = -std::numeric_limits<float>::infinity();
+    int n_chosen = 0;
+    float threshold = -std::numeric_limits<float>::infinity();  // the k-th best value so far
     for (int o = 0; o < n_outputs; o += kLanes) {
       const __mmask16 lanes = first_lanes(n_outputs - o);
       const __m512 logit = _mm512_maskz_loadu_ps(lanes, from + o);
       total = _mm512_mask_add_ps(total, lanes, total, exp_of_negative16(_mm512_sub_ps(logit, top)));
       const __m512 allowed = _mm512_add_ps(logit, _mm512_maskz_loadu_ps(lanes, blocked + o));
       uint32_t better =
-          _mm512_mask_cmp_ps_mask(lanes, allowed, _mm512_set1_ps(least), _CMP_GT_OQ);
+          _mm512_mask_cmp_ps_mask(lanes, allowed, _mm512_set1_ps(threshold), _CMP_GT_OQ);
       while (better != 0U) {
         const int i = o + __builtin_ctz(better);
         better &= better - 1U;
         const float value = from[i] + blocked[i];
-        if (n_found == k && value <= best[k - 1]) continue;
-        int place = n_found < k ? n_found++ : k - 1;
-        for (; place > 0 && best[place - 1] < value; --place) {
-          best[place] = best[place - 1];
-          ids[place] = ids[place - 1];
+        if (n_chosen == k && value <= best[k - 1]) continue;
+        int rank = n_chosen < k ? n_chosen++ : k - 1;
+        for (; rank > 0 && best[rank - 1] < value; --rank) {
+          best[rank] = best[rank - 1];
+          ids[rank] = ids[rank - 1];
         }
-        best[place] = value;
-        ids[place] = i;
-        if (n_found == k) least = best[k - 1];
+        best[rank] = value;
+        ids[rank] = i;
+        if (n_chosen == k) threshold = best[k - 1];
       }
     }
     const double log_total = std::log(static_cast<double>(_mm512_reduce_add_ps(total))) +
         static_cast<double>(_mm512_cvtss_f32(top));
     for (int i = 0; i < k; ++i) {
-      const bool found = i < n_found;
-      log_probs[static_cast<int64_t>(row) * k + i] = found
+      const bool is_chosen = i < n_chosen;
+      log_probs[static_cast<int64_t>(row) * k + i] = is_chosen
           ? static_cast<float>(best[i] - log_total)
           : -std::numeric_limits<float>::infinity();
-      if (!found) ids[i] = 0;
+      if (!is_chosen) ids[i] = 0;
     }
   }
 }

@@ -1,12 +1,16 @@
-// The training step's inner loops for x86 with AVX-512 and bfloat16: matrix products of bfloat16
-// summed in float32, whole LSTM layers forwards and backwards, and the cross-entropy.
+// The inner loops of a training step for x86 with AVX-512 and bfloat16: matrix products of bfloat16
+// with float32 sums, the forward and backward pass of LSTM layers, and the cross-entropy.
 //
-// A plain C interface for ctypes, like kernels.cpp; the caller (../training_kernels.py) checks
-// shapes. One thread: a training worker has one.
+// The interface is plain C for ctypes, as in kernels.cpp. The functions here check nothing.
+// ../kernels/training.py, the only caller, checks the type, shape and layout of every tensor.
+// Nobody checks the values of target ids. The code uses one thread, as a training worker does.
 //
-// A packed matrix [K, N] lies in panels of 64 columns; in a panel, for each pair of rows of K the 64
-// words of four bytes of its columns, zeros beyond N and K. Products take their right side packed,
-// and their left side packed (then its columns are the product's rows) or as plain rows.
+// A packed matrix [K, N] lies in panels of 64 columns. For each pair of rows of K a panel has 64
+// words of four bytes, one per column, with zeros beyond N and K. The right side of a product is
+// packed. The left side is plain rows, or packed, in which case its columns are the product's rows.
+//
+// kernels.cpp has a tile of its own: it broadcasts rows by pointer, in three number formats. The
+// tile here strides through a matrix that may be packed.
 
 #include "vectors.h"
 
@@ -17,7 +21,7 @@
 
 namespace {
 
-// Pairs of K that stay in the second-level cache for one panel, while all rows use it.
+// Pairs of K of one panel that stay in the second-level cache while all rows use them.
 constexpr int kBlockPairs = 1024;
 
 // ---- Packing -----------------------------------------------------------------------------------
@@ -36,7 +40,7 @@ inline __m512i words_of(const uint16_t* low, const uint16_t* high, __mmask16 lan
   return _mm512_or_si512(l, _mm512_slli_epi32(h, 16));
 }
 
-// From [K, N]: the pairs lie in two rows.
+// Pack [K, N]. The two values of a pair come from two rows.
 template <class Element>
 void pack_down(int64_t k, int64_t n, const Element* from, int64_t stride, int32_t* to) {
   const int64_t n_panels = (n + kPanel - 1) / kPanel;
@@ -83,8 +87,9 @@ inline void transpose16(__m512i r[16]) {
   }
 }
 
-// From the transpose [N, K] in float32: the pairs lie in one row. In a panel of an LSTM layer's
-// gates the four vectors are gates i, f, g, o of 16 units, so that they meet in one tile.
+// Pack the transpose of float32 [N, K]. The two values of a pair come from one row. In a panel of
+// an LSTM layer's gates the four vectors are the gates i, f, g, o of 16 units, so that the four
+// gates of a cell are in the same tile.
 void pack_across(int64_t n, int64_t k, bool gates, const float* from, int32_t* to) {
   const int64_t n_pairs = (k + 1) / 2;
   const int64_t hidden = n / kVectors;
@@ -119,7 +124,7 @@ void pack_across(int64_t n, int64_t k, bool gates, const float* from, int32_t* t
 
 // ---- Products ----------------------------------------------------------------------------------
 
-// The left side: word (row, pair) is first[row * row_stride + pair * pair_stride].
+// The left side of a product. Word (row, pair) is first[row * row_stride + pair * pair_stride].
 struct Left {
   const int32_t* first;
   int64_t row_stride, pair_stride;
@@ -157,7 +162,7 @@ void tile(
       std::make_index_sequence<kRows * kVectors>{}, std::make_index_sequence<kRows>{});
 }
 
-// n_rows rows of one panel.
+// The product of n_rows rows with one panel.
 template <class Finish>
 void panel_product(
     const Left& left, int64_t n_rows, int64_t n_pairs, const int32_t* packed, int64_t first_row,
@@ -177,7 +182,8 @@ void panel_product(
   }
 }
 
-// out = (bias or what is there or 0) + product; then also in bfloat16 if wanted.
+// out = product + start, where start is the old value of out if add, else the bias, else 0. With
+// out_bf16 the result goes there in bfloat16 and not to out.
 struct ToMatrix {
   int64_t n;
   const float* bias;
@@ -206,7 +212,7 @@ struct ToMatrix {
   }
 };
 
-// c' = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c')
+// c' = sigmoid(f) c + sigmoid(i) tanh(g) and h = sigmoid(o) tanh(c')
 struct TrainedCell {
   int64_t hidden_dim;
   const float* cell_before;
@@ -242,11 +248,11 @@ struct TrainedCell {
 
 extern "C" {
 
-void lingo_pack_down_float(int64_t k, int64_t n, const float* from, int32_t* to) {
+void lingo_pack_down_float32(int64_t k, int64_t n, const float* from, int32_t* to) {
   pack_down(k, n, from, n, to);
 }
 
-void lingo_pack_down_bf16(int64_t k, int64_t n, const uint16_t* from, int32_t* to) {
+void lingo_pack_down_bfloat16(int64_t k, int64_t n, const uint16_t* from, int32_t* to) {
   pack_down(k, n, from, n, to);
 }
 
@@ -254,8 +260,9 @@ void lingo_pack_across(int64_t n, int64_t k, int32_t gates, const float* from, i
   pack_across(n, k, gates != 0, from, to);
 }
 
-// out [m, n] = left right (+ bias), in float32 or bfloat16, whichever is not null. left is [m, k] in
-// bfloat16 (k even), or, if left_is_packed, the packed [k, m]; right is the packed [k, n].
+// out [m, n] = left right (+ bias). The result is bfloat16 if out_bf16 is not null, else float32;
+// out is needed for the sums of a long k, too. left is bfloat16 [m, k] with even k or, if
+// left_is_packed, packed [k, m]. right is packed [k, n].
 void lingo_product(
     int64_t m, int64_t n, int64_t k, const int32_t* left, int32_t left_is_packed,
     const int32_t* right, const float* bias, float* out, uint16_t* out_bf16) {
@@ -285,9 +292,9 @@ void lingo_product(
   }
 }
 
-// One LSTM layer over n_steps steps, of which step t has the first n_rows[t] of B = n_rows[0] rows.
-// N tokens lie step after step: gates [N, 4 H] holds the input side's sums and then the gates i, f,
-// g, o; cell [B + N, H] float32 and hidden [B + N, H] bfloat16 begin with the first state. packed:
+// One LSTM layer over n_steps steps. Step t has the first n_rows[t] of B = n_rows[0] rows. N tokens
+// lie step by step. gates [N, 4 H] has the input-side sums before the call and the gates i, f, g, o
+// after it. cell (float32) and hidden (bfloat16) [B + N, H] begin with the first state. packed is
 // the recurrent weights [H, 4 H], packed by gates.
 void lingo_lstm_forward(
     int64_t n_steps, const int64_t* n_rows, int64_t hidden_dim, const int32_t* packed, float* gates,
@@ -308,10 +315,10 @@ void lingo_lstm_forward(
   }
 }
 
-// The same layer backwards. d_hidden [N, H] bfloat16 and d_cell float32 (null for zeros): gradients
-// from above; d_gates [N, 4 H] bfloat16 is filled: gradients of the gates' sums. d_first_hidden and
-// d_first_cell [B, H] float32, zeros before, are those of the first state after. packed: the
-// recurrent weights [4 H, H].
+// The backward pass of the same layer. d_hidden (bfloat16) and d_cell (float32, null for zeros) [N,
+// H] are the gradients of the outputs. d_gates (bfloat16) [N, 4 H] receives the gradients of the
+// gates' sums. d_first_hidden and d_first_cell (float32) [B, H] are zero before the call and the
+// gradients of the first state after it. packed is the recurrent weights [4 H, H].
 void lingo_lstm_backward(
     int64_t n_steps, const int64_t* n_rows, int64_t hidden_dim, const int32_t* packed,
     const float* gates, const float* cell, const uint16_t* d_hidden, const float* d_cell,
@@ -319,7 +326,7 @@ void lingo_lstm_backward(
   const int64_t h = hidden_dim;
   const int64_t n_pairs = 2 * h;
   const int64_t n_panels = (h + kPanel - 1) / kPanel;
-  int64_t token = 0;  // the step's first
+  int64_t token = 0;  // first token of the step
   for (int64_t step = 0; step < n_steps; ++step) token += n_rows[step];
   for (int64_t step = n_steps - 1; step >= 0; --step) {
     token -= n_rows[step];
@@ -366,8 +373,9 @@ void lingo_lstm_backward(
   }
 }
 
-// Cross-entropy (nats) of rows of logits [m, n] in bfloat16, summed; log_sum [m] float32 is filled:
-// the log of the sum of exp. Label smoothing shares `smoothing` out among all n.
+// Cross-entropy (nats) of logits (bfloat16) [m, n], summed over rows. log_sum (float32) [m]
+// receives the log of the sum of exp of each row. Label smoothing spreads `smoothing` evenly over
+// all n.
 void lingo_cross_entropy(
     int64_t m, int64_t n, const uint16_t* logits, const int64_t* targets, float smoothing,
     float* log_sum, double* loss) {
@@ -399,7 +407,7 @@ void lingo_cross_entropy(
   *loss = total;
 }
 
-// d_logits = scale times the gradient of the same, in bfloat16.
+// d_logits (bfloat16) = scale times the gradient of the same cross-entropy.
 void lingo_cross_entropy_backward(
     int64_t m, int64_t n, const uint16_t* logits, const int64_t* targets, float smoothing,
     float scale, const float* log_sum, uint16_t* d_logits) {
@@ -425,7 +433,7 @@ void lingo_cross_entropy_backward(
   }
 }
 
-// sums [n] = column sums of [m, n] in bfloat16, in float32.
+// sums (float32) [n] = column sums of a bfloat16 matrix [m, n].
 void lingo_column_sums(int64_t m, int64_t n, const uint16_t* from, float* sums) {
   std::memset(sums, 0, static_cast<std::size_t>(n) * sizeof(float));
   for (int64_t row = 0; row < m; ++row) {
@@ -433,7 +441,8 @@ void lingo_column_sums(int64_t m, int64_t n, const uint16_t* from, float* sums) 
       const __mmask16 lanes = first_lanes(n - i);
       _mm512_mask_storeu_ps(
           sums + i, lanes,
-          _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, sums + i), load_bf16(from + row * n + i, lanes)));
+          _mm512_add_ps(
+              _mm512_maskz_loadu_ps(lanes, sums + i), load_bf16(from + row * n + i, lanes)));
     }
   }
 }

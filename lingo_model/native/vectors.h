@@ -1,4 +1,4 @@
-// Sixteen float32 at a time: elementary functions and conversions that the kernels share.
+// Elementary functions and conversions of 16 float32 values, shared by the kernels.
 
 #pragma once
 
@@ -10,11 +10,11 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int kVectors = 4;                    // registers across a panel
-constexpr int kPanel = kLanes * kVectors;      // outputs of a panel
-constexpr int kTileRows = 6;                   // 6 x 4 sums fit the 32 registers beside the weights
+constexpr int kPanel = kLanes * kVectors;      // outputs in a panel
+constexpr int kTileRows = 6;                   // 6 x 4 sums and 4 weights fit in 32 registers
 
-// 2^x for x in [-126, 127], relative error below 3e-7, exact at 0: the power of the nearest whole
-// number times a polynomial of the rest (fitted on [-1/2, 1/2]).
+// 2^x for x in [-126, 127], with a relative error below 3e-7 and no error at 0. The result is the
+// power of the nearest whole number times a polynomial of the remainder (fitted on [-1/2, 1/2]).
 inline __m512 exp2_16(__m512 x) {
   const __m512 n = _mm512_roundscale_ps(x, 0);
   const __m512 r = _mm512_sub_ps(x, n);
@@ -29,15 +29,16 @@ inline __m512 exp2_16(__m512 x) {
 
 constexpr float kLog2E = 1.44269504F;
 
-// Below, bounds come first: of a bound and a NaN, min and max give the second.
+// In the functions below the bound is the first argument of min and max: if one argument is a NaN,
+// they return the second one.
 
-// exp(x) for x of at most 0; what is below -87 counts as -87.
+// exp(x) for x <= 0. Values below -87 give exp(-87).
 inline __m512 exp_of_negative16(__m512 x) {
   return exp2_16(_mm512_max_ps(
       _mm512_set1_ps(-126.0F), _mm512_mul_ps(x, _mm512_set1_ps(kLog2E))));
 }
 
-// exp(-scale x), bounded so that the product of three stays finite.
+// exp(-scale x), bounded so that a product of three such values is finite.
 inline __m512 exp_minus16(__m512 x, float scale) {
   const __m512 bound = _mm512_set1_ps(40.0F);
   x = _mm512_mul_ps(x, _mm512_set1_ps(-scale * kLog2E));
@@ -56,10 +57,10 @@ inline __m512 sigmoid16(__m512 x) {
   return _mm512_div_ps(one, _mm512_add_ps(one, exp_minus16(x, 1.0F)));
 }
 
-// y (1 - y), the slope of a sigmoid whose value is y
+// Slope of a sigmoid with value y: y (1 - y).
 inline __m512 sigmoid_slope16(__m512 y) { return _mm512_fnmadd_ps(y, y, y); }
 
-// 1 - y^2, the slope of a tanh whose value is y
+// Slope of a tanh with value y: 1 - y^2.
 inline __m512 tanh_slope16(__m512 y) { return _mm512_fnmadd_ps(y, y, _mm512_set1_ps(1.0F)); }
 
 inline __mmask16 first_lanes(int64_t n) {

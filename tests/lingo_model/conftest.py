@@ -1,5 +1,6 @@
-"""A tiny corpus, its subwords, a bundle around them, and a model with hand-set probabilities."""
+"""A tiny corpus with subwords and a bundle, a model with set probabilities, and the oracle."""
 
+import importlib.util
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lingo_model import Bundle, SimpleSeq2SeqLSTM, Subwords, load_bundle, save_bundle
+from lingo_model import Bundle, Hypothesis, SimpleSeq2SeqLSTM, Subwords, load_bundle, save_bundle
 
 WORDS = [
     "the",
@@ -60,7 +61,7 @@ def subwords(sentences: list[str]) -> Subwords:
 
 @pytest.fixture
 def model(subwords: Subwords) -> SimpleSeq2SeqLSTM:
-    """Tiny, with weights so large that different sources have different translations."""
+    """A tiny model with weights so large that different sources have different translations."""
     torch.manual_seed(3)
     size = subwords.vocab_size
     model = SimpleSeq2SeqLSTM(size, size, emb_dim=8, hidden_dim=8, num_layers=1)
@@ -94,11 +95,11 @@ def bundle(bundle_folder: Path) -> Bundle:
 
 @pytest.fixture
 def bigram_model() -> Callable[[Mapping[int, Mapping[int, float]], int], SimpleSeq2SeqLSTM]:
-    """Makes a model whose next token depends on the last one alone, whatever the source.
+    """Makes a model whose next token depends only on the last one, not on the source.
 
-    Its argument maps a token to the probabilities of its followers; a token without an entry is
-    followed by eos. The decoder's gates are driven to 0 or 1, so that it forgets its state and its
-    output is ``tanh(1)`` at the place of the last token and 0 elsewhere.
+    The first argument maps a token to the probabilities of its followers. A token without an entry
+    is followed by eos. The decoder's gates are driven to 0 or 1. It therefore forgets its state,
+    and its output is ``tanh(1)`` at the index of the last token and 0 elsewhere.
     """
 
     def make(followers: Mapping[int, Mapping[int, float]], vocab_size: int) -> SimpleSeq2SeqLSTM:
@@ -115,7 +116,7 @@ def bigram_model() -> Callable[[Mapping[int, Mapping[int, float]], int], SimpleS
             for parameter in model.parameters():
                 parameter.zero_()
             model.tgt_embed.weight.copy_(torch.eye(size))
-            # Torch's order of the gates: input, forget, cell, output.
+            # Torch orders the gates: input, forget, cell, output.
             into, forget, cell, out = range(4)
             model.decoder.weight_ih_l0.view(4, size, size)[cell] = 100 * torch.eye(size)
             gates = model.decoder.bias_ih_l0.view(4, size)
@@ -124,3 +125,16 @@ def bigram_model() -> Callable[[Mapping[int, Mapping[int, float]], int], SimpleS
         return model.eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def greedy_search() -> Callable[..., list[Hypothesis]]:
+    """The oracle for the decoding engine, from greedy_reference.py."""
+    file = Path(__file__).with_name("greedy_reference.py")
+    spec = importlib.util.spec_from_file_location("greedy_reference", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    search: Callable[..., list[Hypothesis]] = module.greedy_search
+    return search

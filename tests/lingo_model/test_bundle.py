@@ -1,9 +1,10 @@
-"""The bundle: round trips, refusals by name, whole or not at all, and the model's id."""
+"""The bundle: round trips, refusals, atomic writes, and the id of the model."""
 
 import dataclasses
 import errno
 import json
 import re
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import torch
 from lingo_model import (
     Bundle,
     BundleManifest,
-    Config,
     InputError,
+    ModelConfig,
     SimpleSeq2SeqLSTM,
     Subwords,
     Translator,
+    bundle_manifest,
     load_bundle,
     read_bundle_manifest,
     save_bundle,
@@ -88,12 +90,12 @@ def test_loaded_model_translates_like_the_saved_one(
     assert len({translation.text for translation in before}) > 2
 
 
-def test_manifest_says_what_was_saved(bundle_folder: Path, subwords: Subwords) -> None:
+def test_manifest_describes_the_saved_model(bundle_folder: Path, subwords: Subwords) -> None:
     manifest = read_bundle_manifest(bundle_folder)
     assert (manifest.format_version, manifest.architecture) == (1, "SimpleSeq2SeqLSTM")
     assert (manifest.source_lang, manifest.target_lang) == ("en", "es")
     assert manifest.src_vocab_size == manifest.tgt_vocab_size == subwords.vocab_size
-    assert Config.from_dict(manifest.config).lstm_hidden_dim == 8
+    assert ModelConfig.from_dict(manifest.config).lstm_hidden_dim == 8
     assert manifest.subwords_sha256 == subwords.fingerprint
     assert manifest.dataset_fingerprint == "d" * 64
     assert manifest.recipe_fingerprint == "r" * 64
@@ -102,15 +104,15 @@ def test_manifest_says_what_was_saved(bundle_folder: Path, subwords: Subwords) -
 def test_folder_holds_four_files_and_no_pickle(bundle_folder: Path) -> None:
     assert {file.name for file in bundle_folder.iterdir()} == FILES
     for file in bundle_folder.iterdir():
-        # What torch.save and pickle.dump write begins with a zip or a protocol mark.
+        # Files of torch.save begin with the mark of a zip file, pickles with a protocol mark.
         assert not file.read_bytes().startswith((b"PK\x03\x04", b"\x80"))
     assert json.loads((bundle_folder / "training.json").read_text()) == {"steps": 7}
 
 
-# Whole or not at all.
+# Atomic writes.
 
 
-def test_folders_above_are_made(
+def test_parent_folders_are_created(
     model: SimpleSeq2SeqLSTM, subwords: Subwords, tmp_path: Path
 ) -> None:
     save(tmp_path / "models" / "en-es", model, subwords)
@@ -126,11 +128,11 @@ def test_existing_output_is_refused_by_name_and_kept(
     if kind == "folder":
         output.mkdir()
     else:
-        output.write_text("mine")
-    with pytest.raises(InputError, match=f"{re.escape(str(output))}: exists already"):
+        output.write_text("old content")
+    with pytest.raises(InputError, match=f"{re.escape(str(output))}: already exists"):
         save(output, model, subwords)
     assert list(tmp_path.iterdir()) == [output]
-    assert list(output.iterdir()) == [] if kind == "folder" else output.read_text() == "mine"
+    assert list(output.iterdir()) == [] if kind == "folder" else output.read_text() == "old content"
 
 
 @pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.rename"])
@@ -158,7 +160,23 @@ def test_training_that_is_not_json_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_staging_folder_of_a_killed_save_is_removed(
+    model: SimpleSeq2SeqLSTM, subwords: Subwords, tmp_path: Path
+) -> None:
+    abandoned = tmp_path / ".bundle.abc.tmp"
+    abandoned.mkdir()
+    (abandoned / ".lock").touch()
+    save(tmp_path / "bundle", model, subwords)
+    assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
+
+
 # Refusals.
+
+
+def test_every_key_of_the_manifest_has_a_type() -> None:
+    annotations = typing.get_type_hints(BundleManifest)
+    types = {name: typing.get_origin(hint) or hint for name, hint in annotations.items()}
+    assert types == bundle_manifest._TYPE_OF_KEY
 
 
 @pytest.mark.parametrize("version", [2, 0, "1", None])
@@ -211,12 +229,12 @@ def test_manifest_that_is_not_a_json_object_is_refused(bundle_folder: Path, cont
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "subwords.model"])
-@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("index", [0, -1])
 def test_one_changed_byte_is_refused_by_fingerprint(
-    bundle_folder: Path, name: str, place: int
+    bundle_folder: Path, name: str, index: int
 ) -> None:
     content = bytearray((bundle_folder / name).read_bytes())
-    content[place] ^= 1
+    content[index] ^= 1
     (bundle_folder / name).write_bytes(content)
     message = refusal_of(bundle_folder)
     assert str(bundle_folder / name) in message
@@ -231,7 +249,7 @@ def test_missing_file_is_refused_by_name(bundle_folder: Path, name: str) -> None
     assert str(bundle_folder) in message
 
 
-def test_folder_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+def test_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
     assert f"{tmp_path / 'nowhere'}: not a model bundle" in refusal_of(tmp_path / "nowhere")
 
 
@@ -242,7 +260,7 @@ def test_weights_that_do_not_fit_are_refused(bundle_folder: Path, change: dict[s
     assert f"{bundle_folder}: weights do not fit the architecture" in message
 
 
-# The model's id.
+# The id of the model.
 
 
 def test_model_id_is_sixteen_hexadecimal_digits(bundle: Bundle) -> None:
@@ -266,7 +284,7 @@ def test_model_id_changes_with_the_subwords(
     assert changed.model_id != read_bundle_manifest(bundle_folder).model_id
 
 
-def test_model_id_changes_with_a_setting_that_leaves_the_weights(
+def test_model_id_changes_with_a_setting_that_does_not_change_the_weights(
     bundle_folder: Path, model: SimpleSeq2SeqLSTM
 ) -> None:
     manifest = read_bundle_manifest(bundle_folder)

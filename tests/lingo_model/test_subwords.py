@@ -12,13 +12,13 @@ import sentencepiece
 
 from lingo_model import InputError, Subwords
 from lingo_model import subwords as subwords_module
-from lingo_model.subwords import EOS_ID, PAD_ID, SOS_ID, UNK_ID
+from lingo_model.special_ids import EOS_ID, PAD_ID, SOS_ID, UNK_ID
 
 ROOT = Path(__file__).parents[2]
 
 
 def foreign_model(sentences: list[str], **options: Any) -> bytes:
-    """A SentencePiece model trained without this project's settings."""
+    """A SentencePiece model that is trained without this project's settings."""
     file = io.BytesIO()
     sentencepiece.SentencePieceTrainer.Train(
         sentence_iterator=iter(sentences),
@@ -53,7 +53,7 @@ def test_placeholder_is_one_piece_and_survives(subwords: Subwords, text: str, nu
     assert subwords.decode([ids]) == [filled]
 
 
-def test_text_that_spells_a_special_piece_does_not_become_it(subwords: Subwords) -> None:
+def test_text_that_spells_a_special_piece_is_not_encoded_as_it(subwords: Subwords) -> None:
     (ids,) = subwords.encode(["the <pad> house <sos> and <eos> a cat"])
     assert not {PAD_ID, SOS_ID, EOS_ID} & set(ids)
 
@@ -81,7 +81,7 @@ def test_decode_drops_pad_sos_and_eos(subwords: Subwords) -> None:
     assert subwords.decode([with_specials]) == ["the small cat"]
 
 
-def test_rows_of_a_batch_do_not_touch_each_other(subwords: Subwords) -> None:
+def test_rows_of_a_batch_are_independent(subwords: Subwords) -> None:
     texts = ["the house", "", "el gato come pan"]
     assert subwords.encode(texts) == [subwords.encode([text])[0] for text in texts]
     assert subwords.encode(texts)[1] == []
@@ -103,7 +103,7 @@ def test_same_input_gives_the_same_fingerprint(sentences: list[str], subwords: S
     assert Subwords.train(sentences, vocab_size=64).fingerprint == subwords.fingerprint
 
 
-def test_any_iterable_of_sentences_will_do(sentences: list[str], subwords: Subwords) -> None:
+def test_sentences_may_be_any_iterable(sentences: list[str], subwords: Subwords) -> None:
     def read() -> Iterator[str]:
         yield from sentences
 
@@ -127,12 +127,12 @@ print(Subwords.train(sys.stdin.read().splitlines(), vocab_size=54, seed=5).finge
 """
 
 
-def test_drawing_sentences_is_the_same_in_another_process(
+def test_another_process_samples_the_same_sentences(
     sentences: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subwords_module, "_MAX_TRAINING_SENTENCES", 150)
-    here = Subwords.train(sentences, vocab_size=54, seed=5).fingerprint
-    elsewhere = subprocess.run(
+    expected = Subwords.train(sentences, vocab_size=54, seed=5).fingerprint
+    other_process = subprocess.run(
         [sys.executable, "-c", SAMPLED_TRAINING],
         input="\n".join(sentences),
         cwd=ROOT,
@@ -140,15 +140,15 @@ def test_drawing_sentences_is_the_same_in_another_process(
         text=True,
         check=True,
     )
-    assert elsewhere.stdout.strip() == here
+    assert other_process.stdout.strip() == expected
 
 
-def test_seed_decides_which_sentences_are_drawn(
+def test_seed_decides_which_sentences_are_sampled(
     sentences: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subwords_module, "_MAX_TRAINING_SENTENCES", 150)
-    drawn = {Subwords.train(sentences, vocab_size=54, seed=s).fingerprint for s in range(3)}
-    assert len(drawn) == 3
+    fingerprints = {Subwords.train(sentences, vocab_size=54, seed=s).fingerprint for s in range(3)}
+    assert len(fingerprints) == 3
 
 
 # Files.
@@ -190,14 +190,16 @@ def test_missing_file_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_model_with_other_special_ids_is_refused(sentences: list[str], tmp_path: Path) -> None:
     file = tmp_path / "other.model"
-    file.write_bytes(foreign_model(sentences))  # SentencePiece's own: unk 0, bos 1, eos 2, no pad
+    file.write_bytes(
+        foreign_model(sentences)
+    )  # SentencePiece's defaults: unk 0, bos 1, eos 2, no pad
     assert "(-1, 0, 1, 2)" in refusal_of(file)
 
 
-def test_model_with_pad_elsewhere_is_refused(sentences: list[str], tmp_path: Path) -> None:
+def test_model_with_another_pad_id_is_refused(sentences: list[str], tmp_path: Path) -> None:
     file = tmp_path / "other.model"
     ids = {"unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": 3}
-    placeholders = [f"<ph{i}>" for i in range(10)]  # at 4 to 13, where they belong
+    placeholders = [f"<ph{i}>" for i in range(10)]  # correct ids: 4 to 13
     file.write_bytes(foreign_model(sentences, **ids, user_defined_symbols=placeholders))
     assert "(3, 0, 1, 2)" in refusal_of(file)
 
@@ -209,7 +211,9 @@ def test_model_without_placeholders_is_refused(sentences: list[str], tmp_path: P
 
 
 @pytest.mark.parametrize("vocab_size", [14, 0, -1])
-def test_vocabulary_of_special_ids_alone_is_refused(sentences: list[str], vocab_size: int) -> None:
+def test_vocabulary_without_room_for_pieces_is_refused(
+    sentences: list[str], vocab_size: int
+) -> None:
     with pytest.raises(InputError, match=f"^vocab_size={vocab_size}: .* 14 special ids$"):
         Subwords.train(sentences, vocab_size=vocab_size)
 

@@ -1,0 +1,1 @@
+"""Decoding: search settings, the decoding engine and the translator of texts."""

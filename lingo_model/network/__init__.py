@@ -1,0 +1,1 @@
+"""The translation network: configuration, layers, attention and loss."""
