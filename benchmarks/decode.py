@@ -1,4 +1,4 @@
-"""Decoding speed: this engine's tiers beside other decoders, in alternating runs.
+"""Decoding speed: this engine's precisions beside other decoders, in alternating runs.
 
     python benchmarks/decode.py ../multi30k --bundle models/plain --attention-bundle models/dot \
         --peer-models models/peers
@@ -27,7 +27,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".peers"
-TIERS = ("exact", "bf16", "int8")
+PRECISIONS = ("float32", "bfloat16", "int8")
 # Contestant, its environment, the folder of its model, and sentences to a batch: of 32, 64, 128 and
 # 256 what was fastest on 1,000 lines.
 PEER_CONTESTANTS = (
@@ -66,13 +66,13 @@ def contestants(options: argparse.Namespace, texts: Path, folder: Path) -> dict[
         job |= {"bundle": str(bundle), "texts": str(texts), "output": str(folder / name)}
         found[name] = ([sys.executable, __file__, "--worker", json.dumps(job)], {})
 
-    for tier in TIERS:
-        ours(f"lingo {tier}", options.bundle, tier=tier)
-    ours("lingo int8 beam 5", options.bundle, tier="int8", beam_size=5)
+    for precision in PRECISIONS:
+        ours(f"lingo {precision}", options.bundle, precision=precision)
+    ours("lingo int8 beam 5", options.bundle, precision="int8", beam_size=5)
     ours("plain torch loop", options.bundle, loop=64)
     if options.attention_bundle:
-        for tier in TIERS:
-            ours(f"lingo {tier} attention", options.attention_bundle, tier=tier)
+        for precision in PRECISIONS:
+            ours(f"lingo {precision} attention", options.attention_bundle, precision=precision)
     if (PEERS / "torchlingo").exists():
         for batch_size in (64, 256):
             name = f"torchlingo batch {batch_size}"
@@ -132,13 +132,13 @@ def print_table(runs: dict[str, list[dict[str, Any]]], n_lines: int, folder: Pat
     print(f"\n{n_lines} lines, {len(next(iter(runs.values())))} rounds; ratios to {reference}\n")
     print(
         f"{'':28}{'sent/s':>8}{'range':>14}{'ratio':>7}{'tokens/s':>10}"
-        f"{'subwords':>9}{'of ceiling':>11}{'peak MB':>9}{'same as exact':>14}"
+        f"{'subwords':>9}{'of ceiling':>11}{'peak MB':>9}{'same as float32':>14}"
     )
     for name, found in runs.items():
         middle = statistics.median(rates[name])
         extra = found[-1]
         same = ""
-        exact = _lines(folder / f"lingo exact{' attention' * name.endswith('attention')}")
+        exact = _lines(folder / f"lingo float32{' attention' * name.endswith('attention')}")
         if exact and (lines := _lines(folder / name)):
             same = f"{sum(a == b for a, b in zip(exact, lines, strict=True)) / len(exact):.1%}"
         tokens = extra.get("n_target_tokens")
@@ -185,7 +185,7 @@ def _engine(bundle: Any, lines: list[str], job: dict[str, Any]) -> dict[str, Any
 
     config, n_pieces = bundle.model.config, bundle.subwords.vocab_size
     search = SearchConfig(beam_size=job.get("beam_size", 1))
-    translator = Translator(bundle, search, tier=job["tier"])
+    translator = Translator(bundle, search, precision=job["precision"])
     subwords = bundle.subwords
     del bundle
     translator.translate(lines[:64])
@@ -205,7 +205,7 @@ def _engine(bundle: Any, lines: list[str], job: dict[str, Any]) -> dict[str, Any
     }
     if search.beam_size == 1:
         flop = _flop(config, n_pieces, found)
-        result["of_ceiling"] = flop / seconds / _ceiling_flops(job["tier"])
+        result["of_ceiling"] = flop / seconds / _ceiling_flops(job["precision"])
     return result
 
 
@@ -223,20 +223,22 @@ def _flop(config: Any, n_pieces: int, found: list[Any]) -> float:
     return 2.0 * (encoder * n_source + decoder * n_target)
 
 
-def _ceiling_flops(tier: str) -> float:
+def _ceiling_flops(precision: str) -> float:
     """What one core reaches in this precision in one large product and nothing else: oneDNN's or
     ours, whichever is faster now."""
     import torch
 
-    from lingo_model import native_kernels as kernels
+    from lingo_model.kernels import decoding as kernels
+    from lingo_model.kernels.packed_matrix import PackedMatrix
+    from lingo_model.kernels.precision import KERNEL_PRECISIONS
 
     n_rows, k, n_outputs = 192, 1024, 8192
     weight, bias = torch.rand(n_outputs, k) - 0.5, torch.zeros(n_outputs)
-    matrix = kernels.PackedMatrix(kernels.TIERS[tier], [weight], bias, gates=False)
-    inputs = torch.ones(n_rows, k, dtype=kernels.TIERS[tier].activation)
+    matrix = PackedMatrix(KERNEL_PRECISIONS[precision], [weight], bias, gates=False)
+    inputs = torch.ones(n_rows, k, dtype=KERNEL_PRECISIONS[precision].activation)
     outputs = torch.empty(n_rows, n_outputs)
     products = {"ours": lambda: kernels.linear(matrix, [inputs], outputs_float=outputs)}
-    if tier == "exact":
+    if precision == "float32":
         products["oneDNN"] = lambda: torch.nn.functional.linear(inputs, weight, bias)
     best = float("inf")
     with torch.inference_mode():

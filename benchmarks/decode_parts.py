@@ -23,9 +23,10 @@ from typing import Any
 
 import torch
 
-from lingo_model import Engine, Translator, engine, load_bundle, native_kernels
-from lingo_model.engine import TIERS
-from lingo_model.native_kernels import native_tiers
+from lingo_model import DECODE_PRECISIONS, Engine, Translator, load_bundle
+from lingo_model.decoding.torch_decoder import TorchDecoder
+from lingo_model.kernels import decoding as kernels
+from lingo_model.kernels.library import native_precisions
 
 # Names of torch's operations, by the part of the work that they do.
 PARTS = {
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, required=True, help="a trained model")
     parser.add_argument("--lines", type=int, default=5000, help="of train.en (default 5000)")
     parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
-    parser.add_argument("--worker", choices=TIERS, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=DECODE_PRECISIONS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with gzip.open(options.corpus / "train.en.gz", "rt", encoding="utf-8") as file:
@@ -60,19 +61,19 @@ def main() -> None:
 
 def two_processes(options: argparse.Namespace) -> None:
     print(f"sentences/s of one process and of two at once, {options.rounds} rounds")
-    for tier in native_tiers() or ("exact",):
+    for precision in native_precisions() or ("float32",):
         alone, together = [], []
         for _ in range(options.rounds):
-            alone.append(sum(rates(options, tier, 1)))
-            together.append(sum(rates(options, tier, 2)))
+            alone.append(sum(rates(options, precision, 1)))
+            together.append(sum(rates(options, precision, 2)))
         one, two = statistics.median(alone), statistics.median(together)
-        print(f"  {tier:6}{one:8,.0f}{two:8,.0f}   ratio {two / one:.2f}", flush=True)
+        print(f"  {precision:6}{one:8,.0f}{two:8,.0f}   ratio {two / one:.2f}", flush=True)
 
 
-def rates(options: argparse.Namespace, tier: str, n_processes: int) -> list[float]:
+def rates(options: argparse.Namespace, precision: str, n_processes: int) -> list[float]:
     """Sentences/s of each process; all begin together, when the last has loaded its model."""
     command = [sys.executable, __file__, str(options.corpus), "--bundle", str(options.bundle)]
-    command += ["--lines", str(options.lines), "--worker", tier]
+    command += ["--lines", str(options.lines), "--worker", precision]
     processes = [
         subprocess.Popen(
             command,
@@ -93,7 +94,7 @@ def rates(options: argparse.Namespace, tier: str, n_processes: int) -> list[floa
 
 
 def work(options: argparse.Namespace, lines: list[str]) -> None:
-    translator = Translator(load_bundle(options.bundle), tier=options.worker)
+    translator = Translator(load_bundle(options.bundle), precision=options.worker)
     translator.translate(lines[:64])
     print("ready", flush=True)
     sys.stdin.readline()
@@ -110,8 +111,8 @@ def one_sentence(options: argparse.Namespace, lines: list[str]) -> None:
     ids = bundle.subwords.encode(lines)
     chosen = [line for line, pieces in zip(lines, ids, strict=True) if len(pieces) == 15][:200]
     print(f"\none sentence of 15 tokens alone, text to text, {len(chosen)} sentences: ms")
-    for tier in native_tiers() or ("exact",):
-        translator = Translator(bundle, tier=tier)
+    for precision in native_precisions() or ("float32",):
+        translator = Translator(bundle, precision=precision)
         translator.translate(chosen[:10])
         times = []
         for line in chosen:
@@ -119,7 +120,7 @@ def one_sentence(options: argparse.Namespace, lines: list[str]) -> None:
             translator.translate([line])
             times.append(1000 * (time.perf_counter() - started))
         slow = statistics.quantiles(times, n=20)[-1]
-        print(f"  {tier:6} median {statistics.median(times):.1f}   95th percentile {slow:.1f}")
+        print(f"  {precision:6} median {statistics.median(times):.1f}   95th percentile {slow:.1f}")
 
 
 # ---- Where the time goes -------------------------------------------------------------------------
@@ -128,11 +129,14 @@ def one_sentence(options: argparse.Namespace, lines: list[str]) -> None:
 def profiles(options: argparse.Namespace, lines: list[str]) -> None:
     bundle = load_bundle(options.bundle)
     sources = [[*ids, 3] for ids in bundle.subwords.encode(lines)]
-    kept, engine.native_tiers = engine.native_tiers, tuple  # no kernels: torch's operations
-    show("torch's operations, exact", torch_parts(Engine(bundle.model), sources))
-    engine.native_tiers = kept
-    for tier in native_tiers():
-        show(f"compiled kernels, {tier}", kernel_parts(Engine(bundle.model, tier=tier), sources))
+    on_torch = Engine(bundle.model)
+    on_torch._decoder = TorchDecoder(bundle.model)
+    show("torch's operations, float32", torch_parts(on_torch, sources))
+    for precision in native_precisions():
+        show(
+            f"compiled kernels, {precision}",
+            kernel_parts(Engine(bundle.model, precision=precision), sources),
+        )
 
 
 def show(name: str, seconds_by_part: dict[str, float]) -> None:
@@ -174,14 +178,14 @@ def kernel_parts(whole: Engine, sources: list[list[int]]) -> dict[str, float]:
         "linear": "attention's products",
         "arg_max": "output and arg max",
     }
-    originals = {name: getattr(native_kernels, name) for name in names}
+    originals = {name: getattr(kernels, name) for name in names}
     for name, part in names.items():
-        setattr(native_kernels, name, timed(originals[name], part))
+        setattr(kernels, name, timed(originals[name], part))
     started = time.perf_counter()
     whole.translate(sources)
     seconds = time.perf_counter() - started
     for name, function in originals.items():
-        setattr(native_kernels, name, function)
+        setattr(kernels, name, function)
     found["Python and small tensors"] = seconds - sum(found.values())
     return dict(found)
 

@@ -103,10 +103,10 @@ def _contestants(
             model, sources, batch_size=256, max_length=search.max_length
         )
     }
-    for tier in ("exact", "bf16"):
+    for precision in ("float32", "bfloat16"):
         for n_slots in slots:
-            engine = Engine(model, tier=tier, n_slots=n_slots)  # type: ignore[arg-type]
-            runs[f"engine {tier}, {n_slots} slots"] = lambda engine=engine: engine.translate(
+            engine = Engine(model, precision=precision, n_slots=n_slots)  # type: ignore[arg-type]
+            runs[f"engine {precision}, {n_slots} slots"] = lambda engine=engine: engine.translate(
                 sources, search
             )
     return runs
@@ -122,7 +122,7 @@ def _print_table(
     import sacrebleu
 
     base = min(seconds["plain loop, float32"])
-    exact = next(h for name, h in found.items() if name.startswith("engine exact"))
+    exact = next(h for name, h in found.items() if name.startswith("engine float32"))
     print(f"{'':26}{'sent/s':>9}{'tokens/s':>11}{'ratio':>7}{'MB':>8}{'same':>8}{'BLEU':>7}")
     for name, times in seconds.items():
         best = min(times)

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--text", type=Path, help="real sentences, one a line, instead (.gz)")
     parser.add_argument("--files", type=int, default=1000, help="of the lake (default 1000)")
-    parser.add_argument("--tier", default="exact")
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--rounds", type=int, default=1, help="alternations (default 1)")
     parser.add_argument(
         "--only",
@@ -65,7 +65,7 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {name: [] for name in options.only}
     for _ in range(options.rounds):
         for name in options.only:
-            found[name].append(measure(name, folder, model, options.tier, sentences))
+            found[name].append(measure(name, folder, model, options.precision, sentences))
             print(name, {k: round(v, 1) for k, v in found[name][-1].items()}, flush=True)
     show(found)
 
@@ -110,20 +110,22 @@ def write_lake(folder: Path, sentences: list[str], n_files: int) -> None:
 
 
 def measure(
-    name: str, folder: Path, model: Path, tier: str, sentences: list[str]
+    name: str, folder: Path, model: Path, precision: str, sentences: list[str]
 ) -> dict[str, float]:
     if name.startswith("bare"):
-        return bare(int(name.split()[1]), folder, model, tier, sentences)
+        return bare(int(name.split()[1]), folder, model, precision, sentences)
     table = folder / "table"
     if name == "nothing new":
-        run_lingo(folder / "lake", model, table, tier, n_actors=2)
-        return run_lingo(folder / "lake", model, table, tier, n_actors=2) | {"rows": 0.0}
+        run_lingo(folder / "lake", model, table, precision, n_actors=2)
+        return run_lingo(folder / "lake", model, table, precision, n_actors=2) | {"rows": 0.0}
     n_actors = int(name.split()[1]) if name.startswith("lingo") else 2
     lake = folder / ("repeated" if name == "repeated" else "lake")
     shutil.rmtree(table, ignore_errors=True)
-    start_up = run_lingo(folder / "tiny", model, folder / "tiny-table", tier, n_actors=n_actors)
+    start_up = run_lingo(
+        folder / "tiny", model, folder / "tiny-table", precision, n_actors=n_actors
+    )
     shutil.rmtree(folder / "tiny-table")
-    found = run_lingo(lake, model, table, tier, n_actors=n_actors)
+    found = run_lingo(lake, model, table, precision, n_actors=n_actors)
     if name == "lingo 1":
         shutil.rmtree(table)
     seconds = found["seconds"] - start_up["seconds"]
@@ -131,9 +133,19 @@ def measure(
 
 
 def run_lingo(
-    lake: Path, model: Path, table: Path, tier: str, *, n_actors: int
+    lake: Path, model: Path, table: Path, precision: str, *, n_actors: int
 ) -> dict[str, float]:
-    command = [*LINGO, "translate", lake, "--model", model, "--output", table, "--tier", tier]
+    command = [
+        *LINGO,
+        "translate",
+        lake,
+        "--model",
+        model,
+        "--output",
+        table,
+        "--precision",
+        precision,
+    ]
     command += ["--actors", n_actors, "--ray-address", "local"]
     started = time.monotonic()
     process = subprocess.Popen(
@@ -185,13 +197,13 @@ def contents(pid: int, name: str) -> bytes:
 
 
 def bare(
-    n_processes: int, folder: Path, model: Path, tier: str, sentences: list[str]
+    n_processes: int, folder: Path, model: Path, precision: str, sentences: list[str]
 ) -> dict[str, float]:
     processes = []
     for rank in range(n_processes):
         text = folder / f"bare-{rank}.txt"
         text.write_text("\n".join(sentences[rank::n_processes]))
-        job = {"model": str(model), "tier": tier, "text": str(text)}
+        job = {"model": str(model), "precision": precision, "text": str(text)}
         processes.append(
             subprocess.Popen(
                 [sys.executable, __file__, "--bare", json.dumps(job)],
@@ -215,7 +227,7 @@ def bare_worker(job: dict[str, Any]) -> None:
     from lingo_model import Translator, load_bundle
 
     torch.set_num_threads(1)
-    translator = Translator(load_bundle(Path(job["model"])), tier=job["tier"])
+    translator = Translator(load_bundle(Path(job["model"])), precision=job["precision"])
     lines = Path(job["text"]).read_text().splitlines()
     started = time.perf_counter()
     n_tokens = 0

@@ -59,18 +59,23 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds the lock, or the file system does not support locks.
     """
-    with (folder / LOCK).open("a") as file:
+    with (folder / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(f"{folder}: another process is using it; wait for it to end") from (
-                error
-            )
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise InputError(
+                f"{folder}: another process is using it (process {holder}); wait for it to end"
+            ) from error
         except OSError as error:
             raise InputError(
                 f"{folder}: its file system does not support locks ({error.strerror}); "
                 "use a folder on another file system"
             ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from lingo_model import DecodeTier, SearchConfig
-from lingo_model.translator import ENGINE_VERSION
+from lingo_model import ENGINE_VERSION, DecodePrecision, SearchConfig
+from lingo_model.decoding.search_config import MAX_BEAM_SIZE, MIN_BEAM_SIZE
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ _DEFAULTS = SearchConfig()
 class DecodeConfig(Settings):
     """Numeric precision and search."""
 
-    tier: DecodeTier = Field(
-        default="exact",
+    precision: DecodePrecision = Field(
+        default="float32",
         description="bfloat16 and int8 are faster on processors that support them, at a small "
         "cost in BLEU, which `lingo evaluate` shows",
     )
-    beam_size: int = Field(default=_DEFAULTS.beam_size, ge=1, le=64)
+    beam_size: int = Field(default=_DEFAULTS.beam_size, ge=MIN_BEAM_SIZE, le=MAX_BEAM_SIZE)
     max_source_tokens: int = Field(
         default=_DEFAULTS.max_source_tokens,
         ge=1,
@@ -40,11 +40,15 @@ class DecodeConfig(Settings):
         """
         from lingo_model import Translator  # it imports torch; settings must be light
 
-        return Translator(bundle, self._search(), tier=self.tier)
+        return Translator(bundle, self._search(), precision=self.precision)
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything except the model that can change the translation of a text."""
-        return {"engine": ENGINE_VERSION, "tier": self.tier, "search": self._search().to_dict()}
+        return {
+            "engine": ENGINE_VERSION,
+            "precision": self.precision,
+            "search": self._search().to_dict(),
+        }
 
     def _search(self) -> SearchConfig:
         return SearchConfig(

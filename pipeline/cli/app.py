@@ -22,8 +22,8 @@ from pipeline.cli.options import (
     DatasetArgument,
     ModelOption,
     ModelsOption,
+    PrecisionOption,
     RayOption,
-    TierOption,
     decode_config,
     location_of,
     refuse_together,
@@ -147,7 +147,7 @@ def evaluate(
     dataset: DatasetArgument,
     model: ModelOption = "champion",
     split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="The split.")] = TEST_SPLIT,
-    tier: TierOption = None,
+    precision: PrecisionOption = None,
     beam_size: BeamOption = None,
     reports: Annotated[Path, typer.Option(help="Folder of reports.")] = REPORTS,
     models: ModelsOption = MODELS,
@@ -161,7 +161,7 @@ def evaluate(
         resolve_model(model, models),
         reports,
         split=checked_split(split),
-        decode=decode_config(tier, beam_size),
+        decode=decode_config(precision, beam_size),
     )
     for score in report.scores:
         print(f"{score.metric} = {score.score:.2f}   {score.signature}")

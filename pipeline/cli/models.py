@@ -66,7 +66,7 @@ def import_(
     ],
 ) -> None:
     """Make a model of weights that TorchLingo trained. Their shapes give the architecture."""
-    from lingo_model.interchange import import_state_dict
+    from lingo_model.state_dict_import import import_state_dict
 
     manifest = import_state_dict(
         weights, subwords, output, source_lang=source_lang, target_lang=target_lang

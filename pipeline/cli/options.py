@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from lingo_model import DecodeTier, InputError
+from lingo_model import DecodePrecision, InputError
 from pipeline.decoding import DecodeConfig
 from pipeline.settings import load_yaml, parse_settings
 from pipeline.storage.location import location
@@ -109,12 +109,12 @@ LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Translate only the first rows of each file, to a table of its own."),
 ]
-TierOption = Annotated[
+PrecisionOption = Annotated[
     str | None,
     typer.Option(
-        metavar=_choices(DecodeTier),
+        metavar=_choices(DecodePrecision),
         help="Numeric precision. bfloat16 and int8 are faster on processors that support them. "
-        f"[default: {default_of(DecodeConfig, 'tier')}]",
+        f"[default: {default_of(DecodeConfig, 'precision')}]",
     ),
 ]
 BeamOption = Annotated[
@@ -131,16 +131,16 @@ def location_of(text: str) -> Location:
     return location(text)
 
 
-def decode_config(tier: str | None, beam_size: int | None) -> DecodeConfig:
+def decode_config(precision: str | None, beam_size: int | None) -> DecodeConfig:
     """Decoding settings of the options that were given."""
-    values = _given({"tier": tier, "beam_size": beam_size})
+    values = _given({"precision": precision, "beam_size": beam_size})
     return parse_settings(DecodeConfig, values, where="options")
 
 
 def translate_config(
     config: Path | None,
     *,
-    tier: str | None,
+    precision: str | None,
     beam_size: int | None,
     rename: list[str] | None = None,
     **options: str | int | None,
@@ -150,7 +150,7 @@ def translate_config(
         options
         | {
             "rename": _renames(rename) if rename else None,
-            "decode": _given({"tier": tier, "beam_size": beam_size}) or None,
+            "decode": _given({"precision": precision, "beam_size": beam_size}) or None,
         }
     )
     if config is None:

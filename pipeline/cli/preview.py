@@ -12,8 +12,8 @@ from pipeline.cli.options import (
     BeamOption,
     ModelOption,
     ModelsOption,
+    PrecisionOption,
     TextColumnOption,
-    TierOption,
     decode_config,
     default_of,
     location_of,
@@ -37,7 +37,7 @@ def preview(
         int | None, typer.Option(min=1, help=f"Rows of each file. [default: {_N_ROWS}]")
     ] = None,
     text_column: TextColumnOption = None,
-    tier: TierOption = None,
+    precision: PrecisionOption = None,
     beam_size: BeamOption = None,
     models: ModelsOption = MODELS,
 ) -> None:
@@ -45,7 +45,7 @@ def preview(
     from pipeline.models.registry import resolve_model
     from pipeline.translate.preview import preview_texts, translate_texts
 
-    decode = decode_config(tier, beam_size)
+    decode = decode_config(precision, beam_size)
     if text is not None:
         refuse_together("--text", {"INPUT": source, "--limit": limit, "--text-column": text_column})
         print(translate_texts(resolve_model(model, models), [text], decode)[0].text)

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import sentencex
 
-from lingo_model.subwords import PLACEHOLDERS
+from lingo_model.special_ids import PLACEHOLDERS
 from pipeline.languages import primary_language
 
 SEGMENTER_VERSION = "segments-2"

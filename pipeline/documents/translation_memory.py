@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lingo_model.subwords import UNK_ID
-from lingo_model.translator import Translation
+from lingo_model.decoding.translator import Translation
+from lingo_model.special_ids import UNK_ID
 from pipeline.schemas import MEMORY
 from pipeline.storage.files import files_in, read_parquet, write_parquet
 from pipeline.storage.hashing import hash_bytes

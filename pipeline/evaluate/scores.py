@@ -61,6 +61,6 @@ def scores_table(report: ScoreReport) -> pa.Table:
     """A report as a SCORES table with one row per metric."""
     shared = report.model_dump(
         include={name for name in SCORES.names if name not in ("metric", "score", "signature")}
-    ) | {"precision": report.decode.tier, "beam_size": report.decode.beam_size}
+    ) | report.decode.model_dump(include={"precision", "beam_size"})
     rows = [shared | score.model_dump() for score in report.scores]
     return pa.Table.from_pylist(rows, schema=SCORES)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lingo_model import Subwords
-from lingo_model.subwords import EOS_ID
+from lingo_model.special_ids import EOS_ID
 from pipeline.dataset.splits import Split
 from pipeline.observability.progress import Bar
 from pipeline.prepare.config import SubwordsConfig

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lingo_model import InputError, Subwords
+from lingo_model.atomic_files import new_folder
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import (
     MANIFEST,
@@ -37,7 +38,6 @@ from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.prepare.splitting import Splitter, reading_order
 from pipeline.schemas import PAIRS, REJECTED
 from pipeline.storage.files import write_bytes, write_json
-from pipeline.storage.folders import new_folder
 from pipeline.storage.hashing import fingerprint_of, hex_digest, sha256_of_file
 
 

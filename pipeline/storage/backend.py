@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lingo_model import InputError
+from lingo_model.atomic_files import sync_file, sync_folder
 from pipeline.storage.file_version import FileStamp
-from pipeline.storage.folders import sync_file, sync_folder
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lingo_model.atomic_files import LOCK, locked, sync_folder, sync_tree
 from pipeline.storage.files import remove_tree, write_json
-from pipeline.storage.folders import LOCK, locked, sync_folder, sync_tree
 from pipeline.storage.location import Location
 from pipeline.table.manifest import (
     DEFERRED_FOLDER,

@@ -13,10 +13,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from lingo_model import InputError
+from lingo_model.atomic_files import sync_folder, sync_tree
 from pipeline.errors import RunError
 from pipeline.schemas import MEMORY
 from pipeline.storage.files import remove_tree, write_json
-from pipeline.storage.folders import sync_folder, sync_tree
 from pipeline.storage.hashing import fingerprint_of
 from pipeline.storage.location import Location
 from pipeline.table.disk_table import DiskTable

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 from lingo_model import InputError
+from lingo_model.atomic_files import LOCK
 from pipeline.storage.files import stamp_of, write_json
-from pipeline.storage.folders import LOCK
 from pipeline.storage.location import Location
 from pipeline.table.manifest import (
     IDENTITY,

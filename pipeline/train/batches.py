@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import torch
 
 from lingo_model import InputError
-from lingo_model.subwords import PAD_ID, SOS_ID
+from lingo_model.special_ids import PAD_ID, SOS_ID
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.tables import UNREADABLE, unreadable
 

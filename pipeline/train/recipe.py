@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from lingo_model import Config, InputError
-from lingo_model.config import AttentionType
+from lingo_model import InputError, ModelConfig
+from lingo_model.network.config import AttentionType
 from pipeline.settings import Settings
 
 Precision = Literal["float32", "bfloat16"]
@@ -21,24 +21,27 @@ class TrainConfig(Settings):
     """
 
     seed: int = Field(default=1, ge=0, lt=2**63)
-    emb_dim: int = Field(default=Config.lstm_emb_dim, ge=1)
-    hidden_dim: int = Field(default=Config.lstm_hidden_dim, ge=1)
-    num_layers: int = Field(default=Config.lstm_num_layers, ge=1)
+    emb_dim: int = Field(default=ModelConfig.lstm_emb_dim, ge=1)
+    hidden_dim: int = Field(default=ModelConfig.lstm_hidden_dim, ge=1)
+    num_layers: int = Field(default=ModelConfig.lstm_num_layers, ge=1)
     dropout: float = Field(
-        default=Config.lstm_dropout, ge=0.0, lt=1.0, description="between LSTM layers"
+        default=ModelConfig.lstm_dropout, ge=0.0, lt=1.0, description="between LSTM layers"
     )
-    embedding_dropout: float = Field(default=Config.lstm_embedding_dropout, ge=0.0, lt=1.0)
+    embedding_dropout: float = Field(default=ModelConfig.lstm_embedding_dropout, ge=0.0, lt=1.0)
     output_dropout: float = Field(
-        default=Config.lstm_output_dropout, ge=0.0, lt=1.0, description="before the output layer"
+        default=ModelConfig.lstm_output_dropout,
+        ge=0.0,
+        lt=1.0,
+        description="before the output layer",
     )
     word_dropout: float = Field(
         default=0.0, ge=0.0, lt=1.0, description="share of source tokens that read as unknown"
     )
-    attention: bool = Config.lstm_attention
-    attn_type: AttentionType = Config.lstm_attn_type
-    bidirectional: bool = Config.lstm_bidirectional
+    attention: bool = ModelConfig.lstm_attention
+    attn_type: AttentionType = ModelConfig.lstm_attn_type
+    bidirectional: bool = ModelConfig.lstm_bidirectional
     reverse_source: bool = Field(
-        default=Config.lstm_reverse_source, description="for models without attention"
+        default=ModelConfig.lstm_reverse_source, description="for models without attention"
     )
     n_data_shards: Literal[1, 2, 4, 8] = 4
     target_tokens_per_step: int = Field(default=2000, ge=8)
@@ -67,9 +70,9 @@ class TrainConfig(Settings):
         self.for_model()
         return self
 
-    def for_model(self) -> Config:
+    def for_model(self) -> ModelConfig:
         """The model's own configuration."""
-        return Config(
+        return ModelConfig(
             lstm_emb_dim=self.emb_dim,
             lstm_hidden_dim=self.hidden_dim,
             lstm_num_layers=self.num_layers,

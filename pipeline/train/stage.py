@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
+from lingo_model.atomic_files import locked
 from pipeline.cluster.ray_session import run_on_ray
 from pipeline.dataset.manifest import DatasetManifest, load_dataset, load_subwords
 from pipeline.dataset.tables import read_encoded, read_pairs
 from pipeline.errors import RunError
 from pipeline.observability.progress import Bar, progress_bar
 from pipeline.storage.files import write_json
-from pipeline.storage.folders import locked
 from pipeline.storage.hashing import fingerprint_of
 from pipeline.train.batches import BatchPlan
 from pipeline.train.checkpoint import last_checkpoint, load_checkpoint

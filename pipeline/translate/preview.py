@@ -23,7 +23,7 @@ def translate_texts(
     """Translations of some texts of any length, in order.
 
     Raises:
-        InputError: a text is not UTF-8, or this machine cannot run the tier.
+        InputError: a text is not UTF-8, or this machine does not support the precision.
     """
     for text in texts:
         if repaired_text(text) is not None:

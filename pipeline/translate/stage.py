@@ -12,8 +12,7 @@ from pathlib import Path
 
 import torch
 
-from lingo_model import read_bundle_manifest
-from lingo_model.engine import check_tier
+from lingo_model import check_precision, read_bundle_manifest
 from pipeline.cluster.ray_session import is_local
 from pipeline.storage.files import absolute
 from pipeline.storage.location import Location
@@ -69,7 +68,7 @@ def translate_table(
     source, model, output = absolute(source), model.resolve(), output.resolve()
     bundle = read_bundle_manifest(model)
     if is_local(resources.ray_address):  # the machines of a cluster may support more than this one
-        check_tier(config.decode.tier, on_gpu=torch.cuda.is_available())
+        check_precision(config.decode.precision, on_gpu=torch.cuda.is_available())
     table = open_table(output)
     identity = table_identity(bundle, config)
     table.check_identity(identity)

@@ -243,13 +243,13 @@ def test_weights_that_torch_saved_become_a_model(
     assert f"parameters: {bundle.model.n_parameters():,}\n" in shown.out
     again = lingo(*command, *pieces, *languages)
     assert again.status == 2
-    assert "exists already" in again.err
+    assert "already exists; choose another output" in again.err
 
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--tier", "fp4", "tier='fp4': Input should be 'exact', 'bf16' or 'int8'"),
+        ("--precision", "fp4", "precision='fp4': Input should be 'float32', 'bfloat16' or 'int8'"),
         ("--beam-size", "0", "beam_size=0: Input should be greater than or equal to 1"),
     ],
 )
@@ -291,7 +291,7 @@ def test_nested_options_keep_the_other_settings_of_the_config(tmp_path: Path) ->
     config = tmp_path / "config.yaml"
     config.write_text("decode: {beam_size: 2, length_penalty_alpha: 0.5}\n")
 
-    settings = translate_config(config, tier=None, beam_size=3)
+    settings = translate_config(config, precision=None, beam_size=3)
 
     assert settings.decode.beam_size == 3
     assert settings.decode.length_penalty_alpha == 0.5

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lingo_model.subwords import PLACEHOLDERS
+from lingo_model.special_ids import PLACEHOLDERS
 from pipeline.documents import segmentation
 from pipeline.documents.segmentation import (
     Part,

@@ -89,8 +89,8 @@ def test_the_scores_table_has_a_row_for_each_metric(evaluated: tuple[Path, Score
     assert [(r["metric"], r["score"], r["signature"]) for r in rows] == [
         (s.metric, s.score, s.signature) for s in report.scores
     ]
-    assert {(row["tier"], row["beam_size"]) for row in rows} == {("exact", 1)}
-    for name in set(SCORES.names) - {"metric", "score", "signature", "tier", "beam_size"}:
+    assert {(row["precision"], row["beam_size"]) for row in rows} == {("float32", 1)}
+    for name in set(SCORES.names) - {"metric", "score", "signature", "precision", "beam_size"}:
         assert {row[name] for row in rows} == {getattr(report, name)}
 
 

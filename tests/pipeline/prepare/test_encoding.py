@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Subwords
-from lingo_model.subwords import EOS_ID, UNK_ID
+from lingo_model.special_ids import EOS_ID, UNK_ID
 from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.observability.progress import progress_bar

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from lingo_model import InputError
+from lingo_model.atomic_files import LOCK
 from pipeline.prepare import stage
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.stage import prepare_corpus
-from pipeline.storage.folders import LOCK
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))
 

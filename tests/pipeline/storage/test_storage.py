@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lingo_model.atomic_files import new_folder
 from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.storage.files import write_bytes, write_json, write_parquet
-from pipeline.storage.folders import new_folder
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 SCHEMA = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("text", pa.string())])
@@ -122,7 +122,7 @@ def test_a_killed_processes_folder_is_removed_a_living_ones_is_not(tmp_path: Pat
     code = """
 import sys, time
 from pathlib import Path
-from pipeline.storage.folders import new_folder
+from lingo_model.atomic_files import new_folder
 
 with new_folder(Path(sys.argv[1])) as staging:
     (staging / "file").write_text("content")

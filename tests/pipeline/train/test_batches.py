@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lingo_model import InputError
-from lingo_model.subwords import EOS_ID, PAD_ID, SOS_ID
+from lingo_model.special_ids import EOS_ID, PAD_ID, SOS_ID
 from pipeline.dataset.manifest import load_dataset
 from pipeline.dataset.tables import read_encoded
 from pipeline.train.batches import BatchPlan, ShardReader, Step, make_batch

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flows.nightly import nightly
 from flows.train import train_lstm
-from lingo_model import Config, InputError
+from lingo_model import InputError
 from pipeline import cli
 from pipeline.settings import load_yaml
 from pipeline.train.recipe import PRESETS, TrainConfig, TrainResources, recipe_named
@@ -52,7 +52,7 @@ def test_every_size_reaches_the_model() -> None:
         attn_type="additive",
         bidirectional=True,
     )
-    assert recipe.for_model() == Config(
+    assert recipe.for_model() == ModelConfig(
         lstm_emb_dim=6,
         lstm_hidden_dim=8,
         lstm_num_layers=3,

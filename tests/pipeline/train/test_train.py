@@ -14,6 +14,7 @@ import torch
 from ray.train import WorkerGroupError
 
 from lingo_model import InputError
+from lingo_model.atomic_files import LOCK, locked
 from pipeline.cluster.failures import _reason
 from pipeline.cluster.loopback_backend import is_on_loopback
 from pipeline.dataset.manifest import load_dataset, load_subwords
@@ -21,7 +22,6 @@ from pipeline.dataset.tables import read_encoded
 from pipeline.errors import RunError
 from pipeline.observability.progress import progress_bar
 from pipeline.storage.files import write_json
-from pipeline.storage.folders import LOCK, locked
 from pipeline.train import train_loop
 from pipeline.train.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
 from pipeline.train.export import derived_name
@@ -129,7 +129,7 @@ def test_two_processes_do_not_train_one_model(dataset: Path, tmp_path: Path) -> 
     training_dir = tmp_path / "_runs" / "model"
     training_dir.mkdir(parents=True)
 
-    with locked(training_dir), pytest.raises(InputError, match="another process works on this"):
+    with locked(training_dir), pytest.raises(InputError, match="another process is using it"):
         train_model(dataset, tmp_path / "model", CONFIG)
 
     assert [file.name for file in training_dir.iterdir()] == [LOCK]

@@ -202,7 +202,7 @@ def test_a_sentence_of_too_many_tokens_is_cut(bundle: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "changed", [{"tier": "int8"}, {"beam_size": 3}, {"length_penalty_alpha": 0.5}]
+    "changed", [{"precision": "int8"}, {"beam_size": 3}, {"length_penalty_alpha": 0.5}]
 )
 def test_every_decode_setting_is_in_a_units_id(
     lake: Path, bundle: Path, changed: dict[str, Any]
@@ -415,11 +415,11 @@ def test_columns_that_do_not_fit_are_refused_and_nothing_is_written(
 def test_a_tier_that_this_machine_cannot_run_is_refused_before_any_work(
     lake: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "native_tiers", lambda: ("exact",))
-    config = CONFIG.model_copy(update={"decode": DecodeConfig(tier="int8")})
+    monkeypatch.setattr(engine, "native_precisions", lambda: ("float32",))
+    config = CONFIG.model_copy(update={"decode": DecodeConfig(precision="int8")})
     here = TranslateResources(n_actors=1, ray_address="local")
 
-    with pytest.raises(InputError, match=r"tier='int8': this machine runs exact"):
+    with pytest.raises(InputError, match=r"precision='int8': this machine supports float32"):
         translate_table(lake, bundle, tmp_path / "table", config, here)
 
     assert not (tmp_path / "table").exists()
