@@ -29,7 +29,7 @@ from lingo_model import (
 )
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import DatasetManifest
-from pipeline.dataset.splits import Split
+from pipeline.dataset.splits import TEST_SPLIT, Split
 from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.metrics import corpus_scores, sentence_chrf
 from pipeline.evaluate.report import write_report
@@ -47,7 +47,7 @@ def evaluate_model(
     model: Path,
     reports: Path,
     *,
-    split: Split = "test",
+    split: Split = TEST_SPLIT,
     decode: DecodeConfig = DecodeConfig(),
 ) -> ScoreReport:
     """Translate a split, score the translations against its references and write a report.
