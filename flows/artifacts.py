@@ -15,11 +15,12 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_logger
 
-from lingo_model import read_training
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RUN_REPORT, RunManifest, run_path
+from pipeline.train.run_files import TrainingProgress
+from pipeline.training_record import TrainingRecord
 
 
 def show_dataset(path: Path, manifest: DatasetManifest) -> None:
@@ -35,9 +36,8 @@ def show_dataset(path: Path, manifest: DatasetManifest) -> None:
     create_link_artifact(key="dataset", link=path.resolve().as_uri(), link_text=str(path))
 
 
-class TrainingProgress:
-    """Shows a training run while it goes on: a bar of its steps, and a table that grows with each
-    evaluation. Called with the content of ``progress.json``."""
+class TrainingProgressArtifacts:
+    """Shows the progress of a training run: a bar of its steps, and a table of its evaluations."""
 
     _SECONDS_BETWEEN_UPDATES = 5.0
 
@@ -48,8 +48,8 @@ class TrainingProgress:
         self._n_evaluations = 0
         self._failed = False
 
-    def __call__(self, progress: dict[str, Any]) -> None:
-        """Pass on what is new, if the server takes it: no run ends because nobody sees it."""
+    def __call__(self, progress: TrainingProgress) -> None:
+        """Update the artifacts. An error of the server is logged, and training continues."""
         try:
             self._show(progress)
         except Exception as error:  # noqa: BLE001 - whatever the client or the server has
@@ -59,10 +59,9 @@ class TrainingProgress:
         else:
             self._failed = False
 
-    def _show(self, progress: dict[str, Any]) -> None:
-        history = progress["history"]
-        percent = 100.0 * progress["step"] / progress["n_steps"]
-        done = progress["step"] == progress["n_steps"]
+    def _show(self, progress: TrainingProgress) -> None:
+        percent = 100.0 * progress.step / progress.n_steps
+        done = progress.step == progress.n_steps
         if self._bar is None:
             self._bar = create_progress_artifact(
                 percent, key="training-steps", description=f"Steps of {self._output}"
@@ -70,18 +69,22 @@ class TrainingProgress:
         elif done or time.monotonic() - self._updated > self._SECONDS_BETWEEN_UPDATES:
             update_progress_artifact(self._bar, percent)
             self._updated = time.monotonic()
-        if len(history) > self._n_evaluations:
-            self._n_evaluations = len(history)
+        if len(progress.history) > self._n_evaluations:
+            self._n_evaluations = len(progress.history)
             create_table_artifact(
-                key="training-so-far", table=history, description=f"Evaluations of {self._output}"
+                key="training-so-far",
+                table=[point.model_dump() for point in progress.history],
+                description=f"Evaluations of {self._output}",
             )
 
 
 def show_training(bundle: Path) -> None:
     """The learning history of a model."""
-    training = read_training(bundle)
+    record = TrainingRecord.load(bundle)
     create_table_artifact(
-        key="training-history", table=training["history"], description=f"Training of {bundle}"
+        key="training-history",
+        table=[point.model_dump() for point in record.history],
+        description=f"Training of {bundle}",
     )
     create_link_artifact(key="model", link=bundle.resolve().as_uri(), link_text=str(bundle))
 

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from flows.artifacts import TrainingProgress
+from flows.artifacts import TrainingProgressArtifacts
 from lingo_model import BundleManifest, InputError
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import Split
@@ -65,8 +65,8 @@ def train_bundle(
     dataset: Path, output: Path, recipe: TrainConfig, resources: TrainResources
 ) -> BundleManifest:
     """``pipeline.train.stage`` as a task."""
-    watch = TrainingProgress(output)
-    return train_model_stage(dataset, output, recipe, resources, watch=watch)
+    on_progress = TrainingProgressArtifacts(output)
+    return train_model_stage(dataset, output, recipe, resources, on_progress=on_progress)
 
 
 @_stage

@@ -6,6 +6,7 @@ Reads: a report's values, its segments, a model's ``training.json``. Writes: ``r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ from matplotlib.figure import Figure
 
 from pipeline.observability.pages import figure_svg, html_template, template_environment
 from pipeline.storage.files import write_bytes, write_json
+from pipeline.training_record import EvaluationPoint, TrainingRecord
 
 N_EXAMPLES = 10
 
 
 def write_report(
-    folder: Path, report: dict[str, Any], segments: pa.Table, training: dict[str, Any]
+    folder: Path, report: dict[str, Any], segments: pa.Table, training: TrainingRecord
 ) -> None:
     """Write the three files of a report.
 
     Args:
         report: the values of ``report.json``. segments: SEGMENTS.
-        training: the model's ``training.json``, which may say nothing of a run.
+        training: the model's ``training.json``; it may have no steps.
     """
     write_json(folder / "report.json", report)
     write_bytes(folder / "report.md", markdown(report, segments).encode())
@@ -50,7 +52,7 @@ def markdown(report: dict[str, Any], segments: pa.Table) -> str:
     return template.render(report=report, examples=examples(segments), trust=_trust(report))
 
 
-def html(report: dict[str, Any], segments: pa.Table, training: dict[str, Any]) -> str:
+def html(report: dict[str, Any], segments: pa.Table, training: TrainingRecord) -> str:
     """The report as one HTML page; every text in it is escaped."""
     ordered = segments.sort_by("chrf")
     tables = [
@@ -63,7 +65,7 @@ def html(report: dict[str, Any], segments: pa.Table, training: dict[str, Any]) -
         trust=_trust(report),
         tables=tables,
         histogram=_histogram(segments["chrf"].to_pylist()),
-        curves=_learning_curves(training.get("history", [])),
+        curves=_learning_curves(training.history),
     )
 
 
@@ -103,19 +105,19 @@ def _histogram(values: list[float]) -> Markup:
     return figure_svg(figure)
 
 
-def _learning_curves(history: list[dict[str, Any]]) -> Markup | None:
+def _learning_curves(history: Sequence[EvaluationPoint]) -> Markup | None:
     if not history:
         return None
-    steps = [entry["step"] for entry in history]
+    steps = [point.step for point in history]
     figure = Figure(figsize=(9, 3), layout="constrained")
     loss, bleu, rate = figure.subplots(1, 3)
     for key, label in (("train_loss", "training"), ("valid_loss", "validation")):
-        loss.plot(steps, [entry[key] for entry in history], marker=".", label=label)
+        loss.plot(steps, [getattr(point, key) for point in history], marker=".", label=label)
     loss.set(title="loss (nats per token)", xlabel="step")
     loss.legend()
-    bleu.plot(steps, [entry["valid_bleu"] for entry in history], marker=".", color="#2a7d4f")
+    bleu.plot(steps, [point.valid_bleu for point in history], marker=".", color="#2a7d4f")
     bleu.set(title="validation BLEU", xlabel="step")
-    rate.plot(steps, [entry["learning_rate"] for entry in history], color="#7a4fa3")
+    rate.plot(steps, [point.learning_rate for point in history], color="#7a4fa3")
     rate.set(title="learning rate", xlabel="step")
     rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     return figure_svg(figure)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 from sacrebleu.metrics.chrf import CHRF
 
-from lingo_model import InputError, Translation, Translator, load_bundle, read_training
+from lingo_model import InputError, Translation, Translator, load_bundle
 from pipeline.dataset.manifest import load_dataset
 from pipeline.dataset.splits import Split
 from pipeline.dataset.tables import read_pairs
@@ -28,6 +28,7 @@ from pipeline.observability.progress import progress_bar
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
 from pipeline.storage.hashing import fingerprint_of
+from pipeline.training_record import TrainingRecord
 
 _SENTENCES_PER_BATCH = 500
 
@@ -59,7 +60,7 @@ def evaluate_model(
     if pairs.num_rows == 0:
         raise InputError(f"{dataset}: its {split} split is empty; name another split")
 
-    training = read_training(model)
+    training = TrainingRecord.load(model)
     started = datetime.now(UTC)
     translations = _translate(decode.translator(bundle), pairs)
     seconds = (datetime.now(UTC) - started).total_seconds()

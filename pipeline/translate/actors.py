@@ -11,7 +11,7 @@ import numpy as np
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
-from pipeline.cluster.failures import reason_of
+from pipeline.cluster.failures import reason_in_traceback
 from pipeline.cluster.ray_session import run_on_ray
 from pipeline.errors import RunError
 from pipeline.observability.progress import progress_bar
@@ -71,7 +71,7 @@ def run_on_actors(
                 bar.show(shown)
                 watch(shown, n_rows)
 
-        run_on_ray(on_ray, address=resources.ray_address, watch=on_poll)
+        run_on_ray(on_ray, address=resources.ray_address, on_poll=on_poll)
         on_poll()
 
 
@@ -134,6 +134,6 @@ def _receipts(
             yield from zip(batch["unit"].tolist(), batch["n_failed"].tolist(), strict=True)
     except ray.exceptions.RayError as error:
         raise RunError(
-            f"{staged}: translating failed ({reason_of(str(error))}); nothing was published: run "
+            f"{staged}: translating failed ({reason_in_traceback(str(error))}); nothing was published: run "
             "the same command again to go on"
         ) from error

@@ -1,4 +1,4 @@
-"""What the tests that kill processes share."""
+"""Fixtures of the tests that kill processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def descendants() -> Callable[[int], dict[int, str]]:
-    """Pids below a process, with their command lines."""
+    """Returns the descendants of a process: their command lines by process id."""
     return _descendants
 
 
@@ -29,17 +29,17 @@ def _descendants(pid: int) -> dict[int, str]:
                 )
             except OSError:
                 continue
-    found: dict[int, str] = {}
-    frontier = {pid}
-    while frontier:
-        frontier = {child for child, parent in parents.items() if parent in frontier}
-        found |= {child: commands[child] for child in frontier}
-    return found
+    below: dict[int, str] = {}
+    generation = {pid}
+    while generation:
+        generation = {child for child, parent in parents.items() if parent in generation}
+        below |= {child: commands[child] for child in generation}
+    return below
 
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a file system of a size, such as "100m", that goes with the test."""
+    """Mounts a file system of a given size, such as "100m", and unmounts it after the test."""
     folder = tmp_path / "disk"
 
     def mount(size: str) -> Path:

@@ -21,6 +21,7 @@ from pipeline.evaluate.report import examples, html, markdown, write_report
 from pipeline.evaluate.scores import Score, ScoreReport
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
+from pipeline.training_record import TrainingRecord
 
 ROOT = Path(__file__).parents[3]
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
@@ -29,15 +30,17 @@ HISTORY = [
     | {"learning_rate": 1e-3 / step}
     for step in (1, 2, 3)
 ]
-TRAINING = {
-    "n_steps": 1258,
-    "seconds": 125.4,
-    "stopped_by": "max_epochs",
-    "n_parameters": 1303528,
-    "best_step": 1200,
-    "best_valid_bleu": 86.739,
-    "history": HISTORY,
-}
+TRAINING = TrainingRecord.model_validate(
+    {
+        "n_steps": 1258,
+        "seconds": 125.4,
+        "stopped_by": "max_epochs",
+        "n_parameters": 1303528,
+        "best_step": 1200,
+        "best_valid_bleu": 86.739,
+        "history": HISTORY,
+    }
+)
 NASTY = [
     "<script>alert('x')</script>",
     "\"quoted\" & 'single' &amp; &lt;b&gt;",
@@ -159,7 +162,7 @@ def drawings(page: str) -> list[ET.Element]:
 
 def test_drawings_are_valid_and_the_curves_are_there_only_with_a_history() -> None:
     assert len(drawings(html(report_values(), PLAIN, TRAINING))) == 2
-    for training in ({}, {"history": []}):
+    for training in (TrainingRecord(), TrainingRecord.model_validate({"history": []})):
         page = html(report_values(), PLAIN, training)
         (histogram,) = drawings(page)
         assert histogram.tag == "{http://www.w3.org/2000/svg}svg"
@@ -170,7 +173,7 @@ def test_drawings_are_valid_and_the_curves_are_there_only_with_a_history() -> No
 
 def test_the_worst_come_first_and_the_examples_are_spread() -> None:
     backward = segments_of(*((f"s{i}", f"r{i}", f"t{i}", 25.0 - i) for i in range(25)))
-    cells = Page(html(report_values(), backward, {})).texts["td"]
+    cells = Page(html(report_values(), backward, TrainingRecord())).texts["td"]
     sources = [cell for cell in cells if re.fullmatch(r"s\d+", cell)]
     assert sources[:10] == [f"s{i}" for i in (0, 2, 5, 7, 10, 12, 15, 17, 20, 22)]
     assert sources[10:] == [f"s{i}" for i in range(24, 14, -1)]
@@ -182,14 +185,15 @@ def test_of_few_sentences_each_is_an_example_once() -> None:
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     write_parquet(tmp_path / "segments.parquet", PLAIN)
-    (tmp_path / "values.json").write_text(json.dumps([report_values(), TRAINING]))
+    (tmp_path / "values.json").write_text(json.dumps([report_values(), TRAINING.model_dump()]))
     script = """
 import hashlib, json, pathlib, sys
 import pyarrow.parquet as pq
 from pipeline.evaluate.report import html
+from pipeline.training_record import TrainingRecord
 folder = pathlib.Path(sys.argv[1])
 values, training = json.loads((folder / "values.json").read_text())
-page = html(values, pq.read_table(folder / "segments.parquet"), training)
+page = html(values, pq.read_table(folder / "segments.parquet"), TrainingRecord(**training))
 print(hashlib.sha256(page.encode()).hexdigest())
 """
     page = html(report_values(), PLAIN, TRAINING)
@@ -218,7 +222,7 @@ print(hashlib.sha256(page.encode()).hexdigest())
 )
 def test_a_report_says_how_far_it_can_be_trusted(changes: dict[str, Any], says: str) -> None:
     values = report_values(**changes)
-    page = html(values, PLAIN, {})
+    page = html(values, PLAIN, TrainingRecord())
     assert says in page
     assert says in markdown(values, PLAIN)
     assert ('class="trust unchecked"' in page) == bool(changes)
@@ -286,11 +290,11 @@ def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:
 
 
 def test_three_files_are_written_with_or_without_a_history(tmp_path: Path) -> None:
-    for training in ({}, TRAINING):
+    for training in (TrainingRecord(), TRAINING):
         write_report(tmp_path / "report", report_values(), PLAIN, training)
         names = sorted(path.name for path in (tmp_path / "report").iterdir())
         assert names == ["report.html", "report.json", "report.md"]
         written = json.loads((tmp_path / "report" / "report.json").read_bytes())
         assert written == report_values()
         page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-        assert ("How the model learnt" in page) == bool(training)
+        assert ("How the model learnt" in page) == bool(training.n_steps)
