@@ -6,8 +6,8 @@ There are two implementations, with the same numbers:
   gradients. It works on GPUs, on several machines, and with one worker.
 - :class:`~pipeline.train.shared_memory_update.SharedMemoryUpdate`: for several workers on the CPUs
   of one machine. DistributedDataParallel would send every gradient through a socket, and every
-  worker would compute the same update. Here weights, optimiser state and gradients are in shared
-  memory, and each worker updates a part of the weights.
+  worker would compute the same update. Instead, weights, optimiser state and gradients are in
+  shared memory, and each worker updates a part of the weights.
 """
 
 from __future__ import annotations

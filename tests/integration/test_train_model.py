@@ -158,3 +158,25 @@ def test_a_dataset_without_certificate_or_validation_split_is_refused(
         train_model(dataset, tmp_path / "model", CONFIG, TrainResources(n_workers=4))
     assert not (tmp_path / "model").exists()
     assert not (tmp_path / "_runs").exists()
+
+
+def test_a_failure_of_the_workers_is_reported_with_its_reason(
+    dataset: Path, tmp_path: Path, running_ray: None
+) -> None:
+    copy = tmp_path / "dataset"
+    shutil.copytree(dataset, copy)
+    (file,) = copy.glob("encoded/split=train/*.parquet")
+    content = bytearray(file.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)  # the metadata is at the end
+    file.write_bytes(content)
+
+    with pytest.raises(RunError) as error:
+        train_model(copy, tmp_path / "model", CONFIG, TrainResources(n_workers=1))
+    message = str(error.value)
+    training_dir = tmp_path / "_runs" / "model"
+    assert message.startswith(f"{training_dir}: training failed (InputError: {file}: ")
+    assert message.endswith(
+        "; fix the cause and run the same command again, which continues from the beginning, "
+        "because there is no checkpoint yet"
+    )
+    assert "\n" not in message
