@@ -23,9 +23,11 @@ sys.path.insert(0, str(ROOT))  # so that the script runs without an installation
 
 from pipeline.dataset.manifest import load_dataset, load_subwords  # noqa: E402
 from pipeline.train.batches import BatchPlan, ShardReader  # noqa: E402
+from pipeline.train.gradients import accumulate_gradients  # noqa: E402
 from pipeline.train.new_update import new_update  # noqa: E402
+from pipeline.train.optimizer import learning_rate  # noqa: E402
 from pipeline.train.recipe import PRESETS, TrainConfig  # noqa: E402
-from pipeline.train.worker import accumulate_gradients, learning_rate, new_model  # noqa: E402
+from pipeline.train.worker import new_model  # noqa: E402
 from pipeline.train.worker_context import WorkerContext  # noqa: E402
 
 

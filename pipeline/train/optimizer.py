@@ -1,4 +1,4 @@
-"""AdamW, the training loss, and the exponential moving average (EMA) of the weights.
+"""AdamW, the learning rate, the loss, and the exponential moving average (EMA) of the weights.
 
 ``torch.optim.swa_utils.AveragedModel`` is not used for the average. Its first update copies the
 weights instead of averaging them, and it averages all weights in every process, while the workers
@@ -8,6 +8,7 @@ of :class:`~pipeline.train.shared_memory_update.SharedMemoryUpdate` each average
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 
 import torch
@@ -45,6 +46,25 @@ def adamw(weights: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.A
     return torch.optim.AdamW(
         weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
+
+
+def learning_rate(config: TrainConfig, step: int, n_steps: int) -> float:
+    """The learning rate of a step: a linear warm-up, then the recipe's schedule.
+
+    ``cosine`` falls along half a cosine to zero at ``n_steps`` (Loshchilov and Hutter 2017, section
+    3). ``inverse_sqrt`` falls with the inverse square root of the step (Vaswani et al. 2017,
+    section 5.3).
+
+    Args:
+        config: the recipe.
+        step: counts from 0.
+        n_steps: number of steps of the run.
+    """
+    n_warmup = config.warmup_steps + 1
+    warmup = min(1.0, (step + 1) / n_warmup)
+    if config.schedule == "inverse_sqrt":
+        return config.learning_rate * min(warmup, math.sqrt(n_warmup / (step + 1)))
+    return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / n_steps))
 
 
 def summed_loss(model: SimpleSeq2SeqLSTM, config: TrainConfig) -> SummedLoss:

@@ -11,17 +11,16 @@ import math
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from lingo_model import SimpleSeq2SeqLSTM, Subwords
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.storage.files import write_json
 from pipeline.train.batches import BatchPlan, ShardReader, Step
 from pipeline.train.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
+from pipeline.train.gradients import accumulate_gradients
 from pipeline.train.new_update import new_update
+from pipeline.train.optimizer import learning_rate
 from pipeline.train.recipe import TrainConfig
 from pipeline.train.run_files import GAVE_UP, PROGRESS, GaveUp, TrainingProgress
 from pipeline.train.validation import Validation
@@ -42,69 +41,6 @@ def new_model(subwords: Subwords, config: TrainConfig) -> SimpleSeq2SeqLSTM:
     torch.manual_seed(config.seed)
     size = subwords.vocab_size
     return SimpleSeq2SeqLSTM(size, size, config=config.for_model())
-
-
-def learning_rate(config: TrainConfig, step: int, n_steps: int) -> float:
-    """The learning rate of a step: a linear warm-up, then the recipe's schedule.
-
-    ``cosine`` falls along half a cosine to zero at ``n_steps`` (Loshchilov and Hutter 2017, section
-    3). ``inverse_sqrt`` falls with the inverse square root of the step (Vaswani et al. 2017,
-    section 5.3).
-
-    Args:
-        config: the recipe.
-        step: counts from 0.
-        n_steps: number of steps of the run.
-    """
-    n_warmup = config.warmup_steps + 1
-    warmup = min(1.0, (step + 1) / n_warmup)
-    if config.schedule == "inverse_sqrt":
-        return config.learning_rate * min(warmup, math.sqrt(n_warmup / (step + 1)))
-    return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / n_steps))
-
-
-def dropout_seed(seed: int, step: int, data_shard: int) -> int:
-    """Seed of the dropout for a data shard in a step, the same whichever worker computes it."""
-    return int(
-        np.random.SeedSequence((seed, step, data_shard)).generate_state(1, np.uint64)[0] >> 1
-    )
-
-
-def accumulate_gradients(
-    loss: nn.Module, step: Step, reader: ShardReader, context: WorkerContext, config: TrainConfig
-) -> float:
-    """Compute the gradients of a step on this worker's data shards.
-
-    The step's objective is the loss summed over all data shards, divided by the step's target
-    tokens. The update averages gradients over the workers, so each worker multiplies its share by
-    their number. DistributedDataParallel exchanges gradients in the backward pass of a worker's
-    last data shard.
-
-    Args:
-        loss: a :class:`~lingo_model.SummedLoss`, which may be wrapped in DistributedDataParallel.
-        step: its batches are read.
-        reader: of this worker.
-        context: this worker.
-        config: the recipe.
-
-    Returns:
-        the loss (nats) summed over the target tokens of this worker's data shards.
-    """
-    total = 0.0
-    data_shards = range(context.rank, config.n_data_shards, context.n_workers)
-    for data_shard in data_shards:
-        batch = reader.batch(step, data_shard).to(context.device)
-        torch.manual_seed(dropout_seed(config.seed, step.number, data_shard))
-        exchange: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        if data_shard != data_shards[-1] and isinstance(loss, DistributedDataParallel):
-            exchange = loss.no_sync()
-        with exchange:
-            autocast = config.precision == "bfloat16"
-            with torch.autocast(context.device.type, torch.bfloat16, enabled=autocast):
-                batch_loss = loss(batch.source, batch.target_in, batch.target_out)
-            (batch_loss * (context.n_workers / step.n_target_tokens)).backward()
-        total += batch_loss.item()
-    return total
 
 
 class TrainWorker:

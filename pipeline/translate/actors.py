@@ -134,6 +134,6 @@ def _receipts(
             yield from zip(batch["unit"].tolist(), batch["n_failed"].tolist(), strict=True)
     except ray.exceptions.RayError as error:
         raise RunError(
-            f"{staged}: translating failed ({reason_in_traceback(str(error))}); nothing was published: run "
-            "the same command again to go on"
+            f"{staged}: translating failed ({reason_in_traceback(str(error))}); nothing was "
+            "published: run the same command again to go on"
         ) from error

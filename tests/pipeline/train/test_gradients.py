@@ -19,11 +19,12 @@ import torch.distributed as dist
 
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.train.batches import BatchPlan, ShardReader, Step
+from pipeline.train.gradients import accumulate_gradients, dropout_seed
 from pipeline.train.new_update import new_update
 from pipeline.train.recipe import TrainConfig
 from pipeline.train.shared_memory_update import SharedMemoryUpdate
 from pipeline.train.weight_updates import DDPUpdate, WeightUpdate
-from pipeline.train.worker import accumulate_gradients, new_model
+from pipeline.train.worker import new_model
 from pipeline.train.worker_context import WorkerContext
 
 N_STEPS = 3
@@ -160,6 +161,12 @@ def test_a_planted_mistake_changes_the_numbers(
     for name in ("gradients", "weights"):
         difference = float((measured[name] - reference[name]).norm() / reference[name].norm())
         assert difference > 1e-3  # the tolerance above is a million times smaller
+
+
+def test_dropout_seeds_differ_by_seed_step_and_data_shard() -> None:
+    arguments = list(itertools.product(range(3), range(50), range(8)))
+
+    assert len({dropout_seed(*values) for values in arguments}) == len(arguments)
 
 
 if __name__ == "__main__":  # one worker, started by `run`

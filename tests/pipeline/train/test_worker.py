@@ -20,7 +20,7 @@ from pipeline.train.batches import Batch, BatchPlan, ShardReader, make_batch
 from pipeline.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pipeline.train.recipe import TrainConfig
 from pipeline.train.run_files import PROGRESS, check_not_given_up
-from pipeline.train.worker import TrainWorker, dropout_seed, learning_rate, new_model
+from pipeline.train.worker import TrainWorker, new_model
 from pipeline.train.worker_context import WorkerContext
 
 CONTEXT = WorkerContext(0, 1, torch.device("cpu"))
@@ -56,33 +56,6 @@ def test_loss_by_hand() -> None:
     batch = make_batch([np.array([3]), np.array([3])], [np.array([1, 3]), np.array([1, 2, 3])])
 
     assert loss_of(model, batch) == pytest.approx(5 * math.log(4), rel=1e-6)
-
-
-def test_learning_rate_by_hand() -> None:
-    config = TrainConfig(learning_rate=1.0, warmup_steps=3)
-
-    # Warm-up over 3 steps reaches the peak at the 4th; the cosine is 1 at 0, 1/2 half way, 0 at
-    # the end.
-    assert learning_rate(config, 0, 1000) == pytest.approx(0.25)
-    assert learning_rate(config, 1, 1000) == pytest.approx(0.5, rel=1e-4)
-    assert learning_rate(config, 500, 1000) == pytest.approx(0.5)
-    assert learning_rate(config, 1000, 1000) == pytest.approx(0.0, abs=1e-12)
-
-
-def test_inverse_square_root_by_hand() -> None:
-    config = TrainConfig(learning_rate=1.0, warmup_steps=3, schedule="inverse_sqrt")
-
-    # The peak is at the 4th step, half of it at the 16th, which is four times as far. The number of
-    # steps does not matter.
-    assert learning_rate(config, 0, 1000) == pytest.approx(0.25)
-    assert learning_rate(config, 3, 1000) == pytest.approx(1.0)
-    assert learning_rate(config, 15, 1000) == learning_rate(config, 15, 20) == pytest.approx(0.5)
-
-
-def test_dropout_seeds_differ_by_seed_step_and_data_shard() -> None:
-    arguments = list(itertools.product(range(3), range(50), range(8)))
-
-    assert len({dropout_seed(*values) for values in arguments}) == len(arguments)
 
 
 def run(dataset: Path, folder: Path, config: TrainConfig = CONFIG) -> Checkpoint:
