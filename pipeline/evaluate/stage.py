@@ -25,7 +25,6 @@ from lingo_model import (
     Translation,
     Translator,
     load_bundle,
-    read_training,
 )
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import DatasetManifest
@@ -38,6 +37,7 @@ from pipeline.observability.progress import progress_bar
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
 from pipeline.storage.hashing import fingerprint_of
+from pipeline.training_record import TrainingRecord
 
 _SENTENCES_PER_BATCH = 500
 
@@ -72,7 +72,7 @@ def evaluate_model(
     pairs = opened.pairs(split)
     if pairs.num_rows == 0:
         raise InputError(f"{dataset}: the {split} split is empty; choose another split")
-    training = read_training(model)
+    training = TrainingRecord.load(model)
 
     started_at = datetime.now(UTC)
     translations = _translate(decode.translator(bundle), pairs)

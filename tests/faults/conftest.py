@@ -1,4 +1,4 @@
-"""What the tests that kill processes share."""
+"""Fixtures of the tests that kill processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def descendants() -> Callable[[int], dict[int, str]]:
-    """Pids below a process, with their command lines."""
+    """Returns the descendants of a process: their command lines by process id."""
     return _descendants
 
 
@@ -28,7 +28,7 @@ def _descendants(pid: int) -> dict[int, str]:
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a file system of a size, such as "100m", that goes with the test."""
+    """Mounts a file system of a given size, such as "100m", and unmounts it after the test."""
     folder = tmp_path / "disk"
 
     def mount(size: str) -> Path:
