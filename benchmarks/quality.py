@@ -1,18 +1,17 @@
-"""Translation quality on Multi30k: what each preset reaches, in what time. A table.
+"""Translation quality on Multi30k: a table of the BLEU and the training time of presets.
 
     python benchmarks/quality.py CORPUS_FOLDER --output /tmp/quality [--only NAME ...]
 
-CORPUS_FOLDER holds Multi30k as ``{train,val,test_2016_flickr}.{en,de}.gz``. Each model is trained
-on the 29,000 training pairs alone, by the commands that a user types, with two workers, and scored
-on test_2016_flickr: sacreBLEU, mixed case, detokenised. Interrupted, it goes on; what is done in
-the output folder is not done again.
+CORPUS_FOLDER has Multi30k as ``{train,val,test_2016_flickr}.{en,de}.gz``. Each model is trained on
+the 29,000 training pairs alone, through the command line, with two workers. It is scored on
+test_2016_flickr by sacreBLEU, mixed case, detokenised. The same command continues an interrupted
+run, and skips models and reports that are complete in the output folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,12 +19,15 @@ from typing import Any
 
 import yaml
 
+from pipeline.evaluate.scores import Score, ScoreReport
+from pipeline.training_record import TrainingRecord
+
 LINGO = [sys.executable, "-c", "from pipeline.cli.app import main; main()"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Contestant:
-    """A model to train: ``minutes`` is its budget, ``beam_sizes`` what it is scored with."""
+    """A model to train within ``minutes``, and to score with each of ``beam_sizes``."""
 
     source: str
     target: str
@@ -47,20 +49,33 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("corpus", type=Path, help="folder with Multi30k")
-    parser.add_argument("--output", type=Path, required=True, help="folder for all it makes")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for datasets, models and reports"
+    )
     parser.add_argument(
         "--only", nargs="*", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME"
     )
     options = parser.parse_args()
     if not (options.corpus / "train.en.gz").exists():
-        sys.exit(f"{options.corpus}: no Multi30k there (train.en.gz); give its folder")
+        sys.exit(f"{options.corpus}: no train.en.gz in this folder; give the folder of Multi30k")
     rows = []
     for name in options.only:
         rows += measure(name, options.corpus.resolve(), options.output.resolve())
     print_table(rows)
 
 
-def measure(name: str, corpus: Path, folder: Path) -> list[dict[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the table: a contestant, its training, and its BLEU with one beam size."""
+
+    name: str
+    beam_size: int
+    training: TrainingRecord
+    bleu: Score
+
+
+def measure(name: str, corpus: Path, folder: Path) -> list[Row]:
+    """Prepare, train and evaluate one contestant, unless that is done already."""
     contestant = CONTESTANTS[name]
     pair = f"{contestant.source}-{contestant.target}"
     dataset = folder / f"dataset-{pair}"
@@ -72,7 +87,7 @@ def measure(name: str, corpus: Path, folder: Path) -> list[dict[str, Any]]:
     train = ["train", dataset, "--output", model, "--preset", contestant.preset]
     train += ["--workers", 2, "--max-minutes", contestant.minutes, "--ray-address", "local"]
     lingo(*train)
-    training = json.loads((model / "training.json").read_text())
+    training = TrainingRecord.load(model)
     rows = []
     for beam_size in contestant.beam_sizes:
         reports = folder / f"reports-{model.name}-beam-{beam_size}"
@@ -80,13 +95,13 @@ def measure(name: str, corpus: Path, folder: Path) -> list[dict[str, Any]]:
         if not list(reports.glob("*/report.json")):
             lingo(*evaluate, "--reports", reports)
         (report,) = reports.glob("*/report.json")
-        bleu = next(s for s in json.loads(report.read_text())["scores"] if s["metric"] == "BLEU")
-        rows.append({"name": name, "beam_size": beam_size, "training": training} | bleu)
+        bleu = next(s for s in ScoreReport.load(report).scores if s.metric == "BLEU")
+        rows.append(Row(name, beam_size, training, bleu))
     return rows
 
 
 def describe(corpus: Path, source: str, target: str) -> dict[str, Any]:
-    """Description of Multi30k's corpus in one direction."""
+    """The corpus description of Multi30k in one direction."""
     files = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
     sides = {"source": source, "target": target}
     inputs = [
@@ -98,25 +113,27 @@ def describe(corpus: Path, source: str, target: str) -> dict[str, Any]:
 
 
 def lingo(*arguments: object) -> None:
+    """Run a ``lingo`` command, and print it."""
     command = [str(argument) for argument in arguments]
     print("\n$ lingo", *command, flush=True)
     subprocess.run([*LINGO, *command], check=True)
 
 
-def print_table(rows: list[dict[str, Any]]) -> None:
+def print_table(rows: list[Row]) -> None:
+    """The table, and the signatures of the scores."""
     print(
         f"\n{'model':22}{'beam':>5}{'BLEU':>7}{'minutes':>9}{'steps':>8}{'best':>8}{'epochs':>8}"
         f"{'seed':>6}{'parameters':>13}"
     )
     for row in rows:
-        training = row["training"]
+        training = row.training
+        n_epochs = (training.history[-1].epoch or 0) + 1
         print(
-            f"{row['name']:22}{row['beam_size']:5d}{row['score']:7.2f}"
-            f"{training['seconds'] / 60:9.1f}{training['n_steps']:8,}{training['best_step']:8,}"
-            f"{training['history'][-1]['epoch'] + 1:8d}{training['recipe']['seed']:6d}"
-            f"{training['n_parameters']:13,}"
+            f"{row.name:22}{row.beam_size:5d}{row.bleu.score:7.2f}"
+            f"{training.seconds / 60:9.1f}{training.n_steps:8,}{training.best_step:8,}"
+            f"{n_epochs:8d}{training.recipe['seed']:6d}{training.n_parameters:13,}"
         )
-    for signature in sorted({row["signature"] for row in rows}):
+    for signature in sorted({row.bleu.signature for row in rows}):
         print(signature)
 
 

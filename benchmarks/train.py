@@ -1,12 +1,13 @@
-"""Training speed: target tokens a second, in alternating runs.
+"""Training speed in target tokens a second, in alternating runs.
 
-    python benchmarks/train.py ../multi30k --dataset DATASET [--attention]
+    python benchmarks/train.py ../multi30k --dataset DATASET [--plain]
 
-The same architecture (one-way encoder, dot attention unless --plain) and the same pieces for all:
-this trainer with one and two workers, with and without Ray Train, TorchLingo's trainer in float32
-and with AMP, and OpenNMT-py. Every contestant has two threads: two workers of one thread, or one
-process of two. What starts slowly is left out: figures are of windows of steps after the first.
-``make bench-peers`` installs the peers; what is missing is left out, and said so.
+The contestants are this trainer with one and two workers, with and without Ray Train, TorchLingo's
+trainer in float32 and with AMP, and OpenNMT-py. All have the same architecture (unidirectional
+encoder, dot attention unless --plain) and the same subwords. All have two threads, two workers of
+one thread or one process of two, except for one row with one worker of one thread. Rates exclude
+the first window of steps, so that the time to start does not count. ``make bench-peers`` installs
+the peers; a peer that is not installed is skipped with a message.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pipeline.train.worker import WORKER_ENVIRONMENT
+from pipeline.training_record import TrainingRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".peers"
@@ -37,7 +40,7 @@ TOKENS_PER_STEP = 1000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("corpus", type=Path, nargs="?", help="Multi30k's folder")
-    parser.add_argument("--dataset", type=Path, help="what `lingo prepare` made of it")
+    parser.add_argument("--dataset", type=Path, help="the dataset that `lingo prepare` made of it")
     parser.add_argument("--plain", action="store_true", help="without attention")
     parser.add_argument("--minutes", type=float, default=0.75, help="of each run (default 0.75)")
     parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
@@ -48,12 +51,13 @@ def main() -> None:
         work(options.worker)
         return
     if options.corpus is None or options.dataset is None:
-        parser.error("needs the corpus' folder and --dataset")
+        parser.error("missing the corpus folder or --dataset; give both")
     with tempfile.TemporaryDirectory() as name:
         compare(options, Path(name))
 
 
 def recipe(options: argparse.Namespace, precision: str) -> dict[str, Any]:
+    """The settings of this trainer, as a recipe file has them."""
     return {
         "attention": not options.plain,
         "n_data_shards": 2,
@@ -66,11 +70,12 @@ def recipe(options: argparse.Namespace, precision: str) -> dict[str, Any]:
 
 
 def compare(options: argparse.Namespace, folder: Path) -> None:
+    """Run the contestants in turns, and print a table of their rates."""
     contestants: dict[str, Any] = {}
     for precision in ("bfloat16", "float32"):
         for n_workers, n_threads in ((1, 1), (2, 1), (1, 2)):
             name = f"lingo {precision} {n_workers}x{n_threads}"
-            contestants[name] = lambda p=precision, w=n_workers, t=n_threads: ours(
+            contestants[name] = lambda p=precision, w=n_workers, t=n_threads: lingo(
                 options, folder, p, w, t
             )
     contestants["lingo bfloat16 2x1, Ray Train"] = lambda: through_ray(options, folder)
@@ -79,11 +84,11 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
         contestants["torchlingo float32"] = lambda: torchlingo(options, folder, amp=False)
         contestants["torchlingo AMP"] = lambda: torchlingo(options, folder, amp=True)
     else:
-        print("torchlingo is left out: `make bench-peers` installs it")
+        print("torchlingo is skipped: not installed; run `make bench-peers`")
     if (PEERS / "opennmt" / "installed").exists():
         contestants["OpenNMT-py"] = lambda: opennmt(options, folder)
     else:
-        print("OpenNMT-py is left out: `make bench-peers` installs it")
+        print("OpenNMT-py is skipped: not installed; run `make bench-peers`")
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
     for number in range(options.rounds):
         for name, run in contestants.items():
@@ -91,30 +96,31 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
                 continue
             runs[name].append(run())
             print(f"round {number + 1}: {name}: {runs[name][-1]['rate']:,.0f} tokens/s", flush=True)
-    print_table({name: found for name, found in runs.items() if found})
+    print_table({name: of_name for name, of_name in runs.items() if of_name})
 
 
 def print_table(runs: dict[str, list[dict[str, float]]]) -> None:
-    rates = {name: [run["rate"] for run in found] for name, found in runs.items()}
+    """Median rate, range, ratio to TorchLingo and peak memory of each contestant."""
+    rates = {name: [run["rate"] for run in of_name] for name, of_name in runs.items()}
     reference = next((n for n in rates if n.startswith("torchlingo")), next(iter(rates)))
     base = statistics.median(rates[reference])
     print(f"\nratios to {reference}; peak MB of the largest worker\n")
     print(f"{'':32}{'tokens/s':>9}{'range':>16}{'ratio':>7}{'peak MB':>9}")
-    for name, found in rates.items():
-        middle = statistics.median(found)
-        between = f"{min(found):,.0f}-{max(found):,.0f}"
+    for name, of_name in rates.items():
+        median = statistics.median(of_name)
+        between = f"{min(of_name):,.0f}-{max(of_name):,.0f}"
         peak = max((run.get("peak_mb", 0.0) for run in runs[name]), default=0.0)
         shown = f"{peak:,.0f}" if peak else ""
-        print(f"{name:32}{middle:9,.0f}{between:>16}{middle / base:7.2f}{shown:>9}")
+        print(f"{name:32}{median:9,.0f}{between:>16}{median / base:7.2f}{shown:>9}")
 
 
-# ---- Ours ----------------------------------------------------------------------------------------
+# ---- This trainer --------------------------------------------------------------------------------
 
 
-def ours(
+def lingo(
     options: argparse.Namespace, folder: Path, precision: str, n_workers: int, n_threads: int
 ) -> dict[str, float]:
-    """Our loop in plain processes, without Ray."""
+    """Run the training loop in plain processes, without Ray."""
     training_dir = folder / "run"
     shutil.rmtree(training_dir, ignore_errors=True)
     (folder / "rendezvous").unlink(missing_ok=True)
@@ -134,14 +140,14 @@ def ours(
         environment = os.environ | WORKER_ENVIRONMENT | {"OMP_NUM_THREADS": str(n_threads)}
         processes.append(subprocess.Popen(command, env=environment))
     if any([process.wait() for process in processes]):
-        raise SystemExit("a worker failed")
+        raise SystemExit("a worker failed; see its error above")
     peaks = [float((training_dir / f"peak-{rank}").read_text()) for rank in range(n_workers)]
-    history = json.loads((training_dir / "history.json").read_text())
-    return {"rate": steady_rate(history), "peak_mb": max(peaks)}
+    rates = json.loads((training_dir / "rates.json").read_text())
+    return {"rate": steady_rate(rates), "peak_mb": max(peaks)}
 
 
 def work(job: dict[str, Any]) -> None:
-    """One worker of our loop."""
+    """Run the training loop as one worker; rank 0 writes the rate of each window of steps."""
     import torch
     import torch.distributed as dist
 
@@ -157,26 +163,28 @@ def work(job: dict[str, Any]) -> None:
             rank=job["rank"],
             world_size=job["n_workers"],
         )
-    place = WorkerContext(job["rank"], job["n_workers"], torch.device("cpu"))
+    context = WorkerContext(job["rank"], job["n_workers"], torch.device("cpu"))
     config = TrainConfig.model_validate(job["recipe"])
-    worker = TrainWorker(Path(job["dataset"]), Path(job["folder"]), config, place)
+    worker = TrainWorker(Path(job["dataset"]), Path(job["folder"]), config, context)
     state = worker.train(max_minutes=job["minutes"])
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (Path(job["folder"]) / f"peak-{job['rank']}").write_text(str(peak_mb))
     if job["rank"] == 0:
-        (Path(job["folder"]) / "history.json").write_text(json.dumps(state.history))
+        rates = [point.target_tokens_per_second for point in state.history]
+        (Path(job["folder"]) / "rates.json").write_text(json.dumps(rates))
     if job["n_workers"] > 1:
         dist.barrier()
     sys.stdout.flush()
-    os._exit(0)  # gloo's threads may abort a process at the interpreter's end
+    os._exit(0)  # gloo's threads may abort the process when the interpreter ends normally
 
 
-def steady_rate(history: list[dict[str, Any]]) -> float:
-    """Median of the windows between evaluations, without the first and an unfinished last one."""
-    return statistics.median(entry["target_tokens_per_second"] for entry in history[1:-1])
+def steady_rate(rates: Sequence[float | None]) -> float:
+    """Median over the windows between evaluations, without the first and the unfinished last."""
+    return statistics.median(rate for rate in rates[1:-1] if rate is not None)
 
 
 def through_ray(options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Run `lingo train`, which uses Ray Train, with two workers."""
     model = folder / "models" / "ray"
     shutil.rmtree(model.parent, ignore_errors=True)
     config = folder / "recipe.yaml"
@@ -185,13 +193,15 @@ def through_ray(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     command += [str(options.dataset), "--output", str(model), "--config", str(config)]
     command += ["--workers", "2", "--max-minutes", str(options.minutes), "--ray-address", "local"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return {"rate": steady_rate(json.loads((model / "training.json").read_text())["history"])}
+    history = TrainingRecord.load(model).history
+    return {"rate": steady_rate([point.target_tokens_per_second for point in history])}
 
 
 # ---- Peers ---------------------------------------------------------------------------------------
 
 
 def write_tsv(corpus: Path, path: Path) -> None:
+    """Write the training pairs as TorchLingo reads them."""
     sides = []
     for language in ("en", "de"):
         with gzip.open(corpus / f"train.{language}.gz", "rt", encoding="utf-8") as file:
@@ -202,6 +212,7 @@ def write_tsv(corpus: Path, path: Path) -> None:
 
 
 def torchlingo(options: argparse.Namespace, folder: Path, *, amp: bool) -> dict[str, float]:
+    """Run TorchLingo's trainer."""
     script = ROOT / "benchmarks" / "peers" / "train_torchlingo.py"
     job = {
         "tsv": str(folder / "train.tsv"),
@@ -226,7 +237,7 @@ def torchlingo(options: argparse.Namespace, folder: Path, *, amp: bool) -> dict[
 
 
 def opennmt(options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Its own log's target tokens/s, without the first report."""
+    """Run OpenNMT-py; the rate is the target tokens/s in its log, without the first report."""
     sys.path.insert(0, str(ROOT / "benchmarks" / "peers"))
     from make_models import opennmt_config, write_pieces
 
@@ -273,8 +284,8 @@ def opennmt(options: argparse.Namespace, folder: Path) -> dict[str, float]:
         except subprocess.TimeoutExpired:
             process.terminate()
             process.wait()
-    found = re.findall(r"([\d.]+)/\s*([\d.]+) tok/s", (folder / "opennmt.log").read_text())
-    return {"rate": statistics.median(float(target) for _, target in found[1:])}
+    reports = re.findall(r"([\d.]+)/\s*([\d.]+) tok/s", (folder / "opennmt.log").read_text())
+    return {"rate": statistics.median(float(target) for _, target in reports[1:])}
 
 
 if __name__ == "__main__":

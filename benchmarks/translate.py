@@ -11,6 +11,7 @@ kind of process (Linux).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
 import os
@@ -23,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -164,36 +166,18 @@ def run_lingo(
 
 def watch(process: subprocess.Popen[bytes], peaks: dict[str, float]) -> None:
     """Follow the resident memory of the driver and of the largest actor."""
+    driver = psutil.Process(process.pid)
     while process.poll() is None:
-        peaks["driver_mb"] = max(peaks["driver_mb"], resident_mb(process.pid))
-        for pid in descendants(process.pid):
-            if b"MapWorker" in contents(pid, "cmdline"):
-                peaks["actor_mb"] = max(peaks["actor_mb"], resident_mb(pid))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            peaks["driver_mb"] = max(peaks["driver_mb"], resident_mb(driver))
+            for child in driver.children(recursive=True):
+                if "MapWorker" in "".join(child.cmdline()):
+                    peaks["actor_mb"] = max(peaks["actor_mb"], resident_mb(child))
         time.sleep(1)
 
 
-def descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those that they did."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (status := contents(int(entry.name), "stat")):
-            parents[int(entry.name)] = int(status.rpartition(b")")[2].split()[1])
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found[1:]
-
-
-def resident_mb(pid: int) -> float:
-    pages = contents(pid, "statm").split()
-    return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if pages else 0.0
-
-
-def contents(pid: int, name: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:  # it has ended
-        return b""
+def resident_mb(process: psutil.Process) -> float:
+    return process.memory_info().rss / 2**20
 
 
 def bare(

@@ -15,11 +15,12 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_logger
 
-from lingo_model import read_training
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RUN_REPORT, RunManifest, run_path
+from pipeline.train.run_files import TrainingProgress
+from pipeline.training_record import TrainingRecord
 
 
 def show_dataset(path: Path, manifest: DatasetManifest) -> None:
@@ -35,10 +36,8 @@ def show_dataset(path: Path, manifest: DatasetManifest) -> None:
     create_link_artifact(key="dataset", link=path.resolve().as_uri(), link_text=str(path))
 
 
-class TrainingProgress:
+class TrainingProgressArtifacts:
     """Shows a running training: a progress bar of its steps and a table of its evaluations.
-
-    Called with the content of ``progress.json``.
 
     Args:
         output: folder of the new model.
@@ -53,7 +52,7 @@ class TrainingProgress:
         self._n_evaluations = 0
         self._last_call_failed = False
 
-    def __call__(self, progress: dict[str, Any]) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         """Send the progress to the Prefect server. A failure is logged; the training continues."""
         try:
             self._show(progress)
@@ -64,10 +63,9 @@ class TrainingProgress:
         else:
             self._last_call_failed = False
 
-    def _show(self, progress: dict[str, Any]) -> None:
-        history = progress["history"]
-        percent = 100.0 * progress["step"] / progress["n_steps"]
-        is_last = progress["step"] == progress["n_steps"]
+    def _show(self, progress: TrainingProgress) -> None:
+        percent = 100.0 * progress.step / progress.n_steps
+        is_last = progress.step == progress.n_steps
         if self._bar is None:
             self._bar = create_progress_artifact(
                 percent, key="training-steps", description=f"Steps of {self._output}"
@@ -75,18 +73,22 @@ class TrainingProgress:
         elif is_last or time.monotonic() - self._updated > self._SECONDS_BETWEEN_UPDATES:
             update_progress_artifact(self._bar, percent)
             self._updated = time.monotonic()
-        if len(history) > self._n_evaluations:
-            self._n_evaluations = len(history)
+        if len(progress.history) > self._n_evaluations:
+            self._n_evaluations = len(progress.history)
             create_table_artifact(
-                key="training-so-far", table=history, description=f"Evaluations of {self._output}"
+                key="training-so-far",
+                table=[point.model_dump() for point in progress.history],
+                description=f"Evaluations of {self._output}",
             )
 
 
 def show_training(bundle: Path) -> None:
     """Show the evaluations of a finished training, and link to its model."""
-    training = read_training(bundle)
+    record = TrainingRecord.load(bundle)
     create_table_artifact(
-        key="training-history", table=training["history"], description=f"Training of {bundle}"
+        key="training-history",
+        table=[point.model_dump() for point in record.history],
+        description=f"Training of {bundle}",
     )
     create_link_artifact(key="model", link=bundle.resolve().as_uri(), link_text=str(bundle))
 

@@ -8,8 +8,9 @@ from prefect import flow
 
 from flows.artifacts import show_report
 from flows.stages import find_model, score_model
-from pipeline.dataset.splits import Split
+from pipeline.dataset.splits import TEST_SPLIT, Split
 from pipeline.decoding import DecodeConfig
+from pipeline.models.reference import CHAMPION
 
 
 @flow(log_prints=True)
@@ -17,8 +18,8 @@ def evaluate_model(
     dataset: Path,
     models: Path,
     reports: Path,
-    model: str = "champion",
-    split: Split = "test",
+    model: str = CHAMPION,
+    split: Split = TEST_SPLIT,
     decode: DecodeConfig = DecodeConfig(),
 ) -> float:
     """Score a model with BLEU, chrF and TER, and write a score report.

@@ -10,6 +10,7 @@ from flows.evaluate import evaluate_model
 from flows.stages import find_model
 from flows.train import train_lstm
 from flows.translate import translate_corpus
+from pipeline.models.reference import CHAMPION
 from pipeline.storage.location import LocationField
 from pipeline.train.recipe import DEFAULT_PRESET, PRESETS, RecipeField
 from pipeline.translate.config import TranslateConfig, TranslateResources
@@ -22,7 +23,7 @@ def nightly(
     dataset: Path,
     models: Path,
     reports: Path,
-    model: str = "champion",
+    model: str = CHAMPION,
     config: TranslateConfig = TranslateConfig(),
     resources: TranslateResources = TranslateResources(),
     train: bool = False,

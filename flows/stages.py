@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from flows.artifacts import TrainingProgress
+from flows.artifacts import TrainingProgressArtifacts
 from lingo_model import BundleManifest, InputError
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import Split
@@ -67,7 +67,8 @@ def train_bundle(
     dataset: Path, output: Path, recipe: TrainConfig, resources: TrainResources
 ) -> BundleManifest:
     """Run ``pipeline.train.stage`` and show its progress."""
-    return train_model(dataset, output, recipe, resources, watch=TrainingProgress(output))
+    on_progress = TrainingProgressArtifacts(output)
+    return train_model(dataset, output, recipe, resources, on_progress=on_progress)
 
 
 @_stage_task

@@ -8,6 +8,7 @@ from prefect import flow
 
 from flows.artifacts import show_run
 from flows.stages import find_model, retry_quarantined_rows, translate_new_rows
+from pipeline.models.reference import CHAMPION
 from pipeline.storage.location import LocationField
 from pipeline.translate.config import TranslateConfig, TranslateResources
 
@@ -17,7 +18,7 @@ def translate_corpus(
     source: LocationField,
     table: LocationField,
     models: Path,
-    model: str = "champion",
+    model: str = CHAMPION,
     config: TranslateConfig = TranslateConfig(),
     resources: TranslateResources = TranslateResources(),
     retry_quarantine_of: str | None = None,

@@ -31,6 +31,7 @@ from pipeline.cli.options import (
 from pipeline.cli.preview import preview
 from pipeline.cli.translate import translate
 from pipeline.dataset.splits import SPLITS, TEST_SPLIT, checked_split
+from pipeline.models.reference import CHAMPION
 from pipeline.settings import load_yaml, parse_settings
 from pipeline.train.recipe import DEFAULT_PRESET, PRESETS, TrainConfig, TrainResources, recipe_named
 
@@ -145,7 +146,7 @@ app.add_typer(tables.app, name="table")
 @app.command()
 def evaluate(
     dataset: DatasetArgument,
-    model: ModelOption = "champion",
+    model: ModelOption = CHAMPION,
     split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="The split.")] = TEST_SPLIT,
     precision: PrecisionOption = None,
     beam_size: BeamOption = None,

@@ -19,6 +19,7 @@ from pipeline.cli.options import (
     location_of,
     refuse_together,
 )
+from pipeline.models.reference import CHAMPION
 from pipeline.translate.config import TranslateConfig
 
 _N_ROWS = 10
@@ -32,7 +33,7 @@ def preview(
         ),
     ] = None,
     text: Annotated[str | None, typer.Option(help="A text to translate instead of INPUT.")] = None,
-    model: ModelOption = "champion",
+    model: ModelOption = CHAMPION,
     limit: Annotated[
         int | None, typer.Option(min=1, help=f"Rows of each file. [default: {_N_ROWS}]")
     ] = None,

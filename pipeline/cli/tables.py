@@ -29,6 +29,7 @@ from pipeline.cli.options import (
     translate_resources,
 )
 from pipeline.cli.translate import print_run
+from pipeline.models.reference import CHAMPION
 
 app = typer.Typer(help="Plan, repair and maintain a translation table.", no_args_is_help=True)
 
@@ -37,7 +38,7 @@ app = typer.Typer(help="Plan, repair and maintain a translation table.", no_args
 def plan(
     source: InputArgument,
     output: OutputOption,
-    model: ModelOption = "champion",
+    model: ModelOption = CHAMPION,
     each_unit: Annotated[
         bool, typer.Option("--each-unit", help="Also print each unit with the reason.")
     ] = False,
@@ -88,7 +89,7 @@ def abort(table: TableArgument) -> None:
 def retry_quarantine(
     table: TableArgument,
     run: Annotated[str, typer.Argument(help="The id or number of a run.")],
-    model: ModelOption = "champion",
+    model: ModelOption = CHAMPION,
     precision: PrecisionOption = None,
     beam_size: BeamOption = None,
     config: ConfigOption = None,

@@ -27,6 +27,7 @@ from pipeline.cli.options import (
     translate_config,
     translate_resources,
 )
+from pipeline.models.reference import CHAMPION
 
 if TYPE_CHECKING:
     from pipeline.table.manifest import RunManifest
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 def translate(
     source: InputArgument,
     output: OutputOption,
-    model: ModelOption = "champion",
+    model: ModelOption = CHAMPION,
     text_column: TextColumnOption = None,
     id_column: IdColumnOption = None,
     rename: RenameOption = None,

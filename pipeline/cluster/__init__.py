@@ -1,1 +1,1 @@
-"""Ray: starting and stopping it, connecting to it, and reading its failures."""
+"""Ray: starting it, connecting to it, stopping it, and the reasons of its failures."""

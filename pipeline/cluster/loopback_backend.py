@@ -1,7 +1,9 @@
-"""The process group of training workers on one machine, closed to all others.
+"""The ``torch.distributed`` group of training workers on one machine, over loopback alone.
 
-By torch's own way rank 0 serves the workers' addresses on all interfaces, to anyone who asks or
-writes. Here a file in the run's folder holds them, and the workers talk over loopback.
+By default, PyTorch starts a store on rank 0 that listens on all network interfaces, and anyone can
+read and write it. Here the workers find each other through a file in the folder of the run.
+
+``_TorchBackend`` is private to Ray; tests/pipeline/cluster/test_ray_private_names.py checks it.
 """
 
 from __future__ import annotations
@@ -20,28 +22,32 @@ from ray.train.torch.config import _TorchBackend
 
 _INTERFACE = "lo0" if sys.platform == "darwin" else "lo"
 LOOPBACK_ENVIRONMENT = {"GLOO_SOCKET_IFNAME": _INTERFACE, "NCCL_SOCKET_IFNAME": _INTERFACE}
-"""What the workers' processes must start with."""
+"""Environment variables that the processes of the workers must start with."""
 
 
 def is_on_loopback() -> bool:
-    """Whether the Ray that runs is of this machine alone, whoever started it."""
+    """Whether all nodes of the running Ray are on loopback, so that no other machine is in it."""
     return all(node["NodeManagerAddress"] == "127.0.0.1" for node in ray.nodes() if node["Alive"])
 
 
 @dataclasses.dataclass
 class LoopbackConfig(TorchConfig):  # type: ignore[misc]
-    """Ray Train's ``torch_config`` for workers of one machine; ``folder`` exists there."""
+    """Ray Train's ``torch_config`` for workers on one machine.
+
+    ``folder`` is an existing folder of that machine, for the rendezvous file.
+    """
 
     folder: str = ""
 
     @property
     def backend_cls(self) -> type[_TorchBackend]:
+        """The backend that Ray Train sets up with this configuration."""
         return _LoopbackBackend
 
 
 class _LoopbackBackend(_TorchBackend):  # type: ignore[misc]
     def on_start(self, worker_group: Any, backend_config: LoopbackConfig) -> None:
-        """Called for each group of workers: the first, and each that replaces one."""
+        """Form the process group. Ray Train calls this for each group of workers that it starts."""
         on_gpus = worker_group.get_resources_per_worker().get("GPU", 0) > 0
         arguments = {
             "backend": "nccl" if on_gpus else "gloo",

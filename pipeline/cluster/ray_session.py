@@ -1,8 +1,10 @@
-"""Ray beside a main thread that stays free for signals and progress.
+"""Runs Ray in a side thread, so that the main thread can handle signals and show progress.
 
-``ray.init()`` on the main thread would replace signal handlers (Prefect's for cancelling among
-them), so Ray lives in a side thread and the main thread waits, watches, and on an interruption
-shuts Ray down.
+``ray.init()`` on the main thread would replace signal handlers, such as Prefect's for cancelling.
+The main thread waits, polls, and shuts Ray down when it is interrupted.
+
+``auto_init_hook``, ``ray_constants`` and ``_node_ip_address`` are private to Ray;
+tests/pipeline/cluster/test_ray_private_names.py checks them.
 """
 
 from __future__ import annotations
@@ -24,19 +26,19 @@ from lingo_model import InputError
 T = TypeVar("T")
 _POLL_SECONDS = 0.2
 
-# After a shutdown the side thread ends by an error from Ray; a stuck one must not hang the user.
+# After a shutdown, an error from Ray ends the side thread. The user does not wait longer than this.
 _SHUTDOWN_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
 _shutting_down = threading.Lock()
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray Train's controller polls its workers; at its 2 s a short run is mostly waiting.
+    # Ray Train's controller polls its workers. Every 2 s, its default, a short run mostly waits.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    # Importing torch in many processes on busy cores takes longer than the 60 s that are allowed.
+    # Importing torch in many processes on busy cores takes longer than 60 s, the default.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Its core prints an error for every actor of Ray Data, about arguments that Ray Data stores.
+    # Ray's core prints a harmless error for every actor of Ray Data, about its stored arguments.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
@@ -44,28 +46,34 @@ _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR
 
 
 def run_on_ray(
-    work: Callable[[], T], *, address: str | None, watch: Callable[[], None] = lambda: None
+    work: Callable[[], T], *, address: str | None, on_poll: Callable[[], None] = lambda: None
 ) -> T:
-    """Call ``work`` with Ray running, and ``watch`` from the calling thread all the while.
+    """Call ``work`` in a side thread while Ray runs.
 
-    A Ray that this process runs already is used and left running; otherwise one is connected to
-    or started, and shut down at the end; after that, Ray starts in this process only by
-    ``ray.init()``, no more by itself.
+    If Ray already runs in this process, it is used and left running. Otherwise this connects to a
+    cluster or starts a private Ray, and shuts it down at the end. After that, Ray no longer starts
+    by itself in this process, but only by ``ray.init()``.
 
     Args:
-        address: a cluster's address; ``"auto"`` is one that runs on this machine, ``"local"``
-            starts one on loopback. None: what RAY_ADDRESS says (it is set in a cluster's jobs),
-            else local.
+        work: called once, in the side thread.
+        address: address of a cluster; ``"auto"`` for one that runs on this machine, ``"local"`` to
+            start a private Ray on loopback. None takes RAY_ADDRESS, which is set in the jobs of a
+            cluster, else ``"local"``.
+        on_poll: called in this thread every 0.2 s until ``work`` ends.
+
+    Returns:
+        the result of ``work``.
 
     Raises:
-        InputError: no cluster answers at ``address``. What ``work`` raises is raised here.
+        InputError: no cluster answers at ``address``.
+        BaseException: any error of ``work``.
     """
     results: list[T] = []
     errors: list[BaseException] = []
     started_here = not ray.is_initialized()
     connected, interrupted, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def side() -> None:
+    def run_side_thread() -> None:
         try:
             try:
                 if started_here:
@@ -77,21 +85,21 @@ def run_on_ray(
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             errors.append(error)
         finally:
-            # Here, not in the main thread: a local Ray's servers are killed when the thread that
-            # started them ends, and a driver whose servers are gone may wait for them a minute
-            # and then end its whole process.
+            # Not in the main thread: the servers of a local Ray are killed when the thread that
+            # started them ends. A driver without its servers may wait for them a minute, and then
+            # exit the process.
             if started_here:
                 _shut_down()
             ended.set()
 
-    threading.Thread(target=side, name="ray", daemon=True).start()
+    threading.Thread(target=run_side_thread, name="ray", daemon=True).start()
     try:
-        # Not the thread's join(): one that is interrupted takes the thread for ended (before 3.13).
+        # Not Thread.join(): before Python 3.13, an interrupted join takes the thread for ended.
         while not ended.wait(_POLL_SECONDS):
-            watch()
+            on_poll()
     except BaseException:
         interrupted.set()
-        connected.wait(_SHUTDOWN_SECONDS)  # a Ray that is only starting would not be shut down
+        connected.wait(_SHUTDOWN_SECONDS)  # ray.shutdown() ignores a Ray that is still starting
         _shut_down()
         ended.wait(_SHUTDOWN_SECONDS)
         raise
@@ -101,17 +109,17 @@ def run_on_ray(
 
 
 def start_local(n_cpus: int | None = None) -> None:
-    """Start a Ray of this process's own, whose servers listen on loopback alone.
+    """Start a private Ray, whose servers listen on loopback alone.
 
     Args:
-        n_cpus: how many CPUs it offers; None for all.
+        n_cpus: number of CPUs that it offers; None for all.
     """
     _set_environment()
-    # Nobody takes this machine away, and the process that looks for it costs a hundredth of a core.
+    # This machine is not preempted, and the process that watches for that takes 1 % of a core.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    # Ray replaces 127.0.0.1 by the machine's own address and listens on all interfaces, unless
-    # clusters are off, which it has a switch for on other systems than Linux only. The switch is
-    # read when Ray is imported: the variable is for its servers, the constant for this process.
+    # Ray replaces 127.0.0.1 by the machine's address and listens on all interfaces, unless clusters
+    # are disabled. Ray has a documented switch for that on other systems than Linux only, and reads
+    # it at import: the variable is for the servers, the constant for this process.
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
     before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
@@ -128,19 +136,22 @@ def start_local(n_cpus: int | None = None) -> None:
 
 
 def is_local(address: str | None) -> bool:
-    """Whether work with this address would run on this machine, in a Ray of its own."""
+    """Whether :func:`run_on_ray` would start a private Ray for this address."""
     return (address if address is not None else os.environ.get("RAY_ADDRESS", "local")) == "local"
 
 
 def _connect(address: str | None) -> None:
-    """Attach to the cluster that is named here or by RAY_ADDRESS, else start one.
+    """Connect to the cluster at ``address`` or RAY_ADDRESS, or start a private Ray.
 
-    Ray's own way would be to attach to any Ray that runs on this machine: another command's
-    private one too, which goes when that command ends and leaves this one waiting for ever.
+    By default, Ray connects to any Ray on this machine. That may be the private Ray of another
+    command; when that command ends, this process would wait forever.
+
+    Raises:
+        InputError: no cluster answers, or it refuses the connection.
     """
     _set_environment()
-    # A thread of Ray Data that outlives the shutdown would, with its next call, attach to
-    # whatever Ray runs on this machine, or start one.
+    # Otherwise the next call of a Ray Data thread that outlives the shutdown would connect to any
+    # Ray on this machine, or start one.
     auto_init_hook.enable_auto_connect = False
     if is_local(address):
         start_local()
@@ -151,22 +162,22 @@ def _connect(address: str | None) -> None:
         answered = _port_answers(address)
         ray.init(address=address, **_QUIET)
     except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
-        if answered:  # with an address Ray sends a token only where it is told to
-            problem = "what answers there is no Ray cluster, or one that wants a token"
-            remedy = "for that set RAY_AUTH_MODE=token, with its token in ~/.ray/auth_token"
+        if answered:  # Ray sends a token only if RAY_AUTH_MODE says so
+            problem = "the server there is not a Ray cluster, or it needs a token"
+            remedy = "set RAY_AUTH_MODE=token and write the token to ~/.ray/auth_token"
         else:
             problem = "no Ray cluster answers there"
             remedy = "start one with `ray start --head`"
         raise InputError(
-            f"ray_address={address!r}: {problem}; {remedy}, or leave ray_address out"
+            f"ray_address={address!r}: {problem}; {remedy}, or omit ray_address"
         ) from error
 
 
 def _port_answers(address: str) -> bool:
-    """Whether the address names a port, and that answers.
+    """Whether a server accepts connections at an address; False if it has no port to try.
 
     Raises:
-        OSError: nobody is there; Ray itself would knock for minutes.
+        OSError: no server answers. Ray itself would try for minutes.
     """
     host, _, port = address.rpartition(":")
     if not port.isdigit() or "://" in host:
@@ -181,6 +192,6 @@ def _set_environment() -> None:
 
 
 def _shut_down() -> None:
-    # The main thread and Ray's may both come here after an interruption.
+    # After an interruption, the main thread and the side thread may both call this.
     with _shutting_down, contextlib.suppress(Exception):
         ray.shutdown()

@@ -9,6 +9,7 @@ Writes:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from matplotlib.figure import Figure
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.observability.pages import figure_svg, html_page, template_environment
 from pipeline.storage.files import write_bytes, write_json
+from pipeline.training_record import EvaluationPoint, TrainingRecord
 
 N_EXAMPLES = 10
 
 
 def write_report(
-    folder: Path, report: ScoreReport, segments: pa.Table, training: dict[str, Any]
+    folder: Path, report: ScoreReport, segments: pa.Table, training: TrainingRecord
 ) -> None:
     """Write the three files of a report.
 
@@ -32,7 +34,7 @@ def write_report(
         folder: folder of the report.
         report: the content of ``report.json``.
         segments: SEGMENTS of the split.
-        training: content of the model's ``training.json``. Without a history in it, the report
+        training: the model's training record. Without a history in it, the report
             has no learning curves.
     """
     write_json(folder / "report.json", report.model_dump(mode="json"))
@@ -58,7 +60,7 @@ def markdown_report(report: ScoreReport, segments: pa.Table) -> str:
     )
 
 
-def html_report(report: ScoreReport, segments: pa.Table, training: dict[str, Any]) -> str:
+def html_report(report: ScoreReport, segments: pa.Table, training: TrainingRecord) -> str:
     """The report as one HTML page that loads nothing. All text is escaped."""
     worst_rows = segments.sort_by("chrf").slice(0, N_EXAMPLES).to_pylist()
     return html_page("report.html").render(
@@ -67,7 +69,7 @@ def html_report(report: ScoreReport, segments: pa.Table, training: dict[str, Any
         reliability=_reliability(report),
         tables=[("Examples", example_rows(segments)), ("Lowest scores", worst_rows)],
         histogram=_histogram(segments["chrf"].to_pylist()),
-        curves=_learning_curves(training.get("history", [])),
+        curves=_learning_curves(training.history),
     )
 
 
@@ -108,19 +110,19 @@ def _histogram(values: list[float]) -> Markup:
     return figure_svg(figure)
 
 
-def _learning_curves(history: list[dict[str, Any]]) -> Markup | None:
+def _learning_curves(history: Sequence[EvaluationPoint]) -> Markup | None:
     if not history:
         return None
-    steps = [entry["step"] for entry in history]
+    steps = [point.step for point in history]
     figure = Figure(figsize=(9, 3), layout="constrained")
     loss_axes, bleu_axes, rate_axes = figure.subplots(1, 3)
     for key, label in (("train_loss", "training"), ("valid_loss", "validation")):
-        loss_axes.plot(steps, [entry[key] for entry in history], marker=".", label=label)
+        loss_axes.plot(steps, [getattr(point, key) for point in history], marker=".", label=label)
     loss_axes.set(title="loss (nats per token)", xlabel="step")
     loss_axes.legend()
-    bleu_axes.plot(steps, [entry["valid_bleu"] for entry in history], marker=".", color="#2a7d4f")
+    bleu_axes.plot(steps, [point.valid_bleu for point in history], marker=".", color="#2a7d4f")
     bleu_axes.set(title="validation BLEU", xlabel="step")
-    rate_axes.plot(steps, [entry["learning_rate"] for entry in history], color="#7a4fa3")
+    rate_axes.plot(steps, [point.learning_rate for point in history], color="#7a4fa3")
     rate_axes.set(title="learning rate", xlabel="step")
     rate_axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     return figure_svg(figure)

@@ -25,11 +25,10 @@ from lingo_model import (
     Translation,
     Translator,
     load_bundle,
-    read_training,
 )
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import DatasetManifest
-from pipeline.dataset.splits import Split
+from pipeline.dataset.splits import TEST_SPLIT, Split
 from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.metrics import corpus_scores, sentence_chrf
 from pipeline.evaluate.report import write_report
@@ -38,6 +37,7 @@ from pipeline.observability.progress import progress_bar
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
 from pipeline.storage.hashing import fingerprint_of
+from pipeline.training_record import TrainingRecord
 
 _SENTENCES_PER_BATCH = 500
 
@@ -47,7 +47,7 @@ def evaluate_model(
     model: Path,
     reports: Path,
     *,
-    split: Split = "test",
+    split: Split = TEST_SPLIT,
     decode: DecodeConfig = DecodeConfig(),
 ) -> ScoreReport:
     """Translate a split, score the translations against its references and write a report.
@@ -72,7 +72,7 @@ def evaluate_model(
     pairs = opened.pairs(split)
     if pairs.num_rows == 0:
         raise InputError(f"{dataset}: the {split} split is empty; choose another split")
-    training = read_training(model)
+    training = TrainingRecord.load(model)
 
     started_at = datetime.now(UTC)
     translations = _translate(decode.translator(bundle), pairs)

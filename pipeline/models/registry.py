@@ -12,14 +12,12 @@ from pathlib import Path
 from pydantic import Field
 
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
+from lingo_model.bundle_manifest import MANIFEST_FILE
+from pipeline.dataset.splits import TEST_SPLIT
 from pipeline.evaluate.scores import ScoreReport
+from pipeline.models.reference import CHAMPION
 from pipeline.storage.files import write_json
 from pipeline.storage.manifests import Manifest, utc_now
-
-CHAMPION = "champion"
-
-# A folder with this file is a bundle. lingo_model writes it but exports no constant for its name.
-_BUNDLE_MANIFEST = "bundle.json"
 
 
 class Champion(Manifest):
@@ -73,7 +71,7 @@ def resolve_model(reference: str, models: Path) -> Path:
     if reference == CHAMPION:
         return _champion_bundle(models)
     for path in (Path(reference), models / reference):
-        if (path / _BUNDLE_MANIFEST).exists():
+        if (path / MANIFEST_FILE).exists():
             return path
     raise InputError(
         f"model={reference!r}: neither a bundle folder nor a model in {models} "
@@ -104,7 +102,7 @@ def promote(models: Path, name: str, report_file: Path) -> Champion:
             f"{report_file}: the report scores model {report.model_id}, but {models / name} is "
             f"model {bundle.model_id}; evaluate it first"
         )
-    if report.split != "test":
+    if report.split != TEST_SPLIT:
         raise InputError(
             f"{report_file}: the report scores the {report.split} split, which training used; "
             "evaluate the model on the test split"
@@ -141,7 +139,7 @@ def _champion_bundle(models: Path) -> Path:
 
 
 def _model_names(models: Path) -> list[str]:
-    return sorted(path.parent.name for path in models.glob(f"[!._]*/{_BUNDLE_MANIFEST}"))
+    return sorted(path.parent.name for path in models.glob(f"[!._]*/{MANIFEST_FILE}"))
 
 
 def _available(models: Path) -> str:

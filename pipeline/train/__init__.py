@@ -1,1 +1,1 @@
-"""Stage 2: a dataset to a model bundle, by data-parallel training."""
+"""Stage 2: data-parallel training. It turns a dataset into a model bundle."""

@@ -1,4 +1,4 @@
-"""Places the training workers and runs them through Ray Train."""
+"""Starts the training workers through Ray Train, with CPUs and GPUs for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedErr
 from ray.train.torch import TorchTrainer, get_device
 
 from lingo_model import InputError
-from pipeline.cluster.failures import _reason
+from pipeline.cluster.failures import reason_of_training_failure
 from pipeline.cluster.loopback_backend import LOOPBACK_ENVIRONMENT, LoopbackConfig, is_on_loopback
 from pipeline.cluster.ray_session import is_local
 from pipeline.errors import RunError
@@ -22,34 +22,55 @@ from pipeline.train.worker import WORKER_ENVIRONMENT, TrainWorker
 from pipeline.train.worker_context import WorkerContext
 
 _MAX_WORKER_FAILURES = 3
-_LEAST_CPUS = 0.5  # of a worker
+_MIN_CPUS_PER_WORKER = 0.5
+
+PLACEMENT_GROUP_CLEANER = "PlacementGroupCleanerCallback"
+"""Name of the class that :class:`PrivateRayTrainer` leaves out; Ray Train has no option for it."""
 
 
-class _OwnTrainer(TorchTrainer):  # type: ignore[misc]
-    """A trainer on a Ray of our own: what should tidy up after it goes with it, too.
+class PrivateRayTrainer(TorchTrainer):  # type: ignore[misc]
+    """TorchTrainer without the placement-group cleanup callback.
 
-    That callback asks the dashboard, which such a Ray has not, and each run would wait twelve
-    seconds for the answer.
+    On a private Ray the callback is not needed, because the placement groups end with Ray. It would
+    wait 12 s for a dashboard that does not run.
     """
 
     def _create_default_callbacks(self) -> list[Any]:
-        found: list[Any] = super()._create_default_callbacks()
-        return [one for one in found if type(one).__name__ != "PlacementGroupCleanerCallback"]
+        callbacks: list[Any] = super()._create_default_callbacks()
+        return [
+            callback for callback in callbacks if type(callback).__name__ != PLACEMENT_GROUP_CLEANER
+        ]
 
 
-def _fit(dataset: Path, training_dir: Path, config: TrainConfig, resources: TrainResources) -> None:
-    """Run the workers to the end; called with Ray running."""
-    scaling = _scaling(config, resources)
-    name = uuid.uuid4().hex  # Ray would resume its own state under a name that it knows
+def run_workers(
+    dataset: Path, training_dir: Path, config: TrainConfig, resources: TrainResources
+) -> None:
+    """Run the training workers until the run ends. Ray must be running.
+
+    Ray Train replaces workers that fail, a few times; they continue from the last checkpoint.
+
+    Args:
+        dataset: folder of the dataset, at the same path on every machine.
+        training_dir: folder of the run, at the same path on every machine.
+        config: the recipe.
+        resources: what the run may use.
+
+    Raises:
+        InputError: the cluster has no room for ``n_workers``.
+        RunError: workers failed too often; the reason, and the checkpoint that the next try
+            continues from.
+    """
+    scaling = scaling_for(config, resources)
+    name = uuid.uuid4().hex  # Ray would restore its own state for a name that it knows
     ray_folder = training_dir / "ray"
     ray_folder.mkdir(exist_ok=True)
-    trainer_class = _OwnTrainer if is_local(resources.ray_address) else TorchTrainer
+    trainer_class = PrivateRayTrainer if is_local(resources.ray_address) else TorchTrainer
     torch_config, environment = None, WORKER_ENVIRONMENT
     if is_on_loopback():
         torch_config = LoopbackConfig(folder=str(ray_folder))
         environment = environment | LOOPBACK_ENVIRONMENT
     trainer = trainer_class(
-        _ray_worker,
+        _run_worker,
         train_loop_config={
             "dataset": str(dataset),
             "training_dir": str(training_dir),
@@ -71,64 +92,70 @@ def _fit(dataset: Path, training_dir: Path, config: TrainConfig, resources: Trai
         trainer.fit()
     except TrainingFailedError as error:
         checkpoint = last_checkpoint(training_dir)
+        start = checkpoint if checkpoint else "the beginning, because there is no checkpoint yet"
         raise RunError(
-            f"{training_dir}: training failed ({_reason(error)}); mend that and run "
-            "the same command again: it goes on from "
-            f"{checkpoint if checkpoint else 'the beginning, there was no checkpoint yet'}"
+            f"{training_dir}: training failed ({reason_of_training_failure(error)}); fix the cause "
+            f"and run the same command again, which continues from {start}"
         ) from error
 
 
-def _scaling(config: TrainConfig, resources: TrainResources) -> ScalingConfig:
-    """One worker for each GPU, else for each CPU, as far as the lanes go; CPUs shared equally.
+def scaling_for(config: TrainConfig, resources: TrainResources) -> ScalingConfig:
+    """The number of workers, and the CPUs and GPUs of each. Ray must be running.
+
+    The default is a worker for each GPU, or without GPUs for each CPU, but not more than divide the
+    data shards equally. CPUs are divided equally among the workers.
 
     Raises:
-        InputError: more workers than the cluster can place (Ray would wait for ever).
+        InputError: the cluster has no room for so many workers. Ray would wait for room forever.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     n_gpus = int(sum(node.get("GPU", 0) for node in nodes))
     n_cpus = int(sum(node.get("CPU", 0) for node in nodes))
 
-    def n_places(cpus_each: float) -> int:
-        fit = [(node.get("CPU", 0) // cpus_each, node.get("GPU", 0)) for node in nodes]
-        return int(sum(min(by_cpu, by_gpu) if n_gpus else by_cpu for by_cpu, by_gpu in fit))
+    def capacity(cpus_per_worker: float) -> int:
+        """Number of workers with so many CPUs that the nodes have room for."""
+        limits = [(node.get("CPU", 0) // cpus_per_worker, node.get("GPU", 0)) for node in nodes]
+        return int(sum(min(by_cpu, by_gpu) if n_gpus else by_cpu for by_cpu, by_gpu in limits))
 
-    most = n_places(_LEAST_CPUS)
-    n_workers = resources.n_workers or min(config.n_data_shards, n_gpus or n_cpus, most)
-    if not 0 < n_workers <= most:
+    max_workers = capacity(_MIN_CPUS_PER_WORKER)
+    n_workers = resources.n_workers or min(config.n_data_shards, n_gpus or n_cpus, max_workers)
+    if not 0 < n_workers <= max_workers:
         raise InputError(
             f"n_workers={n_workers}: the cluster has {n_cpus} CPUs and {n_gpus} GPUs, room for "
-            f"{most} workers; set fewer, or give it more"
+            f"{max_workers} workers; set fewer workers, or add machines"
         )
     while resources.n_workers is None and config.n_data_shards % n_workers:
-        n_workers -= 1  # lanes shared out unevenly would leave workers waiting
-    n_free = n_cpus  # for workers together: what others hold on a cluster, they may hold for long
-    if not is_local(resources.ray_address):
-        n_free = ray.available_resources().get("CPU", 0)
-    cpus_each = next(
+        n_workers -= 1  # workers with fewer data shards would wait for the others
+    n_free_cpus = n_cpus
+    if not is_local(resources.ray_address):  # other jobs may keep their CPUs for long
+        n_free_cpus = ray.available_resources().get("CPU", 0)
+    cpus_per_worker = next(
         (
-            share
-            for share in range(n_cpus, 0, -1)
-            if n_places(share) >= n_workers and share * n_workers <= n_free
+            n
+            for n in range(n_cpus, 0, -1)
+            if capacity(n) >= n_workers and n * n_workers <= n_free_cpus
         ),
-        _LEAST_CPUS,
+        _MIN_CPUS_PER_WORKER,
     )
     return ScalingConfig(
         num_workers=n_workers,
         use_gpu=n_gpus > 0,
-        resources_per_worker={"CPU": cpus_each} | ({"GPU": 1} if n_gpus else {}),
+        resources_per_worker={"CPU": cpus_per_worker} | ({"GPU": 1} if n_gpus else {}),
     )
 
 
-def _ray_worker(loop_config: dict[str, Any]) -> None:
-    """One Ray Train worker: finds its place and trains."""
-    context = ray.train.get_context()
+def _run_worker(loop_config: dict[str, Any]) -> None:
+    """Train in the process of one Ray Train worker."""
+    ray_context = ray.train.get_context()
     assigned = ray.get_runtime_context().get_assigned_resources()
     torch.set_num_threads(max(1, int(assigned.get("CPU", 1))))
-    place = WorkerContext(context.get_world_rank(), context.get_world_size(), get_device())
+    context = WorkerContext(
+        ray_context.get_world_rank(), ray_context.get_world_size(), get_device()
+    )
     worker = TrainWorker(
         Path(loop_config["dataset"]),
         Path(loop_config["training_dir"]),
         TrainConfig.model_validate(loop_config["config"]),
-        place,
+        context,
     )
     worker.train(max_minutes=loop_config["max_minutes"])

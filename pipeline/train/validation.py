@@ -1,7 +1,11 @@
-"""Loss and BLEU of a model in training, on the validation split, shared out over the workers."""
+"""Measures a model during training: loss and BLEU on the validation split.
+
+Reads: the validation split of a dataset.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -17,57 +21,83 @@ from pipeline.train.worker_context import WorkerContext
 _ROWS_PER_BATCH = 64
 
 
+@dataclasses.dataclass(frozen=True)
+class _Share:
+    """What one worker measured: its summed loss (nats), and its translations by ``pair_id``."""
+
+    loss: float
+    n_target_tokens: int
+    translations: dict[str, str]
+
+
 class Validation:
-    """The first ``max_sentences`` of the validation split: this worker's share of them."""
+    """This worker's share of the validation sentences: every n-th, for n workers.
+
+    Args:
+        dataset: folder of the dataset.
+        manifest: manifest of the dataset.
+        subwords: the dataset's subword model.
+        context: this worker.
+        max_sentences: use the first sentences of the split, at most so many.
+
+    Raises:
+        InputError: a file of the validation split is damaged.
+    """
 
     def __init__(
         self,
         dataset: Path,
         manifest: DatasetManifest,
         subwords: Subwords,
-        place: WorkerContext,
+        context: WorkerContext,
         *,
         max_sentences: int,
     ) -> None:
         encoded = read_encoded(dataset, manifest, "valid").slice(0, max_sentences)
         references = read_pairs(dataset, manifest, "valid").slice(0, max_sentences)
-        self._place = place
+        self._context = context
         self._subwords = subwords
         self._bleu = bleu_metric(manifest.target_lang)
         self._references: dict[str, str] = dict(
             zip(references["pair_id"].to_pylist(), references["target"].to_pylist(), strict=True)
         )
-        mine = encoded.take(np.arange(place.rank, encoded.num_rows, place.n_workers))
-        self._pair_ids: list[str] = mine["pair_id"].to_pylist()
-        self._sources: list[list[int]] = mine["source_ids"].to_pylist()
+        share = encoded.take(np.arange(context.rank, encoded.num_rows, context.n_workers))
+        self._pair_ids: list[str] = share["pair_id"].to_pylist()
+        self._sources: list[list[int]] = share["source_ids"].to_pylist()
+        self._targets: list[list[int]] = share["target_ids"].to_pylist()
+        # Training has no limit of the length either.
         longest = max(map(len, self._sources), default=0)
-        limit = max(longest, SearchConfig.max_source_tokens)  # as long as what is trained on
+        limit = max(longest, SearchConfig.max_source_tokens)
         self._search = SearchConfig(max_source_tokens=limit)
-        self._targets: list[list[int]] = mine["target_ids"].to_pylist()
 
     def measure(self, model: SimpleSeq2SeqLSTM) -> tuple[float, float]:
-        """Mean loss of a target token (nats) and BLEU (0 to 100) over all workers' shares.
+        """Loss and BLEU over the shares of all workers. Every worker must call this.
 
-        Every worker calls this, with the model in ``eval`` mode.
+        Args:
+            model: in ``eval`` mode, the same on every worker.
+
+        Returns:
+            the mean loss of a target token in nats, and BLEU from 0 to 100.
         """
-        found = Engine(model).translate(self._sources, self._search)
-        texts = self._subwords.decode([hypothesis.token_ids for hypothesis in found])
-        shares = self._place.gathered(
-            {
-                "loss": self._loss_sum(model),
-                "n_target_tokens": sum(map(len, self._targets)),
-                "texts": dict(zip(self._pair_ids, texts, strict=True)),
-            }
+        hypotheses = Engine(model).translate(self._sources, self._search)
+        texts = self._subwords.decode([hypothesis.token_ids for hypothesis in hypotheses])
+        shares = self._context.all_gather(
+            _Share(
+                loss=self._loss_sum(model),
+                n_target_tokens=sum(map(len, self._targets)),
+                translations=dict(zip(self._pair_ids, texts, strict=True)),
+            )
         )
-        texts_by_id = {key: text for share in shares for key, text in share["texts"].items()}
+        translations = {key: text for share in shares for key, text in share.translations.items()}
         bleu = self._bleu.corpus_score(
-            [texts_by_id[pair_id] for pair_id in self._references],
+            [translations[pair_id] for pair_id in self._references],
             [list(self._references.values())],
         )
-        loss = sum(share["loss"] for share in shares)
-        return loss / sum(share["n_target_tokens"] for share in shares), bleu.score
+        loss = sum(share.loss for share in shares)
+        return loss / sum(share.n_target_tokens for share in shares), bleu.score
 
     def _loss_sum(self, model: SimpleSeq2SeqLSTM) -> float:
+        """The loss of this worker's share, summed over target tokens (nats)."""
         total = 0.0
         loss = SummedLoss(model)
         order = sorted(range(len(self._targets)), key=lambda i: len(self._targets[i]))
@@ -77,6 +107,6 @@ class Validation:
                 batch = make_batch(
                     [np.array(self._sources[i]) for i in rows],
                     [np.array(self._targets[i]) for i in rows],
-                ).to(self._place.device)
+                ).to(self._context.device)
                 total += loss(batch.source, batch.target_in, batch.target_out).item()
         return total

@@ -1,7 +1,7 @@
-"""What each training worker runs: plain PyTorch and ``torch.distributed``, no Ray.
+"""The training loop of one worker: PyTorch and ``torch.distributed``, without Ray.
 
-Reads: a dataset, and this run's checkpoints. Writes (rank 0), below the run's folder:
-checkpoints, ``progress.json`` for whoever watches, and ``gave_up.json`` if it had to.
+Reads: a dataset, and the checkpoints of the run.
+Writes: checkpoints, ``progress.json`` and ``gave_up.json`` in the folder of the run, by rank 0.
 """
 
 from __future__ import annotations
@@ -11,101 +11,60 @@ import math
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from lingo_model import SimpleSeq2SeqLSTM, Subwords
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.storage.files import write_json
 from pipeline.train.batches import BatchPlan, ShardReader, Step
 from pipeline.train.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
+from pipeline.train.gradients import accumulate_gradients
 from pipeline.train.new_update import new_update
+from pipeline.train.optimizer import learning_rate
 from pipeline.train.recipe import TrainConfig
+from pipeline.train.run_files import GAVE_UP, PROGRESS, GaveUp, TrainingProgress
 from pipeline.train.validation import Validation
 from pipeline.train.worker_context import WorkerContext
+from pipeline.training_record import EvaluationPoint
 
-PROGRESS = "progress.json"
-GAVE_UP = "gave_up.json"
-
-# What a worker's process must start with. Hardly two batches have one shape; for each shape oneDNN
-# compiles its products anew, and would keep the last 1,024 of them: two gigabytes.
+# Few batches have the same shape. oneDNN compiles a kernel for each shape, and by default it keeps
+# the last 1,024 of them, which take two gigabytes.
 WORKER_ENVIRONMENT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
+"""Environment variables that the process of a worker must start with."""
+
 _PROGRESS_SECONDS = 1.0
 _STEPS_PER_CLOCK_CHECK = 10
 
 
 def new_model(subwords: Subwords, config: TrainConfig) -> SimpleSeq2SeqLSTM:
-    """The untrained model of a recipe, the same on every worker."""
+    """The untrained model of a recipe. The seed makes it the same on every worker."""
     torch.manual_seed(config.seed)
     size = subwords.vocab_size
     return SimpleSeq2SeqLSTM(size, size, config=config.for_model())
 
 
-def learning_rate(config: TrainConfig, step: int, n_steps: int) -> float:
-    """Linear warm-up, then half a cosine down to zero at ``n_steps``, or the inverse square root of
-    the step (Vaswani et al. 2017, section 5.3); ``step`` counts from 0."""
-    n_warmup = config.warmup_steps + 1
-    warmup = min(1.0, (step + 1) / n_warmup)
-    if config.schedule == "inverse_sqrt":
-        return config.learning_rate * min(warmup, math.sqrt(n_warmup / (step + 1)))
-    return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / n_steps))
-
-
-def dropout_seed(seed: int, step: int, lane: int) -> int:
-    """Seed of a lane's dropout in a step, whichever worker computes it."""
-    return int(np.random.SeedSequence((seed, step, lane)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def accumulate_gradients(
-    loss: nn.Module, step: Step, reader: ShardReader, place: WorkerContext, config: TrainConfig
-) -> float:
-    """Gradients of ``sum of loss over all lanes / the step's target tokens``, on every worker.
-
-    The update averages over workers, so each scales its share by their number. Where that is
-    DistributedDataParallel, the backward pass of a worker's last lane starts the exchange.
+class TrainWorker:
+    """One worker of a run. It starts from the run's last checkpoint, if there is one.
 
     Args:
-        loss: a :class:`~lingo_model.SummedLoss`, wrapped where there are several workers.
-
-    Returns:
-        this worker's summed loss (nats), not divided.
-    """
-    total = 0.0
-    lanes = range(place.rank, config.n_data_shards, place.n_workers)
-    for lane in lanes:
-        batch = reader.batch(step, lane).to(place.device)
-        torch.manual_seed(dropout_seed(config.seed, step.number, lane))
-        exchange: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        if lane != lanes[-1] and isinstance(loss, DistributedDataParallel):
-            exchange = loss.no_sync()
-        with exchange:
-            autocast = config.precision == "bfloat16"
-            with torch.autocast(place.device.type, torch.bfloat16, enabled=autocast):
-                found = loss(batch.source, batch.target_in, batch.target_out)
-            (found * (place.n_workers / step.n_target_tokens)).backward()
-        total += found.item()
-    return total
-
-
-class TrainWorker:
-    """One worker of a run: its model, optimiser, share of the data and place in the run.
-
-    With more than one worker, each lives in a process of a ``torch.distributed`` group.
+        dataset: folder of the dataset.
+        training_dir: folder of the run.
+        config: the recipe.
+        context: this worker.
 
     Raises:
-        InputError: the dataset cannot be trained on.
+        InputError: the dataset or the checkpoint cannot be used.
+        RuntimeError: the workers see different checkpoints.
     """
 
     def __init__(
-        self, dataset: Path, training_dir: Path, config: TrainConfig, place: WorkerContext
+        self, dataset: Path, training_dir: Path, config: TrainConfig, context: WorkerContext
     ) -> None:
         manifest = load_dataset(dataset)
         subwords = load_subwords(dataset, manifest)
         self._config = config
-        self._place = place
-        self._run_folder = training_dir
+        self._context = context
+        self._training_dir = training_dir
         self._plan = BatchPlan(
             dataset,
             manifest,
@@ -115,34 +74,43 @@ class TrainWorker:
         )
         self._n_steps = self._plan.n_steps(config.max_epochs)
         self._validation = Validation(
-            dataset, manifest, subwords, place, max_sentences=config.max_valid_sentences
+            dataset, manifest, subwords, context, max_sentences=config.max_valid_sentences
         )
         self._reader = ShardReader()
-        self._model = new_model(subwords, config).to(place.device)
-        self._update = new_update(self._model, config, place)
+        self._model = new_model(subwords, config).to(context.device)
+        self._update = new_update(self._model, config, context)
         self._state = RunState()
         self._best: dict[str, torch.Tensor] = {}
-        if (found := load_checkpoint(training_dir)) is not None:
-            self._state, self._best = found.state, found.best
-        steps = {seen["step"] for seen in place.gathered({"step": self._state.step})}
-        if len(steps) > 1:  # a disk of the network may show a new file later to some machines
+        checkpoint = load_checkpoint(training_dir)
+        if checkpoint is not None:
+            self._state, self._best = checkpoint.state, checkpoint.best
+        steps = set(context.all_gather(self._state.step))
+        if len(steps) > 1:  # a network file system may show a new file late to some machines
             raise RuntimeError(
-                f"{training_dir}: workers see checkpoints of different steps, {sorted(steps)}"
+                f"{training_dir}: workers see checkpoints of different steps, {sorted(steps)}; "
+                "start them again"
             )
-        if found is not None:
-            self._update.load(found.model, found.average, found.optimizer)
+        if checkpoint is not None:
+            self._update.load(checkpoint.model, checkpoint.ema_model, checkpoint.optimizer)
 
     def train(self, *, max_minutes: float | None = None) -> RunState:
-        """Go on from the last checkpoint to the last step, or until the time budget is spent or
-        validation BLEU has not risen for long enough. Gradients that are not finite, and a
-        checkpoint that cannot be written, end the run at the checkpoint before, and
-        ``gave_up.json`` says why."""
+        """Train until the last step, or until patience or the time budget ends the run.
+
+        The run ends early, with the reason in ``gave_up.json``, if gradients are not finite or a
+        checkpoint cannot be written. Then the last checkpoint is the state of the run.
+
+        Args:
+            max_minutes: time budget in minutes of training, over all attempts; None for no limit.
+
+        Returns:
+            the state after the last step; ``stopped_by`` is empty if the run ended early.
+        """
         state = self._state
         if state.stopped_by:
             return state
         started = time.monotonic() - state.seconds
         window_started, shown = time.monotonic(), 0.0
-        losses: list[float] = []  # of this worker's lanes, each step since the last evaluation
+        losses: list[float] = []  # of this worker, one a step since the last evaluation
         n_target_tokens = 0
         self._update.loss.train()
         for step in self._plan.steps(first=state.step):
@@ -151,8 +119,8 @@ class TrainWorker:
                 self._give_up(
                     f"gradients were not finite at step {step.number + 1} with learning rate "
                     f"{self._learning_rate(step):.3g}",
-                    "train under another name with a lower learning_rate or clip_norm, or in "
-                    "float32",
+                    "train to another output with a lower learning_rate or clip_norm, or with "
+                    "precision float32",
                     retryable=False,
                 )
                 return state
@@ -172,25 +140,25 @@ class TrainWorker:
             elif (
                 max_minutes is not None
                 and state.step % _STEPS_PER_CLOCK_CHECK == 0
-                and self._place.agreed(state.seconds > max_minutes * 60)
+                and self._context.from_rank_0(state.seconds > max_minutes * 60)
             ):
                 state.stopped_by = "time_budget"
             if state.stopped_by or state.step % self._config.eval_every_steps == 0:
                 self._evaluate(step, losses, rate=rate)
-                if not self._saved():
+                if not self._save_checkpoint():
                     return state
                 window_started, losses, n_target_tokens = time.monotonic(), [], 0
             if state.stopped_by:
                 break
             if now - shown > _PROGRESS_SECONDS:
                 shown = now
-                self._show(rate)
+                self._write_progress(rate)
         return state
 
     def _step(self, step: Step) -> tuple[float, float]:
-        """One optimiser step: this worker's summed loss, and the norm of all gradients."""
+        """Take an optimiser step; returns this worker's summed loss and the gradient norm."""
         loss = accumulate_gradients(
-            self._update.loss, step, self._reader, self._place, self._config
+            self._update.loss, step, self._reader, self._context, self._config
         )
         return loss, self._update.step(self._learning_rate(step), step.number)
 
@@ -198,95 +166,102 @@ class TrainWorker:
         return learning_rate(self._config, step.number, self._n_steps)
 
     def _evaluate(self, step: Step, losses: list[float], *, rate: float) -> None:
-        """Measure on validation and remember the best weights.
+        """Measure the model on the validation split, and keep the best weights.
 
         Args:
-            losses: this worker's summed loss of each step since the last evaluation.
+            step: the last step.
+            losses: this worker's summed loss (nats), one a step since the last evaluation.
+            rate: target tokens a second since the last evaluation.
         """
-        measured = self._update.average or self._model
+        measured = self._update.ema_model or self._model
         self._model.eval()
         valid_loss, valid_bleu = self._validation.measure(measured)
         self._update.loss.train()
         state = self._state
-        shares = [share["losses"] for share in self._place.gathered({"losses": losses})]
-        totals = [sum(parts) for parts in zip(*shares, strict=True)]
+        totals = [sum(parts) for parts in zip(*self._context.all_gather(losses), strict=True)]
         n_tokens = state.steps["n_target_tokens"][-len(totals) :]
         train_loss = sum(totals) / sum(n_tokens)
         state.steps["train_loss"] += [t / n for t, n in zip(totals, n_tokens, strict=True)]
         state.history.append(
-            {
-                "step": state.step,
-                "epoch": step.epoch,
-                "train_loss": train_loss,
-                "valid_loss": valid_loss,
-                "valid_bleu": valid_bleu,
-                "learning_rate": self._learning_rate(step),
-                "target_tokens_per_second": rate,
-                "seconds": state.seconds,
-            }
+            EvaluationPoint(
+                step=state.step,
+                epoch=step.epoch,
+                train_loss=train_loss,
+                valid_loss=valid_loss,
+                valid_bleu=valid_bleu,
+                learning_rate=self._learning_rate(step),
+                target_tokens_per_second=rate,
+                seconds=state.seconds,
+            )
         )
-        # By BLEU; while that does not move (at first it is zero), by loss.
+        # Loss decides between equal BLEU, which is zero at first.
         if (valid_bleu, -valid_loss) > (state.best_bleu, -state.best_loss):
             state.best_bleu, state.best_loss, state.best_step = valid_bleu, valid_loss, state.step
             self._best = _copied(measured)
         if not state.stopped_by and self._out_of_patience():
             state.stopped_by = "patience"
-        self._show(rate)
+        self._write_progress(rate)
 
     def _out_of_patience(self) -> bool:
-        later = [entry for entry in self._state.history if entry["step"] > self._state.best_step]
-        return self._config.patience is not None and len(later) >= self._config.patience
+        since_best = [point for point in self._state.history if point.step > self._state.best_step]
+        return self._config.patience is not None and len(since_best) >= self._config.patience
 
-    def _saved(self) -> bool:
-        """Write a checkpoint; whether that succeeded, which every worker gets to know."""
+    def _save_checkpoint(self) -> bool:
+        """Write a checkpoint on rank 0, or ``gave_up.json`` if that fails.
+
+        Returns:
+            whether the checkpoint was written, the same on every worker.
+        """
         problem = ""
-        if self._place.rank == 0:
+        if self._context.rank == 0:
             checkpoint = Checkpoint(
                 _copied(self._model),
-                {} if self._update.average is None else _copied(self._update.average),
+                {} if self._update.ema_model is None else _copied(self._update.ema_model),
                 self._update.state(),
                 self._best,
                 self._state,
             )
             try:
-                save_checkpoint(self._run_folder, checkpoint)
+                save_checkpoint(self._training_dir, checkpoint)
             except OSError as error:
                 problem = (
                     f"the checkpoint of step {self._state.step} could not be written ({error})"
                 )
-        problem = self._place.gathered({"problem": problem})[0]["problem"]
+        problem = self._context.from_rank_0(problem)
         if problem:
-            self._give_up(problem, "make room and run the same command again", retryable=True)
+            self._give_up(problem, "free disk space and run the same command again", retryable=True)
         return not problem
 
     def _give_up(self, reason: str, remedy: str, *, retryable: bool) -> None:
-        if self._place.rank != 0:
+        """Write ``gave_up.json``, on rank 0."""
+        if self._context.rank != 0:
             return
-        file = self._run_folder / GAVE_UP
-        last_words = {"reason": reason, "remedy": remedy, "retryable": retryable}
+        file = self._training_dir / GAVE_UP
+        gave_up = GaveUp(reason=reason, remedy=remedy, retryable=retryable).model_dump()
         try:
-            write_json(file, last_words)
-        except OSError:  # not a byte is left on the disk: what nobody needs now makes room
-            (self._run_folder / PROGRESS).unlink(missing_ok=True)
+            write_json(file, gave_up)
+        except OSError:  # the disk is full, and progress.json is not needed any longer
+            (self._training_dir / PROGRESS).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                write_json(file, last_words)
+                write_json(file, gave_up)
 
-    def _show(self, target_tokens_per_second: float) -> None:
-        if self._place.rank != 0:
+    def _write_progress(self, target_tokens_per_second: float) -> None:
+        """Write ``progress.json``, on rank 0."""
+        if self._context.rank != 0:
             return
-        last = self._state.history[-1] if self._state.history else {}
-        progress = {
-            "step": self._state.step,
-            "n_steps": self._n_steps,
-            "target_tokens_per_second": target_tokens_per_second,
-            "train_loss": last.get("train_loss"),
-            "valid_bleu": last.get("valid_bleu"),
-            "history": self._state.history,
-        }
-        with contextlib.suppress(OSError):  # a run does not end because nobody sees it
-            write_json(self._run_folder / PROGRESS, progress)
+        last = self._state.history[-1] if self._state.history else None
+        progress = TrainingProgress(
+            step=self._state.step,
+            n_steps=self._n_steps,
+            target_tokens_per_second=target_tokens_per_second,
+            train_loss=last.train_loss if last else None,
+            valid_bleu=last.valid_bleu if last else None,
+            history=tuple(self._state.history),
+        )
+        with contextlib.suppress(OSError):  # training does not depend on this file
+            write_json(self._training_dir / PROGRESS, progress.model_dump())
 
 
 def _copied(model: SimpleSeq2SeqLSTM) -> dict[str, torch.Tensor]:
-    """The weights as they are now, out of memory that others may share."""
+    """A copy of the weights by name, on the CPU and outside of shared memory."""
     return {name: weight.cpu().clone() for name, weight in model.state_dict().items()}

@@ -15,7 +15,7 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
-from pipeline.cluster.failures import reason_of
+from pipeline.cluster.failures import reason_in_traceback
 from pipeline.cluster.ray_session import run_on_ray
 from pipeline.errors import RunError
 from pipeline.observability.progress import ProgressEvent, progress_bar
@@ -54,7 +54,7 @@ def run_on_actors(run: TranslationRun) -> None:
                 bar.show(n_shown)
                 run.on_progress(ProgressEvent(n_done=n_shown, n_total=n_rows))
 
-        run_on_ray(consume_receipts, address=run.resources.ray_address, watch=show_progress)
+        run_on_ray(consume_receipts, address=run.resources.ray_address, on_poll=show_progress)
         show_progress()
 
 
@@ -82,8 +82,8 @@ def _receipts(run: TranslationRun, unfinished: list[int]) -> Iterator[tuple[int,
             yield from zip(batch["unit_number"].tolist(), batch["n_failed"].tolist(), strict=True)
     except ray.exceptions.RayError as error:
         raise RunError(
-            f"{run.staged}: translation failed ({reason_of(str(error))}); nothing was published: "
-            "run the same command again to continue"
+            f"{run.staged}: translation failed ({reason_in_traceback(str(error))}); nothing was "
+            "published: run the same command again to continue"
         ) from error
 
 

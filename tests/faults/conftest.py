@@ -1,45 +1,34 @@
-"""What the tests that kill processes share."""
+"""Fixtures of the tests that kill processes."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 
 @pytest.fixture(scope="session")
 def descendants() -> Callable[[int], dict[int, str]]:
-    """Pids below a process, with their command lines."""
+    """Returns the descendants of a process: their command lines by process id."""
     return _descendants
 
 
 def _descendants(pid: int) -> dict[int, str]:
-    parents: dict[int, int] = {}
-    commands: dict[int, str] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                status = (folder / "stat").read_text()
-                parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
-                commands[int(folder.name)] = (
-                    (folder / "cmdline").read_bytes().decode(errors="replace")
-                )
-            except OSError:
-                continue
-    found: dict[int, str] = {}
-    frontier = {pid}
-    while frontier:
-        frontier = {child for child, parent in parents.items() if parent in frontier}
-        found |= {child: commands[child] for child in frontier}
-    return found
+    commands = {}
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            commands[child.pid] = "\0".join(child.cmdline())
+    return commands
 
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a file system of a size, such as "100m", that goes with the test."""
+    """Mounts a file system of a given size, such as "100m", and unmounts it after the test."""
     folder = tmp_path / "disk"
 
     def mount(size: str) -> Path:

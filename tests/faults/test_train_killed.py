@@ -1,4 +1,4 @@
-"""A training run whose processes are killed with SIGKILL ends as one that was left alone."""
+"""A training run whose processes are killed ends with the same weights as an undisturbed run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def driver(
     return subprocess.Popen(command, stderr=stderr)
 
 
-def left_behind(model: Path) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
+def result_of(model: Path) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
     return pq.read_table(model / HISTORY).to_pylist(), load_bundle(model).model.state_dict()
 
 
@@ -57,7 +57,7 @@ def undisturbed(
 ) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
     model = tmp_path_factory.mktemp("undisturbed") / "model"
     assert driver(dataset, model).wait(timeout=200) == 0
-    return left_behind(model)
+    return result_of(model)
 
 
 def wait_for_checkpoint(process: subprocess.Popen[bytes], model: Path) -> None:
@@ -69,41 +69,41 @@ def wait_for_checkpoint(process: subprocess.Popen[bytes], model: Path) -> None:
 
 
 def listening(pids: set[int]) -> dict[str, int]:
-    """Addresses that TCP sockets of these processes listen at (as /proc has them), and how many."""
+    """Number of listening TCP sockets of these processes, by local address as in /proc."""
     inodes = set()
     for pid in pids:
         with contextlib.suppress(OSError):
             links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
             inodes |= {link[8:-1] for link in links if link.startswith("socket:[")}
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
             _, local, _, state, *rest = line.split()
             if state == "0A" and rest[5] in inodes:
                 address = local.partition(":")[0]
-                found[address] = found.get(address, 0) + 1
-    return found
+                counts[address] = counts.get(address, 0) + 1
+    return counts
 
 
-def test_nothing_of_a_training_listens_to_other_machines(
+def test_a_training_run_listens_on_loopback_only(
     dataset: Path, tmp_path: Path, descendants: Callable[[int], dict[int, str]]
 ) -> None:
     model = tmp_path / "model"
     process = driver(dataset, model)
     wait_for_checkpoint(process, model)
 
-    found = listening({process.pid, *descendants(process.pid)})
+    addresses = listening({process.pid, *descendants(process.pid)})
 
     assert process.wait(timeout=200) == 0
-    assert set(found) <= {"0100007F", "0000000000000000FFFF00000100007F"}  # 127.0.0.1
-    assert found["0100007F"] >= N_WORKERS  # gloo's
+    assert set(addresses) <= {"0100007F", "0000000000000000FFFF00000100007F"}  # 127.0.0.1
+    assert addresses["0100007F"] >= N_WORKERS  # gloo's
 
 
 @pytest.mark.parametrize(
     "victim",
     ["driver", *(pytest.param(v, marks=pytest.mark.faults) for v in ("worker", "everything"))],
 )
-def test_it_goes_on_from_its_checkpoint_and_ends_the_same_bit_for_bit(
+def test_a_killed_run_resumes_from_its_checkpoint_with_bit_identical_weights(
     dataset: Path,
     tmp_path: Path,
     undisturbed: tuple[list[dict[str, Any]], dict[str, torch.Tensor]],
@@ -113,11 +113,13 @@ def test_it_goes_on_from_its_checkpoint_and_ends_the_same_bit_for_bit(
     model = tmp_path / "model"
     process = driver(dataset, model)
     wait_for_checkpoint(process, model)
-    below = descendants(process.pid)
-    workers = [pid for pid, command in below.items() if "RayTrainWorker" in command]
+    children = descendants(process.pid)
+    workers = [pid for pid, command in children.items() if "RayTrainWorker" in command]
     assert len(workers) == N_WORKERS
 
-    for pid in {"worker": workers[:1], "driver": [process.pid]}.get(victim, [process.pid, *below]):
+    for pid in {"worker": workers[:1], "driver": [process.pid]}.get(
+        victim, [process.pid, *children]
+    ):
         os.kill(pid, signal.SIGKILL)
 
     if victim != "worker":  # Ray Train replaces a worker by itself
@@ -125,7 +127,7 @@ def test_it_goes_on_from_its_checkpoint_and_ends_the_same_bit_for_bit(
         assert not model.exists()
         process = driver(dataset, model)
     assert process.wait(timeout=200) == 0
-    history, weights = left_behind(model)
+    history, weights = result_of(model)
     expected_history, expected_weights = undisturbed
     assert [row["step"] for row in history] == list(range(1, len(expected_history) + 1))
     assert history == expected_history
@@ -133,7 +135,7 @@ def test_it_goes_on_from_its_checkpoint_and_ends_the_same_bit_for_bit(
 
 
 @pytest.mark.faults
-def test_a_run_goes_on_with_another_number_of_workers(
+def test_a_run_continues_with_another_number_of_workers(
     dataset: Path,
     tmp_path: Path,
     undisturbed: tuple[list[dict[str, Any]], dict[str, torch.Tensor]],
@@ -145,7 +147,7 @@ def test_a_run_goes_on_with_another_number_of_workers(
     process.wait()
 
     assert driver(dataset, model, n_workers=1).wait(timeout=200) == 0
-    history, weights = left_behind(model)
+    history, weights = result_of(model)
     expected_history, expected_weights = undisturbed
     assert [row["step"] for row in history] == [row["step"] for row in expected_history]
     losses, expected_losses = (
@@ -158,7 +160,7 @@ def test_a_run_goes_on_with_another_number_of_workers(
 
 @pytest.fixture
 def small_disk(mounted: Callable[[str], Path]) -> Path:
-    """A file system of its own, on which two checkpoints have room and a third has not."""
+    """A file system with room for two checkpoints, but not for three."""
     return mounted("8500k")
 
 
@@ -171,11 +173,11 @@ def test_a_full_disk_ends_the_run_and_names_the_last_good_checkpoint(
     _, errors = process.communicate(timeout=250)
 
     assert process.returncode != 0
-    last = errors.decode().strip().splitlines()[-1]
-    assert "RunError" in last
-    assert "No space left on device" in last
+    message = errors.decode().strip().splitlines()[-1]
+    assert "RunError" in message
+    assert "No space left on device" in message
     kept = sorted((small_disk / "_runs" / "model" / "checkpoints").glob("step-*.pt"))
     assert kept
-    assert str(kept[-1]) in last
+    assert str(kept[-1]) in message
     torch.load(kept[-1], weights_only=True)
     assert not model.exists()

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from flows import artifacts
-from flows.artifacts import TrainingProgress
+from flows.artifacts import TrainingProgressArtifacts
+from pipeline.train.run_files import TrainingProgress
+from pipeline.training_record import EvaluationPoint
 
 
 def test_a_training_continues_if_its_progress_cannot_be_shown(
@@ -29,15 +31,21 @@ def test_a_training_continues_if_its_progress_cannot_be_shown(
 
     for kind in ("create_progress", "update_progress", "create_table"):
         monkeypatch.setattr(artifacts, f"{kind}_artifact", fake_artifact(kind))
-    show = TrainingProgress(Path("models/m"))
-    first: dict[str, Any] = {"step": 1, "n_steps": 10, "history": []}
+    show = TrainingProgressArtifacts(Path("models/m"))
+
+    def progress(step: int, *evaluated_at: int) -> TrainingProgress:
+        history = tuple(EvaluationPoint(step=step) for step in evaluated_at)
+        return TrainingProgress(
+            step=step, n_steps=10, target_tokens_per_second=1.0, history=history
+        )
+
     with caplog.at_level(logging.WARNING):
-        show(first)
+        show(progress(1))
         server["up"] = False
-        show(first | {"step": 5, "history": [{"step": 5}]})
-        show(first | {"step": 6, "history": [{"step": 5}]})
+        show(progress(5, 5))
+        show(progress(6, 5))
         server["up"] = True
-        show(first | {"step": 10, "history": [{"step": 5}, {"step": 10}]})
+        show(progress(10, 5, 10))
 
     assert accepted == ["create_progress", "update_progress", "create_table"]
     warnings = [record.getMessage() for record in caplog.records]

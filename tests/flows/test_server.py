@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
-from ray.thirdparty_files import psutil
 
 from pipeline.dataset.manifest import load_dataset
 from pipeline.train.recipe import TrainConfig

@@ -1,4 +1,4 @@
-"""Training through real Ray Train: one worker equals two, and what is there already."""
+"""Training through Ray Train: one worker equals two, and existing models and runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pipeline.errors import RunError
 from pipeline.storage.files import write_json
 from pipeline.train.export import HISTORY
 from pipeline.train.recipe import TrainConfig, TrainResources
+from pipeline.train.run_files import PROGRESS, TrainingProgress
 from pipeline.train.stage import train_model
-from pipeline.train.worker import PROGRESS
+from pipeline.training_record import TrainingRecord
 
 pytestmark = pytest.mark.ray
 
@@ -38,68 +39,64 @@ CONFIG = TrainConfig(
 def trained(
     running_ray: None, dataset: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[int, Path]:
-    """The same recipe with one worker and with two."""
+    """Models of the same recipe, trained with one worker and with two."""
     models = tmp_path_factory.mktemp("models")
     for n_workers in (1, 2):
         resources = TrainResources(n_workers=n_workers)
-        shown: list[dict[str, Any]] = []
-        left = models / "_runs" / str(n_workers) / PROGRESS  # by a process that was killed
-        left.parent.mkdir(parents=True)
-        write_json(left, {"step": 999_999})
+        reported: list[TrainingProgress] = []
+        stale = models / "_runs" / str(n_workers) / PROGRESS  # of a process that was killed
+        stale.parent.mkdir(parents=True)
+        write_json(stale, {"step": 999_999})
         train_model(
             dataset,
             models / str(n_workers),
             CONFIG,
             resources,
-            watch=shown.append,
+            on_progress=reported.append,
         )
-        assert 0 < max(progress["step"] for progress in shown) < 999_999
+        assert 0 < max(progress.step for progress in reported) < 999_999
     return {n: models / str(n) for n in (1, 2)}
 
 
-def training(bundle: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((bundle / "training.json").read_bytes())
-    return found
-
-
 def test_one_worker_equals_two(trained: dict[int, Path]) -> None:
-    one, two = (training(trained[n])["history"] for n in (1, 2))
+    one, two = (TrainingRecord.load(trained[n]).history for n in (1, 2))
 
-    assert [entry["step"] for entry in one] == [entry["step"] for entry in two]
+    assert [point.step for point in one] == [point.step for point in two]
     for key in ("train_loss", "valid_loss"):
-        assert [e[key] for e in one] == pytest.approx([e[key] for e in two], rel=1e-4)
+        losses = [getattr(point, key) for point in one]
+        assert losses == pytest.approx([getattr(point, key) for point in two], rel=1e-4)
 
 
-def test_the_bundle_translates_and_the_run_folder_is_gone(trained: dict[int, Path]) -> None:
+def test_the_bundle_translates_and_the_training_dir_is_removed(trained: dict[int, Path]) -> None:
     bundle = load_bundle(trained[2])
 
     assert Translator(bundle).translate(["I like cats."])[0].n_target_tokens > 0
     assert (bundle.manifest.source_lang, bundle.manifest.target_lang) == ("en", "es")
-    assert training(trained[2])["stopped_by"] == "max_epochs"
+    assert TrainingRecord.load(trained[2]).stopped_by == "max_epochs"
     assert not any((trained[2].parent / "_runs").iterdir())
 
 
-def test_the_history_has_a_row_for_each_step_and_the_scores_of_evaluations(
+def test_history_parquet_has_a_row_for_each_step_and_the_scores_of_evaluations(
     trained: dict[int, Path],
 ) -> None:
     one, two = (pq.read_table(trained[n] / HISTORY) for n in (1, 2))
-    evaluations = training(trained[1])["history"]
+    record = TrainingRecord.load(trained[1])
 
-    assert one["step"].to_pylist() == list(range(1, training(trained[1])["n_steps"] + 1))
+    assert one["step"].to_pylist() == list(range(1, record.n_steps + 1))
     assert one.schema == two.schema
     assert one["train_loss"].to_pylist() == pytest.approx(two["train_loss"].to_pylist(), rel=1e-4)
     assert one["n_target_tokens"].equals(two["n_target_tokens"])
     measured = [row for row in one.to_pylist() if row["valid_bleu"] is not None]
-    assert [row["step"] for row in measured] == [entry["step"] for entry in evaluations]
+    assert [row["step"] for row in measured] == [point.step for point in record.history]
     assert [row["valid_loss"] for row in measured] == pytest.approx(
-        [entry["valid_loss"] for entry in evaluations]
+        [point.valid_loss for point in record.history]
     )
 
 
-def test_a_run_that_diverges_ends_clearly_and_leaves_no_model(
+def test_a_run_that_diverges_reports_it_and_writes_no_model(
     dataset: Path, tmp_path: Path, running_ray: None
 ) -> None:
-    # A learning rate after whose first step the weights overflow.
+    # With this learning rate, the first step makes the weights overflow.
     config = CONFIG.model_copy(
         update={"learning_rate": 1e30, "warmup_steps": 0, "clip_norm": 1e30, "max_epochs": 3}
     )
@@ -110,7 +107,7 @@ def test_a_run_that_diverges_ends_clearly_and_leaves_no_model(
     assert not (tmp_path / "model").exists()
 
 
-def test_a_damaged_checkpoint_is_named_before_any_worker_starts(
+def test_a_damaged_checkpoint_is_reported_before_any_worker_starts(
     dataset: Path, tmp_path: Path
 ) -> None:
     checkpoints = tmp_path / "_runs" / "model" / "checkpoints"
@@ -121,7 +118,7 @@ def test_a_damaged_checkpoint_is_named_before_any_worker_starts(
         train_model(dataset, tmp_path / "model", CONFIG, TrainResources(n_workers=1))
 
 
-def test_a_finished_model_is_kept_and_another_recipe_refused(
+def test_a_finished_model_is_returned_and_another_recipe_is_refused(
     trained: dict[int, Path], dataset: Path
 ) -> None:
     before = read_bundle_manifest(trained[1])
@@ -140,7 +137,7 @@ def changed_manifest(dataset: Path, folder: Path, **changed: Any) -> Path:
     return folder
 
 
-def test_a_dataset_that_cannot_be_trusted_or_trained_on_is_refused(
+def test_a_dataset_without_certificate_or_validation_split_is_refused(
     dataset: Path, tmp_path: Path
 ) -> None:
     uncertified = changed_manifest(dataset, tmp_path / "uncertified", leakage=None)
@@ -161,3 +158,25 @@ def test_a_dataset_that_cannot_be_trusted_or_trained_on_is_refused(
         train_model(dataset, tmp_path / "model", CONFIG, TrainResources(n_workers=4))
     assert not (tmp_path / "model").exists()
     assert not (tmp_path / "_runs").exists()
+
+
+def test_a_failure_of_the_workers_is_reported_with_its_reason(
+    dataset: Path, tmp_path: Path, running_ray: None
+) -> None:
+    copy = tmp_path / "dataset"
+    shutil.copytree(dataset, copy)
+    (file,) = copy.glob("encoded/split=train/*.parquet")
+    content = bytearray(file.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)  # the metadata is at the end
+    file.write_bytes(content)
+
+    with pytest.raises(RunError) as error:
+        train_model(copy, tmp_path / "model", CONFIG, TrainResources(n_workers=1))
+    message = str(error.value)
+    training_dir = tmp_path / "_runs" / "model"
+    assert message.startswith(f"{training_dir}: training failed (InputError: {file}: ")
+    assert message.endswith(
+        "; fix the cause and run the same command again, which continues from the beginning, "
+        "because there is no checkpoint yet"
+    )
+    assert "\n" not in message

@@ -1,4 +1,4 @@
-"""Ray in a side thread: results, errors, watching, interruption, and nothing open to the world."""
+"""Ray in a side thread: results, errors, polling, interruption, and listening on loopback only."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from pipeline.cluster.ray_session import run_on_ray
 pytestmark = pytest.mark.ray
 
 
-def test_the_result_comes_back_and_the_main_thread_watches(running_ray: None) -> None:
-    watched = []
+def test_the_result_is_returned_and_the_main_thread_polls(running_ray: None) -> None:
+    polled_at = []
 
     result = run_on_ray(
-        lambda: time.sleep(2.0) or 42, address=None, watch=lambda: watched.append(time.monotonic())
+        lambda: time.sleep(2.0) or 42,
+        address=None,
+        on_poll=lambda: polled_at.append(time.monotonic()),
     )
 
     assert result == 42
-    assert len(watched) >= 2
+    assert len(polled_at) >= 2
 
 
-def test_an_error_of_the_work_is_raised_here(running_ray: None) -> None:
+def test_an_error_of_the_work_is_raised_in_the_main_thread(running_ray: None) -> None:
     def work() -> None:
         raise ZeroDivisionError("planted")
 
@@ -38,7 +40,7 @@ def test_an_error_of_the_work_is_raised_here(running_ray: None) -> None:
 
 
 def python(code: str) -> subprocess.Popen[str]:
-    """Another process: Ray runs once in this one."""
+    """Run code in another process, because this one already runs a Ray."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],
         stdin=subprocess.PIPE,
@@ -47,7 +49,7 @@ def python(code: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_local_ray_listens_on_loopback_alone_and_ends_with_the_work() -> None:
+def test_a_local_ray_listens_on_loopback_only_and_ends_with_the_work() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # nothing is sent: this only asks for the route
@@ -84,7 +86,7 @@ def test_a_local_ray_listens_on_loopback_alone_and_ends_with_the_work() -> None:
     assert process.communicate("\n", timeout=60)[0].strip() == "False"  # it ended with the work
 
 
-def test_another_commands_ray_is_left_alone(running_ray: None) -> None:
+def test_the_private_ray_of_another_process_is_not_used(running_ray: None) -> None:
     process = python(
         """
         import ray
@@ -100,7 +102,7 @@ def test_another_commands_ray_is_left_alone(running_ray: None) -> None:
     assert address != ray.get_runtime_context().gcs_address
 
 
-def test_an_interruption_ends_ray_for_good(running_ray: None) -> None:
+def test_an_interruption_shuts_ray_down_for_good(running_ray: None) -> None:
     process = python(
         """
         import time
@@ -133,7 +135,7 @@ def test_an_interruption_ends_ray_for_good(running_ray: None) -> None:
     ]
 
 
-def test_an_interruption_while_ray_starts_ends_it_before_it_works() -> None:
+def test_an_interruption_while_ray_starts_prevents_the_work() -> None:
     process = python(
         """
         import time

@@ -26,6 +26,7 @@ from pipeline.evaluate.report import (
 from pipeline.evaluate.scores import Score, ScoreReport
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
+from pipeline.training_record import TrainingRecord
 
 ROOT = Path(__file__).parents[3]
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
@@ -34,15 +35,17 @@ HISTORY = [
     | {"learning_rate": 1e-3 / step}
     for step in (1, 2, 3)
 ]
-TRAINING = {
-    "n_steps": 1258,
-    "seconds": 125.4,
-    "stopped_by": "max_epochs",
-    "n_parameters": 1303528,
-    "best_step": 1200,
-    "best_valid_bleu": 86.739,
-    "history": HISTORY,
-}
+TRAINING = TrainingRecord.model_validate(
+    {
+        "n_steps": 1258,
+        "seconds": 125.4,
+        "stopped_by": "max_epochs",
+        "n_parameters": 1303528,
+        "best_step": 1200,
+        "best_valid_bleu": 86.739,
+        "history": HISTORY,
+    }
+)
 HOSTILE_TEXTS = [
     "<script>alert('x')</script>",
     "\"quoted\" & 'single' &amp; &lt;b&gt;",
@@ -164,7 +167,7 @@ def figures(page: str) -> list[ET.Element]:
 
 def test_figures_are_valid_and_learning_curves_need_a_history() -> None:
     assert len(figures(html_report(make_report(), PLAIN, TRAINING))) == 2
-    for training in ({}, {"history": []}):
+    for training in (TrainingRecord(), TrainingRecord.model_validate({"history": []})):
         page = html_report(make_report(), PLAIN, training)
         (histogram,) = figures(page)
         assert histogram.tag == "{http://www.w3.org/2000/svg}svg"
@@ -175,7 +178,7 @@ def test_figures_are_valid_and_learning_curves_need_a_history() -> None:
 
 def test_examples_are_evenly_spaced_and_lowest_scores_come_first() -> None:
     descending = segments_of(*((f"s{i}", f"r{i}", f"t{i}", 25.0 - i) for i in range(25)))
-    texts = Page(html_report(make_report(), descending, {})).texts["td"]
+    texts = Page(html_report(make_report(), descending, TrainingRecord())).texts["td"]
     sources = [cell for cell in texts if re.fullmatch(r"s\d+", cell)]
     assert sources[:10] == [f"s{i}" for i in (0, 2, 5, 7, 10, 12, 15, 17, 20, 22)]
     assert sources[10:] == [f"s{i}" for i in range(24, 14, -1)]
@@ -188,17 +191,18 @@ def test_a_short_split_shows_each_sentence_once() -> None:
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     write_parquet(tmp_path / "segments.parquet", PLAIN)
     (tmp_path / "values.json").write_text(
-        json.dumps([make_report().model_dump(mode="json"), TRAINING])
+        json.dumps([make_report().model_dump(mode="json"), TRAINING.model_dump()])
     )
     script = """
 import hashlib, json, pathlib, sys
 import pyarrow.parquet as pq
 from pipeline.evaluate.report import html_report
 from pipeline.evaluate.scores import ScoreReport
+from pipeline.training_record import TrainingRecord
 folder = pathlib.Path(sys.argv[1])
 values, training = json.loads((folder / "values.json").read_text())
 report = ScoreReport.model_validate(values)
-page = html_report(report, pq.read_table(folder / "segments.parquet"), training)
+page = html_report(report, pq.read_table(folder / "segments.parquet"), TrainingRecord(**training))
 print(hashlib.sha256(page.encode()).hexdigest())
 """
     page = html_report(make_report(), PLAIN, TRAINING)
@@ -229,7 +233,7 @@ def test_a_report_says_whether_the_model_may_have_seen_the_sentences(
     changes: dict[str, Any], statement: str
 ) -> None:
     report = make_report(**changes)
-    page = html_report(report, PLAIN, {})
+    page = html_report(report, PLAIN, TrainingRecord())
     assert statement in page
     assert statement in markdown_report(report, PLAIN)
     assert ('class="notice warning"' in page) == bool(changes)
@@ -297,11 +301,11 @@ def test_markdown_rows_have_as_many_cells_as_their_header() -> None:
 
 
 def test_three_files_are_written_with_or_without_a_history(tmp_path: Path) -> None:
-    for training in ({}, TRAINING):
+    for training in (TrainingRecord(), TRAINING):
         write_report(tmp_path / "report", make_report(), PLAIN, training)
         names = sorted(path.name for path in (tmp_path / "report").iterdir())
         assert names == ["report.html", "report.json", "report.md"]
         written = json.loads((tmp_path / "report" / "report.json").read_bytes())
         assert written == make_report().model_dump(mode="json")
         page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-        assert ("Learning curves" in page) == bool(training)
+        assert ("Learning curves" in page) == bool(training.n_steps)

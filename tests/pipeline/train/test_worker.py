@@ -1,4 +1,4 @@
-"""The training loop in one process: it learns, stops, and resumes bit for bit."""
+"""The training loop in one process: it learns, stops, and resumes with bit-identical weights."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from lingo_model import InputError, SimpleSeq2SeqLSTM, SummedLoss
+from lingo_model import SimpleSeq2SeqLSTM, SummedLoss
 from pipeline.dataset.manifest import load_dataset, load_subwords
 from pipeline.errors import RunError
-from pipeline.train import train_loop
+from pipeline.storage.files import write_json
+from pipeline.train import worker
 from pipeline.train.batches import Batch, BatchPlan, ShardReader, make_batch
 from pipeline.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from pipeline.train.optimizer import ema_weight
 from pipeline.train.recipe import TrainConfig
-from pipeline.train.stage import check_not_given_up
-from pipeline.train.worker import TrainWorker, dropout_seed, learning_rate, new_model
+from pipeline.train.run_files import PROGRESS, check_not_given_up
+from pipeline.train.worker import TrainWorker, new_model
 from pipeline.train.worker_context import WorkerContext
 
-PLACE = WorkerContext(0, 1, torch.device("cpu"))
+CONTEXT = WorkerContext(0, 1, torch.device("cpu"))
 CONFIG = TrainConfig(
     emb_dim=8,
     hidden_dim=16,
@@ -42,9 +42,9 @@ CONFIG = TrainConfig(
 
 
 def loss_of(model: SimpleSeq2SeqLSTM, batch: Batch) -> float:
-    found = SummedLoss(model)(batch.source, batch.target_in, batch.target_out)
-    assert isinstance(found, torch.Tensor)
-    return found.item()
+    loss = SummedLoss(model)(batch.source, batch.target_in, batch.target_out)
+    assert isinstance(loss, torch.Tensor)
+    return loss.item()
 
 
 def test_loss_by_hand() -> None:
@@ -58,59 +58,24 @@ def test_loss_by_hand() -> None:
     assert loss_of(model, batch) == pytest.approx(5 * math.log(4), rel=1e-6)
 
 
-def test_learning_rate_by_hand() -> None:
-    config = TrainConfig(learning_rate=1.0, warmup_steps=3)
-
-    # Warm-up over 3 steps reaches the peak at the 4th; the cosine is 1 at 0, 1/2 half way, 0 at
-    # the end.
-    assert learning_rate(config, 0, 1000) == pytest.approx(0.25)
-    assert learning_rate(config, 1, 1000) == pytest.approx(0.5, rel=1e-4)
-    assert learning_rate(config, 500, 1000) == pytest.approx(0.5)
-    assert learning_rate(config, 1000, 1000) == pytest.approx(0.0, abs=1e-12)
-
-
-def test_inverse_square_root_by_hand() -> None:
-    config = TrainConfig(learning_rate=1.0, warmup_steps=3, schedule="inverse_sqrt")
-
-    # The peak at the 4th step; at the 16th, four times as far, half of it; whatever the last step.
-    assert learning_rate(config, 0, 1000) == pytest.approx(0.25)
-    assert learning_rate(config, 3, 1000) == pytest.approx(1.0)
-    assert learning_rate(config, 15, 1000) == learning_rate(config, 15, 20) == pytest.approx(0.5)
-
-
-def test_moving_average_by_hand() -> None:
-    # Decay min(0.5, 1 / 10) after step 0, min(0.5, 2 / 11) after step 1, 0.5 after step 20; after
-    # step 100 only every eighth counts, for eight.
-    assert ema_weight(0.5, 0) == pytest.approx(0.9)
-    assert ema_weight(0.5, 1) == pytest.approx(9 / 11)
-    assert ema_weight(0.5, 20) == 0.5
-    assert [step for step in range(100, 121) if ema_weight(0.5, step)] == [104, 112, 120]
-    assert ema_weight(0.5, 104) == 1 - 0.5**8
-
-
-def test_dropout_seeds_differ_by_seed_step_and_lane() -> None:
-    places = list(itertools.product(range(3), range(50), range(8)))
-
-    assert len({dropout_seed(*place) for place in places}) == len(places)
-
-
-def run(dataset: Path, folder: Path, config: TrainConfig = CONFIG) -> TrainWorker:
-    worker = TrainWorker(dataset, folder, config, PLACE)
-    worker.train()
-    return worker
+def run(dataset: Path, folder: Path, config: TrainConfig = CONFIG) -> Checkpoint:
+    """Train until the run ends; returns the last checkpoint."""
+    TrainWorker(dataset, folder, config, CONTEXT).train()
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint is not None
+    return checkpoint
 
 
 class Interrupted(Exception):
-    """What the test interrupts a run with."""
+    """Raised by a test to interrupt a run."""
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Any
 ) -> None:
     config = CONFIG.model_copy(update={"precision": precision, "ema_decay": 0.9})
-    run(dataset, tmp_path / "whole", config)
-    whole = load_checkpoint(tmp_path / "whole")
+    whole = run(dataset, tmp_path / "whole", config)
     true_step = TrainWorker._step
 
     def step_until_12(self: TrainWorker, step: Any) -> tuple[float, float]:
@@ -122,15 +87,17 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
         patch.setattr(TrainWorker, "_step", step_until_12)
         run(dataset, tmp_path / "parts", config)
     after_kill = load_checkpoint(tmp_path / "parts")
-    run(dataset, tmp_path / "parts", config)
-    parts = load_checkpoint(tmp_path / "parts")
+    parts = run(dataset, tmp_path / "parts", config)
 
-    assert whole is not None and parts is not None and after_kill is not None
+    assert after_kill is not None
     assert (after_kill.state.step, after_kill.state.stopped_by) == (10, "")
     assert parts.state.step == whole.state.step > 12
     assert parts.state.stopped_by == whole.state.stopped_by == "max_epochs"
     timeless = [
-        [{k: v for k, v in entry.items() if "second" not in k} for entry in c.state.history]
+        [
+            point.model_dump(exclude={"seconds", "target_tokens_per_second"})
+            for point in c.state.history
+        ]
         for c in (whole, parts)
     ]
     assert timeless[0] == timeless[1]
@@ -139,21 +106,21 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     for name, weights in whole.model.items():
         assert torch.equal(weights, parts.model[name]), name
         assert torch.equal(whole.best[name], parts.best[name]), name
-        assert torch.equal(whole.average[name], parts.average[name]), name
+        assert torch.equal(whole.ema_model[name], parts.ema_model[name]), name
 
 
-def test_the_loss_falls_and_history_has_each_evaluation_once(dataset: Path, tmp_path: Path) -> None:
+def test_the_loss_falls_and_the_history_has_each_evaluation_once(
+    dataset: Path, tmp_path: Path
+) -> None:
     config = CONFIG.model_copy(update={"max_epochs": 6, "dropout": 0.0})
-    run(dataset, tmp_path, config)
-    found = load_checkpoint(tmp_path)
+    checkpoint = run(dataset, tmp_path, config)
 
-    assert found is not None
-    history = found.state.history
-    steps = [entry["step"] for entry in history]
+    history = checkpoint.state.history
+    steps = [point.step for point in history]
     assert steps == sorted(set(steps))
-    assert steps[-1] == found.state.step
-    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
-    assert found.state.best_bleu == max(entry["valid_bleu"] for entry in history)
+    assert steps[-1] == checkpoint.state.step
+    assert history[-1].train_loss < 0.8 * history[0].train_loss
+    assert checkpoint.state.best_bleu == max(point.valid_bleu for point in history)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
@@ -165,8 +132,7 @@ def test_the_reported_training_loss_is_the_mean_over_target_tokens(
     config = CONFIG.model_copy(
         update={"dropout": 0.0, "learning_rate": 1e-12, "label_smoothing": 0.0}
     )
-    run(dataset, tmp_path, config)
-    found = load_checkpoint(tmp_path)
+    checkpoint = run(dataset, tmp_path, config)
     manifest = load_dataset(dataset)
     model = new_model(load_subwords(dataset, manifest), config)
     plan = BatchPlan(
@@ -175,12 +141,11 @@ def test_the_reported_training_loss_is_the_mean_over_target_tokens(
     reader = ShardReader()
     loss, n_tokens = 0.0, 0
     for step in itertools.islice(plan.steps(), 5):
-        loss += sum(loss_of(model, reader.batch(step, lane)) for lane in (0, 1))
+        loss += sum(loss_of(model, reader.batch(step, shard)) for shard in (0, 1))
         n_tokens += step.n_target_tokens
 
-    assert found is not None
-    assert found.state.history[0]["train_loss"] == pytest.approx(loss / n_tokens, rel=1e-5)
-    steps = found.state.steps
+    assert checkpoint.state.history[0].train_loss == pytest.approx(loss / n_tokens, rel=1e-5)
+    steps = checkpoint.state.steps
     summed = sum(
         mean * n for mean, n in zip(steps["train_loss"][:5], steps["n_target_tokens"], strict=False)
     )
@@ -190,82 +155,74 @@ def test_the_reported_training_loss_is_the_mean_over_target_tokens(
 def test_a_time_budget_ends_the_run_and_says_so(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_loop, "_STEPS_PER_CLOCK_CHECK", 3)
-    worker = TrainWorker(dataset, tmp_path, CONFIG, PLACE)
+    monkeypatch.setattr(worker, "_STEPS_PER_CLOCK_CHECK", 3)
 
-    state = worker.train(max_minutes=1e-9)
+    state = TrainWorker(dataset, tmp_path, CONFIG, CONTEXT).train(max_minutes=1e-9)
 
     assert (state.step, state.stopped_by) == (3, "time_budget")
-    found = load_checkpoint(tmp_path)
-    assert found is not None
-    assert found.best
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint is not None
+    assert checkpoint.best
 
 
-def test_a_damaged_checkpoint_is_named_with_the_one_before(dataset: Path, tmp_path: Path) -> None:
-    run(dataset, tmp_path)
-    older, newer = sorted((tmp_path / "checkpoints").iterdir())
-    newer.write_bytes(newer.read_bytes()[:1000])
-
-    with pytest.raises(InputError, match=rf"{newer.name}: damaged.*go on from {older.name}"):
-        load_checkpoint(tmp_path)
-
-
-def test_the_moving_average_is_what_is_measured_and_kept(dataset: Path, tmp_path: Path) -> None:
-    # One evaluation, at the end: its weights are the best.
+def test_the_moving_average_is_validated_and_kept(dataset: Path, tmp_path: Path) -> None:
+    # The only evaluation is at the end, so its weights are the best.
     config = CONFIG.model_copy(update={"ema_decay": 0.9, "eval_every_steps": 99})
-    run(dataset, tmp_path, config)
-    found = load_checkpoint(tmp_path)
+    checkpoint = run(dataset, tmp_path, config)
 
-    assert found is not None
-    assert len(found.state.history) == 1
-    assert all(torch.equal(found.best[name], found.average[name]) for name in found.average)
-    assert not torch.equal(found.best["output.bias"], found.model["output.bias"])
+    assert len(checkpoint.state.history) == 1
+    assert all(
+        torch.equal(checkpoint.best[name], checkpoint.ema_model[name])
+        for name in checkpoint.ema_model
+    )
+    assert not torch.equal(checkpoint.best["output.bias"], checkpoint.model["output.bias"])
 
 
 def test_patience_ends_a_run_whose_bleu_does_not_rise(dataset: Path, tmp_path: Path) -> None:
-    # With a learning rate of all but nothing BLEU stays as it is after the first evaluation.
+    # With a learning rate of almost zero, BLEU never rises after the first evaluation.
     config = CONFIG.model_copy(
         update={"learning_rate": 1e-12, "patience": 2, "max_epochs": 50, "eval_every_steps": 2}
     )
-    run(dataset, tmp_path, config)
-    found = load_checkpoint(tmp_path)
+    checkpoint = run(dataset, tmp_path, config)
 
-    assert found is not None
-    assert (found.state.stopped_by, found.state.best_step, found.state.step) == ("patience", 2, 6)
+    assert (checkpoint.state.stopped_by, checkpoint.state.best_step, checkpoint.state.step) == (
+        "patience",
+        2,
+        6,
+    )
 
 
-def test_of_equal_bleu_the_lower_loss_is_kept(
+def test_the_lower_loss_decides_between_equal_bleu(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = [(9.0, 0.0), (7.0, 0.0), (8.0, 0.0), (6.5, 0.5), (6.0, 0.5)]  # loss, BLEU
     measured = itertools.chain(first, itertools.repeat((1.0, 0.4)))
-    monkeypatch.setattr(train_loop.Validation, "measure", lambda *_: next(measured))
-    run(dataset, tmp_path, CONFIG.model_copy(update={"max_epochs": 3, "eval_every_steps": 8}))
-    found = load_checkpoint(tmp_path)
+    monkeypatch.setattr(worker.Validation, "measure", lambda *_: next(measured))
+    config = CONFIG.model_copy(update={"max_epochs": 3, "eval_every_steps": 8})
+    checkpoint = run(dataset, tmp_path, config)
 
-    assert found is not None
-    assert len(found.state.history) > 5
-    assert (found.state.best_step, found.state.best_bleu) == (40, 0.5)
+    assert len(checkpoint.state.history) > 5
+    assert (checkpoint.state.best_step, checkpoint.state.best_bleu) == (40, 0.5)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_at_its_last_checkpoint(
+def test_gradients_that_are_not_finite_end_the_run_at_its_last_checkpoint(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true_loss = SummedLoss.forward
     n_calls = itertools.count()
 
     def loss_until_step_7(loss: SummedLoss, *batch: torch.Tensor) -> torch.Tensor:
-        spoilt = loss.model.training and next(n_calls) == 2 * 7  # two lanes a step
-        return true_loss(loss, *batch) * (math.nan if spoilt else 1.0)
+        is_nan = loss.model.training and next(n_calls) == 2 * 7  # two data shards a step
+        return true_loss(loss, *batch) * (math.nan if is_nan else 1.0)
 
     monkeypatch.setattr(SummedLoss, "forward", loss_until_step_7)
-    run(dataset, tmp_path)
-    found = load_checkpoint(tmp_path)
+    checkpoint = run(dataset, tmp_path)
 
-    assert found is not None
-    assert (found.state.step, found.state.stopped_by) == (5, "")
-    assert all(torch.isfinite(weights).all() for weights in found.model.values())
-    with pytest.raises(RunError, match=r"at step 8 .*step-00000005\.pt is the last good one"):
+    assert (checkpoint.state.step, checkpoint.state.stopped_by) == (5, "")
+    assert all(torch.isfinite(weights).all() for weights in checkpoint.model.values())
+    with pytest.raises(
+        RunError, match=r"at step 8 .*step-00000005\.pt is the last good checkpoint"
+    ):
         check_not_given_up(tmp_path)
 
 
@@ -277,23 +234,43 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_at_the_one_before(
             raise OSError(28, "No space left on device")
         save_checkpoint(training_dir, checkpoint)
 
-    monkeypatch.setattr(train_loop, "save_checkpoint", save_until_step_10)
+    monkeypatch.setattr(worker, "save_checkpoint", save_until_step_10)
     run(dataset, tmp_path)
 
     with pytest.raises(
         RunError,
         match=r"the checkpoint of step 10 could not be written \(.*No space left on device\); "
-        r".*step-00000005\.pt is the last good one: make room",
+        r".*step-00000005\.pt is the last good checkpoint; free disk space",
     ):
         check_not_given_up(tmp_path)
 
 
-def test_a_checkpoint_of_another_release_is_named(dataset: Path, tmp_path: Path) -> None:
-    run(dataset, tmp_path)
-    file = max((tmp_path / "checkpoints").iterdir())
-    content = torch.load(file, weights_only=True)
-    del content["average"]
-    torch.save(content, file)
+def test_workers_that_see_different_checkpoints_do_not_start(dataset: Path, tmp_path: Path) -> None:
+    class OtherWorkerAtStep5(WorkerContext):
+        def all_gather(self, value: Any) -> list[Any]:
+            return [value, 5]
 
-    with pytest.raises(InputError, match=rf"{file.name}: a checkpoint of another release"):
-        load_checkpoint(tmp_path)
+    context = OtherWorkerAtStep5(0, 1, torch.device("cpu"))
+    with pytest.raises(RuntimeError, match=r"checkpoints of different steps, \[0, 5\]"):
+        TrainWorker(dataset, tmp_path, CONFIG, context)
+
+
+def test_the_reason_is_written_although_the_disk_is_full(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_to_full_disk(path: Path, value: object) -> None:
+        if (tmp_path / PROGRESS).exists():
+            raise OSError(28, "No space left on device")
+        write_json(path, value)
+
+    def diverged_step(*_: object) -> tuple[float, float]:
+        write_json(tmp_path / PROGRESS, {})
+        return math.nan, math.nan
+
+    monkeypatch.setattr(worker, "write_json", write_to_full_disk)
+    monkeypatch.setattr(TrainWorker, "_step", diverged_step)
+    TrainWorker(dataset, tmp_path, CONFIG, CONTEXT).train()
+
+    with pytest.raises(RunError, match="gradients were not finite at step 1 ") as error:
+        check_not_given_up(tmp_path)
+    assert not error.value.retryable

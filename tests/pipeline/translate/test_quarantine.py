@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator
-from pipeline.cluster.failures import reason_of
+from pipeline.cluster.failures import reason_in_traceback
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.table.query import connect, run_query
@@ -76,7 +76,7 @@ def test_a_run_that_can_only_fail_is_stopped(lake: Path, table: Path, bundle: Pa
     ],
 )
 def test_the_reason_of_a_failure_is_its_own_not_rays(text: str, reason: str) -> None:
-    assert reason_of(text) == reason
+    assert reason_in_traceback(text) == reason
 
 
 def test_a_quarantine_is_tried_again_when_told_and_then_stands_once(

@@ -1,0 +1,40 @@
+"""Validation during training."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+
+from pipeline.dataset.manifest import load_dataset, load_subwords
+from pipeline.dataset.tables import read_encoded
+from pipeline.train.recipe import TrainConfig
+from pipeline.train.validation import Validation
+from pipeline.train.worker import new_model
+from pipeline.train.worker_context import WorkerContext
+
+CONFIG = TrainConfig(emb_dim=8, hidden_dim=16, num_layers=1)
+
+
+def test_validation_takes_sentences_of_any_length(dataset: Path) -> None:
+    manifest = load_dataset(dataset)
+    subwords = load_subwords(dataset, manifest)
+    context = WorkerContext(0, 1, torch.device("cpu"))
+    model = new_model(subwords, CONFIG).eval()
+    encoded = read_encoded(dataset, manifest, "valid").slice(0, 1)
+    long = encoded.set_column(
+        encoded.schema.get_field_index("source_ids"),
+        encoded.schema.field("source_ids"),
+        pa.array([[5] * 5000], encoded.schema.field("source_ids").type),
+    )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.train.validation.read_encoded", lambda *_: long)
+        validation = Validation(dataset, manifest, subwords, context, max_sentences=1)
+    loss, bleu = validation.measure(model)
+
+    assert math.isfinite(loss)
+    assert 0.0 <= bleu <= 100.0
