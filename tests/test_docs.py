@@ -7,6 +7,7 @@ import importlib
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 def code_spans(text: str) -> list[str]:
     """The inline code of a page."""
-    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.M))
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
 
 
 # Follow the data
@@ -218,6 +220,18 @@ def test_architecture_has_a_floor_for_every_part() -> None:
     }
 
     assert parts - set(floors) == set()
+
+
+def test_architecture_names_every_dependency() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = text[text.index("## Dependencies") :]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    requirements = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.split(r"[^\w-]", requirement)[0] for requirement in requirements}
+    # Plugins and types of packages that are named.
+    names -= {"pytest-timeout", "flask-cors", "types-PyYAML"}
+
+    assert {name for name in names if name not in section} == set()
 
 
 # Queries and code
