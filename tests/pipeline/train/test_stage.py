@@ -32,7 +32,8 @@ def test_a_second_process_cannot_train_the_same_model(dataset: Path, tmp_path: P
     training_dir = tmp_path / "_runs" / "model"
     training_dir.mkdir(parents=True)
 
-    with locked(training_dir), pytest.raises(InputError, match=r"another process is using it \(process \d+\)"):
+    message = r"another process is using it \(process \d+\)"
+    with locked(training_dir), pytest.raises(InputError, match=message):
         train_model(dataset, tmp_path / "model", CONFIG)
 
     assert [file.name for file in training_dir.iterdir()] == [LOCK]
