@@ -21,7 +21,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs without an installation
 
-from pipeline.dataset.manifest import load_dataset, load_subwords  # noqa: E402
+from pipeline.dataset.dataset import open_dataset  # noqa: E402
 from pipeline.train.batches import BatchPlan, ShardReader  # noqa: E402
 from pipeline.train.gradients import accumulate_gradients  # noqa: E402
 from pipeline.train.new_update import new_update  # noqa: E402
@@ -71,12 +71,11 @@ class Run:
     """A training run of one worker, which advances by a window of steps at a time."""
 
     def __init__(self, dataset: Path, config: TrainConfig, device: torch.device) -> None:
-        manifest = load_dataset(dataset)
+        opened = open_dataset(dataset)
         self._config = config
         self._context = WorkerContext(0, 1, device)
         plan = BatchPlan(
-            dataset,
-            manifest,
+            opened,
             n_data_shards=config.n_data_shards,
             target_tokens_per_step=config.target_tokens_per_step,
             seed=config.seed,
@@ -84,7 +83,7 @@ class Run:
         self._steps = plan.steps(first=0)
         self._n_steps = plan.n_steps(config.max_epochs)
         self._reader = ShardReader()
-        model = new_model(load_subwords(dataset, manifest), config).to(device)
+        model = new_model(opened.subwords(), config).to(device)
         self._update = new_update(model, config, self._context)
         self._update.loss.train()
         self.peak_mb = 0.0

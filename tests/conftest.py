@@ -16,7 +16,7 @@ from moto.server import ThreadedMotoServer
 
 from lingo_model import SimpleSeq2SeqLSTM, save_bundle
 from pipeline.cluster.ray_session import start_local
-from pipeline.dataset.manifest import load_dataset, load_subwords
+from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
@@ -67,8 +67,8 @@ def other_bundle(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Pat
 
 
 def _untrained_bundle(path: Path, dataset: Path, *, seed: int) -> Path:
-    manifest = load_dataset(dataset)
-    subwords = load_subwords(dataset, manifest)
+    opened = open_dataset(dataset)
+    subwords = opened.subwords()
     torch.manual_seed(seed)
     model = SimpleSeq2SeqLSTM(
         subwords.vocab_size, subwords.vocab_size, emb_dim=8, hidden_dim=16, num_layers=1
@@ -79,7 +79,7 @@ def _untrained_bundle(path: Path, dataset: Path, *, seed: int) -> Path:
         subwords,
         source_lang="en",
         target_lang="es",
-        dataset_fingerprint=manifest.fingerprint,
+        dataset_fingerprint=opened.manifest.fingerprint,
         recipe_fingerprint="none",
         training={"history": []},
     )

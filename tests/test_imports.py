@@ -17,7 +17,7 @@ PACKAGES = ("lingo_model", "pipeline", "flows")
 # The parts of pipeline/, from the ground up. A part imports parts of lower floors only.
 FLOORS = (
     ("errors", "languages", "schemas", "settings"),
-    ("cluster", "decoding", "formats", "observability", "storage"),
+    ("cluster", "decoding", "formats", "observability", "storage", "training_record"),
     ("dataset", "documents", "lake", "table"),
     ("prepare", "train", "translate", "evaluate"),
     ("models",),

@@ -20,8 +20,9 @@ from pipeline.dataset.splits import Split
 from pipeline.schemas import ENCODED, PAIRS
 
 _PAIRS_COLUMNS = ("pair_id", "source", "target")
-READ_ERRORS = (OSError, pa.ArrowException, ValueError)
-"""The errors that reading a missing, damaged or foreign Parquet file raises."""
+
+# What reading a missing, damaged or foreign Parquet file raises.
+_READ_ERRORS = (OSError, pa.ArrowException, ValueError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,13 +113,8 @@ def dataset_read_errors(file: Path) -> Iterator[None]:
     """
     try:
         yield
-    except READ_ERRORS as error:
-        raise unreadable(file, error) from error
-
-
-def unreadable(file: Path, error: Exception) -> InputError:
-    """The error for a file of a dataset that cannot be read."""
-    return InputError(
-        f"{file}: named in the manifest but not readable ({' '.join(str(error).split())}); "
-        "prepare the dataset again"
-    )
+    except _READ_ERRORS as error:
+        raise InputError(
+            f"{file}: named in the manifest but not readable ({' '.join(str(error).split())}); "
+            "prepare the dataset again"
+        ) from error

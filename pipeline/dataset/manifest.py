@@ -10,10 +10,8 @@ DATASET/
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from lingo_model import Subwords
 from pipeline.dataset.splits import Split
 from pipeline.settings import Settings
 from pipeline.storage.manifests import Manifest
@@ -112,15 +110,3 @@ class DatasetManifest(Manifest):
             for reason, n in item.n_rejected.items():
                 totals[reason] = totals.get(reason, 0) + n
         return dict(sorted(totals.items()))
-
-
-def load_dataset(path: Path) -> DatasetManifest:
-    """The manifest of a dataset; see :func:`pipeline.dataset.dataset.open_dataset`."""
-    return DatasetManifest.load(path / MANIFEST)
-
-
-def load_subwords(path: Path, manifest: DatasetManifest) -> Subwords:
-    """See :meth:`pipeline.dataset.dataset.Dataset.subwords`."""
-    from pipeline.dataset.dataset import Dataset
-
-    return Dataset(path, manifest).subwords()

@@ -24,8 +24,7 @@ import torch
 
 from lingo_model import InputError
 from lingo_model.special_ids import PAD_ID, SOS_ID
-from pipeline.dataset.manifest import DatasetManifest
-from pipeline.dataset.tables import UNREADABLE, unreadable
+from pipeline.dataset.dataset import Dataset, dataset_read_errors
 
 Ints = npt.NDArray[np.int64]
 
@@ -92,8 +91,7 @@ class BatchPlan:
     """The steps of a training run, planned from the token counts.
 
     Args:
-        dataset: folder of the dataset.
-        manifest: manifest of the dataset.
+        dataset: the dataset to train on.
         n_data_shards: number of data shards, see the module.
         target_tokens_per_step: about this many target tokens are in a step.
         seed: of the order of rows and steps.
@@ -105,15 +103,14 @@ class BatchPlan:
 
     def __init__(
         self,
-        dataset: Path,
-        manifest: DatasetManifest,
+        dataset: Dataset,
         *,
         n_data_shards: int,
         target_tokens_per_step: int,
         seed: int,
     ) -> None:
-        groups = _row_groups(dataset, manifest)
-        _require_even_shards(dataset, manifest, len(groups), n_data_shards)
+        groups = _row_groups(dataset)
+        _require_even_shards(dataset, len(groups), n_data_shards)
         self._data_shards = [groups[shard::n_data_shards] for shard in range(n_data_shards)]
         self._target_tokens_per_step = target_tokens_per_step
         self._seed = seed
@@ -161,7 +158,7 @@ class BatchPlan:
         return min(n_batches, *(group.n_rows for group in groups))
 
 
-def check_data_shards(dataset: Path, manifest: DatasetManifest, n_data_shards: int) -> None:
+def check_data_shards(dataset: Dataset, n_data_shards: int) -> None:
     """Check that a dataset can be trained on with so many data shards.
 
     Reads the metadata of the Parquet files, and none of their columns.
@@ -170,37 +167,27 @@ def check_data_shards(dataset: Path, manifest: DatasetManifest, n_data_shards: i
         InputError: the row groups of the training split cannot be dealt evenly to the data shards,
             or a file is damaged.
     """
-    n_row_groups = 0
-    for name in manifest.splits["train"].encoded_files:
-        try:
-            n_row_groups += pq.read_metadata(dataset / name).num_row_groups
-        except UNREADABLE as error:
-            raise unreadable(dataset / name, error) from error
-    _require_even_shards(dataset, manifest, n_row_groups, n_data_shards)
+    _require_even_shards(dataset, dataset.n_row_groups("train"), n_data_shards)
 
 
-def _require_even_shards(
-    dataset: Path, manifest: DatasetManifest, n_row_groups: int, n_data_shards: int
-) -> None:
+def _require_even_shards(dataset: Dataset, n_row_groups: int, n_data_shards: int) -> None:
+    n_pairs = dataset.manifest.splits["train"].n_pairs
     if n_row_groups < n_data_shards or n_row_groups % n_data_shards:
         raise InputError(
-            f"{dataset}: the training split has {manifest.splits['train'].n_pairs} pairs in "
-            f"{n_row_groups} row groups, which cannot be divided among "
-            f"n_data_shards={n_data_shards}; set n_data_shards to 1, 2, 4 or 8, and give at least "
-            "8 training pairs"
+            f"{dataset.path}: the training split has {n_pairs} pairs in {n_row_groups} row groups, "
+            f"which cannot be divided among n_data_shards={n_data_shards}; set n_data_shards to 1, "
+            "2, 4 or 8, and give at least 8 training pairs"
         )
 
 
-def _row_groups(dataset: Path, manifest: DatasetManifest) -> list[RowGroup]:
+def _row_groups(dataset: Dataset) -> list[RowGroup]:
     groups = []
-    for name in manifest.splits["train"].encoded_files:
-        try:
-            parquet = pq.ParquetFile(dataset / name)
+    for file in dataset.encoded_files("train"):
+        with dataset_read_errors(file):
+            parquet = pq.ParquetFile(file)
             for index in range(parquet.num_row_groups):
                 _, target = _lengths(parquet, index)
-                groups.append(RowGroup(dataset / name, index, len(target), int(target.sum())))
-        except UNREADABLE as error:
-            raise unreadable(dataset / name, error) from error
+                groups.append(RowGroup(file, index, len(target), int(target.sum())))
     return groups
 
 

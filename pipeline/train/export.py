@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lingo_model import BundleManifest, save_bundle
-from pipeline.dataset.manifest import DatasetManifest, load_dataset, load_subwords
+from pipeline.dataset.dataset import Dataset, open_dataset
 from pipeline.errors import RunError
 from pipeline.storage.backend import parquet_bytes
 from pipeline.storage.hashing import fingerprint_of
@@ -27,7 +27,7 @@ HISTORY = "history.parquet"
 
 
 def export_bundle(
-    dataset: Path, manifest: DatasetManifest, training_dir: Path, output: Path, config: TrainConfig
+    dataset: Dataset, training_dir: Path, output: Path, config: TrainConfig
 ) -> BundleManifest:
     """Write the best weights of a finished run as a bundle, then remove the folder of the run.
 
@@ -37,14 +37,14 @@ def export_bundle(
     checkpoint = load_checkpoint(training_dir)
     if checkpoint is None or not checkpoint.state.stopped_by:
         raise RunError(f"{training_dir}: no finished checkpoint; run the same command again")
-    subwords = load_subwords(dataset, manifest)
+    subwords = dataset.subwords()
     model = new_model(subwords, config)
     model.load_state_dict(checkpoint.best)
     state = checkpoint.state
     recipe = config.model_dump(mode="json")
     record = TrainingRecord(
         recipe=recipe,
-        corpus=tuple(item.name for item in manifest.inputs),
+        corpus=tuple(item.name for item in dataset.manifest.inputs),
         n_parameters=model.n_parameters(),
         n_steps=state.step,
         seconds=state.seconds,
@@ -57,9 +57,9 @@ def export_bundle(
         output,
         model,
         subwords,
-        source_lang=manifest.source_lang,
-        target_lang=manifest.target_lang,
-        dataset_fingerprint=manifest.fingerprint,
+        source_lang=dataset.manifest.source_lang,
+        target_lang=dataset.manifest.target_lang,
+        dataset_fingerprint=dataset.manifest.fingerprint,
         recipe_fingerprint=fingerprint_of(recipe),
         training=record.model_dump(),
         attachments={HISTORY: parquet_bytes(_history_table(state))},
@@ -95,7 +95,7 @@ def derived_name(dataset: Path, config: TrainConfig, models: Path) -> str:
     Raises:
         InputError: ``dataset`` is not a dataset.
     """
-    manifest = load_dataset(dataset)
+    manifest = open_dataset(dataset).manifest
     fingerprint = fingerprint_of([manifest.fingerprint, config.model_dump(mode="json")])
     stem = f"{manifest.source_lang}-{manifest.target_lang}-{fingerprint[:8]}"
     unfinished = [

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from lingo_model import SimpleSeq2SeqLSTM, SummedLoss
+from lingo_model import SimpleSeq2SeqLSTM, SummedLoss, accelerate_training
 from pipeline.train.recipe import TrainConfig
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -68,10 +68,17 @@ def learning_rate(config: TrainConfig, step: int, n_steps: int) -> float:
 
 
 def summed_loss(model: SimpleSeq2SeqLSTM, config: TrainConfig) -> SummedLoss:
-    """The loss of a model with the recipe's label smoothing and word dropout."""
-    return SummedLoss(
+    """The loss of a model with the recipe's label smoothing and word dropout.
+
+    With precision ``bfloat16`` the layers of the model are replaced by those of the compiled
+    kernels, if this machine has them.
+    """
+    loss = SummedLoss(
         model, label_smoothing=config.label_smoothing, word_dropout=config.word_dropout
     )
+    if config.precision == "bfloat16":
+        accelerate_training(loss)
+    return loss
 
 
 def ema_copy(model: SimpleSeq2SeqLSTM) -> SimpleSeq2SeqLSTM:

@@ -21,8 +21,7 @@ from pathlib import Path
 from lingo_model import BundleManifest, InputError, read_bundle_manifest
 from lingo_model.atomic_files import locked
 from pipeline.cluster.ray_session import run_on_ray
-from pipeline.dataset.manifest import DatasetManifest, load_dataset, load_subwords
-from pipeline.dataset.tables import read_encoded, read_pairs
+from pipeline.dataset.dataset import Dataset, open_dataset
 from pipeline.observability.progress import progress_bar
 from pipeline.train.batches import check_data_shards
 from pipeline.train.checkpoint import load_checkpoint
@@ -70,12 +69,12 @@ def train_model(
             same call continues from the last checkpoint.
     """
     dataset, output = dataset.resolve(), output.resolve()
-    manifest = load_dataset(dataset)
-    identity = RunIdentity.of(config, manifest.fingerprint)
+    opened = open_dataset(dataset)
+    identity = RunIdentity.of(config, opened.manifest.fingerprint)
     training_dir = output.parent / "_runs" / output.name
     if output.exists():
         return _existing_bundle(output, identity, training_dir)
-    _check_trainable(dataset, manifest, config, resources)
+    _check_trainable(opened, config, resources)
     training_dir.mkdir(parents=True, exist_ok=True)
     with locked(training_dir):
         if output.exists():  # written by the process that held the lock before
@@ -93,7 +92,7 @@ def train_model(
             )
             watcher()  # for a change after the last poll
         check_not_given_up(training_dir)
-        return export_bundle(dataset, manifest, training_dir, output, config)
+        return export_bundle(opened, training_dir, output, config)
 
 
 def _existing_bundle(output: Path, identity: RunIdentity, training_dir: Path) -> BundleManifest:
@@ -114,23 +113,21 @@ def _existing_bundle(output: Path, identity: RunIdentity, training_dir: Path) ->
     raise InputError(f"{output}: holds a model of {difference}; name another output or remove it")
 
 
-def _check_trainable(
-    dataset: Path, manifest: DatasetManifest, config: TrainConfig, resources: TrainResources
-) -> None:
+def _check_trainable(dataset: Dataset, config: TrainConfig, resources: TrainResources) -> None:
     """Check that training can start, before anything is written.
 
     Raises:
         InputError: the dataset is incomplete or damaged, or the numbers of workers and data shards
             do not fit.
     """
-    if manifest.leakage is None:
+    if dataset.manifest.leakage is None:
         raise InputError(
-            f"{dataset}: the manifest has no leakage certificate, so scores could not be trusted; "
-            "prepare the dataset again"
+            f"{dataset.path}: the manifest has no leakage certificate, so scores could not be "
+            "trusted; prepare the dataset again"
         )
-    if manifest.splits["valid"].n_pairs == 0:
+    if dataset.manifest.splits["valid"].n_pairs == 0:
         raise InputError(
-            f"{dataset}: the validation split is empty; give validation files or a larger "
+            f"{dataset.path}: the validation split is empty; give validation files or a larger "
             "split.valid_share, and prepare the dataset again"
         )
     if resources.n_workers is not None and resources.n_workers > config.n_data_shards:
@@ -138,7 +135,7 @@ def _check_trainable(
             f"n_workers={resources.n_workers}: at most n_data_shards={config.n_data_shards}; "
             "set fewer workers or more data shards"
         )
-    load_subwords(dataset, manifest)
-    read_pairs(dataset, manifest, "valid")
-    read_encoded(dataset, manifest, "valid")
-    check_data_shards(dataset, manifest, config.n_data_shards)
+    dataset.subwords()
+    dataset.pairs("valid")
+    dataset.encoded("valid")
+    check_data_shards(dataset, config.n_data_shards)

@@ -6,14 +6,12 @@ Reads: the validation split of a dataset.
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from lingo_model import Engine, SearchConfig, SimpleSeq2SeqLSTM, Subwords, SummedLoss
-from pipeline.dataset.manifest import DatasetManifest
-from pipeline.dataset.tables import read_encoded, read_pairs
+from pipeline.dataset.dataset import Dataset
 from pipeline.evaluate.metrics import bleu_metric
 from pipeline.train.batches import make_batch
 from pipeline.train.worker_context import WorkerContext
@@ -34,8 +32,7 @@ class Validation:
     """This worker's share of the validation sentences: every n-th, for n workers.
 
     Args:
-        dataset: folder of the dataset.
-        manifest: manifest of the dataset.
+        dataset: the dataset.
         subwords: the dataset's subword model.
         context: this worker.
         max_sentences: use the first sentences of the split, at most so many.
@@ -46,18 +43,17 @@ class Validation:
 
     def __init__(
         self,
-        dataset: Path,
-        manifest: DatasetManifest,
+        dataset: Dataset,
         subwords: Subwords,
         context: WorkerContext,
         *,
         max_sentences: int,
     ) -> None:
-        encoded = read_encoded(dataset, manifest, "valid").slice(0, max_sentences)
-        references = read_pairs(dataset, manifest, "valid").slice(0, max_sentences)
+        encoded = dataset.encoded("valid").slice(0, max_sentences)
+        references = dataset.pairs("valid").slice(0, max_sentences)
         self._context = context
         self._subwords = subwords
-        self._bleu = bleu_metric(manifest.target_lang)
+        self._bleu = bleu_metric(dataset.manifest.target_lang)
         self._references: dict[str, str] = dict(
             zip(references["pair_id"].to_pylist(), references["target"].to_pylist(), strict=True)
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from lingo_model import SimpleSeq2SeqLSTM, Subwords
-from pipeline.dataset.manifest import load_dataset, load_subwords
+from pipeline.dataset.dataset import open_dataset
 from pipeline.storage.files import write_json
 from pipeline.train.batches import BatchPlan, ShardReader, Step
 from pipeline.train.checkpoint import Checkpoint, RunState, load_checkpoint, save_checkpoint
@@ -60,21 +60,20 @@ class TrainWorker:
     def __init__(
         self, dataset: Path, training_dir: Path, config: TrainConfig, context: WorkerContext
     ) -> None:
-        manifest = load_dataset(dataset)
-        subwords = load_subwords(dataset, manifest)
+        opened = open_dataset(dataset)
+        subwords = opened.subwords()
         self._config = config
         self._context = context
         self._training_dir = training_dir
         self._plan = BatchPlan(
-            dataset,
-            manifest,
+            opened,
             n_data_shards=config.n_data_shards,
             target_tokens_per_step=config.target_tokens_per_step,
             seed=config.seed,
         )
         self._n_steps = self._plan.n_steps(config.max_epochs)
         self._validation = Validation(
-            dataset, manifest, subwords, context, max_sentences=config.max_valid_sentences
+            opened, subwords, context, max_sentences=config.max_valid_sentences
         )
         self._reader = ShardReader()
         self._model = new_model(subwords, config).to(context.device)

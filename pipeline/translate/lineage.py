@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lingo_model import read_bundle_manifest, read_training
+from lingo_model import read_bundle_manifest
 from pipeline.table.manifest import Lineage
+from pipeline.training_record import TrainingRecord
 
 
 def lineage_of(model: Path) -> Lineage:
@@ -14,9 +15,8 @@ def lineage_of(model: Path) -> Lineage:
     Raises:
         InputError: the bundle is damaged.
     """
-    training = read_training(model)
     return Lineage(
         model=str(model.resolve()),
         dataset_fingerprint=read_bundle_manifest(model).dataset_fingerprint,
-        corpus=tuple(training.get("corpus", ())),
+        corpus=TrainingRecord.load(model).corpus,
     )

@@ -26,7 +26,7 @@ from flows.prepare import prepare_corpus
 from flows.train import train_lstm
 from flows.translate import translate_corpus
 from lingo_model import InputError, read_bundle_manifest
-from pipeline.dataset.manifest import load_dataset
+from pipeline.dataset.dataset import open_dataset
 from pipeline.decoding import DecodeConfig
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.evaluate.scores import ScoreReport
@@ -137,7 +137,7 @@ def only(folder: Path, pattern: str) -> Path:
 def test_prepare_writes_a_dataset_and_shows_its_row_counts(
     workspace: Path, prepared: FlowResult
 ) -> None:
-    manifest = load_dataset(workspace / "dataset")
+    manifest = open_dataset(workspace / "dataset").manifest
 
     assert prepared.value == manifest.fingerprint
     assert manifest.made_from["config"] == PREPARE.model_dump(mode="json")
@@ -152,7 +152,7 @@ def test_prepare_writes_a_dataset_and_shows_its_row_counts(
 def test_train_derives_a_name_and_shows_the_history(workspace: Path, trained: FlowResult) -> None:
     assert re.fullmatch(r"en-es-[0-9a-f]{8}-\d{4}-\d\d-\d\d", trained.value)
     bundle = workspace / "models" / trained.value
-    fingerprint = load_dataset(workspace / "dataset").fingerprint
+    fingerprint = open_dataset(workspace / "dataset").manifest.fingerprint
     assert read_bundle_manifest(bundle).dataset_fingerprint == fingerprint
     (history,) = trained.artifacts["training-history"]
     assert history in trained.artifacts["training-so-far"]

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import TaskRun
 from flows import stages
 from flows.prepare import prepare_corpus
 from lingo_model import InputError
-from pipeline.dataset.manifest import load_dataset
+from pipeline.dataset.dataset import open_dataset
 from pipeline.errors import RunError
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.encoding import SubwordsConfig
@@ -100,6 +100,6 @@ def test_a_retry_can_succeed(
 
     state = prepare_corpus(corpus, tmp_path / "dataset", PREPARE, return_state=True)
 
-    assert state.result() == load_dataset(tmp_path / "dataset").fingerprint
+    assert state.result() == open_dataset(tmp_path / "dataset").manifest.fingerprint
     (task,) = task_runs(state.state_details.flow_run_id)
     assert task.run_count == 2

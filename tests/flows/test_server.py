@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from pipeline.dataset.manifest import load_dataset
+from pipeline.dataset.dataset import open_dataset
 from pipeline.train.recipe import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -181,7 +181,7 @@ def test_a_flow_is_run_by_its_name_and_shows_its_artifacts(
     )
 
     assert "Completed" in printed
-    manifest = load_dataset(output)
+    manifest = open_dataset(output).manifest
     (run,) = server.post(
         "flow_runs/filter", flows={"name": {"any_": ["prepare-corpus"]}}, sort="START_TIME_DESC"
     )

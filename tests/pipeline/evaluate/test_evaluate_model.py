@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator, load_bundle, save_bundle
-from pipeline.dataset.manifest import MANIFEST, load_dataset
+from pipeline.dataset.dataset import open_dataset
+from pipeline.dataset.manifest import MANIFEST
 from pipeline.dataset.splits import SPLITS, checked_split
-from pipeline.dataset.tables import read_pairs
 from pipeline.evaluate.metrics import corpus_scores
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model
@@ -45,7 +45,7 @@ def test_a_report_is_written_in_every_format(
     ]
     assert ScoreReport.model_validate_json((folder / "report.json").read_bytes()) == report
     assert report.model_id == load_bundle(bundle).manifest.model_id
-    assert report.dataset_fingerprint == load_dataset(dataset).fingerprint
+    assert report.dataset_fingerprint == open_dataset(dataset).manifest.fingerprint
     assert (report.split, report.source_lang, report.target_lang) == ("test", "en", "es")
     assert report.same_dataset
     assert [score.metric for score in report.scores] == ["BLEU", "chrF2", "TER"]
@@ -60,7 +60,7 @@ def test_the_segments_are_the_scored_translations(
 ) -> None:
     _, report = evaluated
     segments = pq.read_table(Path(report.folder) / "segments.parquet")
-    pairs = read_pairs(dataset, load_dataset(dataset), "test")
+    pairs = open_dataset(dataset).pairs("test")
     pairs_by_id = {pair["pair_id"]: pair for pair in pairs.to_pylist()}
 
     assert segments.schema.equals(SEGMENTS)

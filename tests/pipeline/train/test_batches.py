@@ -12,14 +12,13 @@ import pytest
 
 from lingo_model import InputError
 from lingo_model.special_ids import EOS_ID, PAD_ID, SOS_ID
-from pipeline.dataset.manifest import load_dataset
-from pipeline.dataset.tables import read_encoded
+from pipeline.dataset.dataset import open_dataset
 from pipeline.train.batches import BatchPlan, ShardReader, Step, check_data_shards, make_batch
 
 
 def plan(dataset: Path, **changed: int) -> BatchPlan:
     settings = {"n_data_shards": 4, "target_tokens_per_step": 400, "seed": 1} | changed
-    return BatchPlan(dataset, load_dataset(dataset), **settings)
+    return BatchPlan(open_dataset(dataset), **settings)
 
 
 def one_epoch(batches: BatchPlan) -> list[Step]:
@@ -38,7 +37,7 @@ def test_an_epoch_has_every_row_exactly_once(dataset: Path, n_data_shards: int) 
     )
 
     assert set(seen.values()) == {1}
-    assert seen.total() == load_dataset(dataset).splits["train"].n_pairs
+    assert seen.total() == open_dataset(dataset).manifest.splits["train"].n_pairs
     assert {step.epoch for step in steps} == {0}
     assert [step.number for step in steps] == list(range(len(steps)))
 
@@ -107,7 +106,7 @@ def test_a_batch_has_the_rows_of_its_row_group(dataset: Path) -> None:
     step = next(plan(dataset).steps())
     group, rows = step.data_shards[2]
     batch = ShardReader().batch(step, 2)
-    table = read_encoded(dataset, load_dataset(dataset), "train")
+    table = open_dataset(dataset).encoded("train")
     metadata = pq.read_metadata(group.path)
     n_before = sum(metadata.row_group(i).num_rows for i in range(group.index))
 
@@ -132,8 +131,8 @@ def test_a_number_of_data_shards_that_does_not_divide_the_row_groups_is_refused(
     dataset: Path,
 ) -> None:
     n_row_groups = sum(
-        pq.read_metadata(dataset / name).num_row_groups
-        for name in load_dataset(dataset).splits["train"].encoded_files
+        pq.read_metadata(file).num_row_groups
+        for file in open_dataset(dataset).encoded_files("train")
     )
     message = (
         f"{dataset}: the training split has 600 pairs in {n_row_groups} row groups, which cannot "
@@ -142,9 +141,9 @@ def test_a_number_of_data_shards_that_does_not_divide_the_row_groups_is_refused(
     )
     for check in (
         lambda: plan(dataset, n_data_shards=3),
-        lambda: check_data_shards(dataset, load_dataset(dataset), 3),
+        lambda: check_data_shards(open_dataset(dataset), 3),
     ):
         with pytest.raises(InputError) as error:
             check()
         assert str(error.value) == message
-    check_data_shards(dataset, load_dataset(dataset), 4)
+    check_data_shards(open_dataset(dataset), 4)

@@ -17,7 +17,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from pipeline.dataset.manifest import load_dataset, load_subwords
+from pipeline.dataset.dataset import open_dataset
 from pipeline.train.batches import BatchPlan, ShardReader, Step
 from pipeline.train.gradients import accumulate_gradients, dropout_seed
 from pipeline.train.new_update import new_update
@@ -56,15 +56,14 @@ def work(rank: int, n_workers: int, dataset: Path, results: Path, fault: Fault) 
         dist.init_process_group(
             "gloo", init_method=f"file://{results}/rendezvous", rank=rank, world_size=n_workers
         )
-    manifest = load_dataset(dataset)
+    opened = open_dataset(dataset)
     plan = BatchPlan(
-        dataset,
-        manifest,
+        opened,
         n_data_shards=CONFIG.n_data_shards,
         target_tokens_per_step=CONFIG.target_tokens_per_step,
         seed=CONFIG.seed,
     )
-    model = new_model(load_subwords(dataset, manifest), CONFIG).double().train()
+    model = new_model(opened.subwords(), CONFIG).double().train()
     if fault == "sockets":  # not a fault: the update for several machines
         update: WeightUpdate = DDPUpdate(model, CONFIG, context)
     else:

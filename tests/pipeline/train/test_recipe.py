@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from flows.nightly import nightly
 from flows.train import train_lstm
-from lingo_model import InputError
-from pipeline import cli
+from lingo_model import InputError, ModelConfig
 from pipeline.settings import load_yaml
 from pipeline.train.recipe import PRESETS, TrainConfig, TrainResources, recipe_named
 
@@ -37,7 +36,6 @@ def test_the_default_is_production_everywhere() -> None:
     expected = recipe_named("production")
 
     assert recipe_named() == expected
-    assert inspect.signature(cli.train).parameters["preset"].default == "production"
     for started in (train_lstm, nightly):
         assert inspect.signature(started).parameters["recipe"].default == expected
 

@@ -32,7 +32,8 @@ def test_a_second_process_cannot_train_the_same_model(dataset: Path, tmp_path: P
     training_dir = tmp_path / "_runs" / "model"
     training_dir.mkdir(parents=True)
 
-    with locked(training_dir), pytest.raises(InputError, match=r"process \d+ writes to it"):
+    message = r"another process is using it \(process \d+\)"
+    with locked(training_dir), pytest.raises(InputError, match=message):
         train_model(dataset, tmp_path / "model", CONFIG)
 
     assert [file.name for file in training_dir.iterdir()] == [LOCK]
@@ -54,7 +55,7 @@ def test_more_workers_than_data_shards_are_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("subwords.model", None, "subwords.model: fingerprint .* but the manifest says"),
+        ("subwords.model", None, "subwords.model: fingerprint .* differs from the manifest's"),
         ("encoded/split=train/part-00000.parquet", b"PAR1", "named in the manifest but not read"),
         ("encoded/split=valid/part-00000.parquet", b"PAR1", "named in the manifest but not read"),
         ("pairs/split=valid/part-00000.parquet", b"", "named in the manifest but not readable"),

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from pipeline.dataset.manifest import load_dataset, load_subwords
-from pipeline.dataset.tables import read_encoded
+from pipeline.dataset.dataset import Dataset, open_dataset
 from pipeline.train.recipe import TrainConfig
 from pipeline.train.validation import Validation
 from pipeline.train.worker import new_model
@@ -20,11 +19,11 @@ CONFIG = TrainConfig(emb_dim=8, hidden_dim=16, num_layers=1)
 
 
 def test_validation_takes_sentences_of_any_length(dataset: Path) -> None:
-    manifest = load_dataset(dataset)
-    subwords = load_subwords(dataset, manifest)
+    opened = open_dataset(dataset)
+    subwords = opened.subwords()
     context = WorkerContext(0, 1, torch.device("cpu"))
     model = new_model(subwords, CONFIG).eval()
-    encoded = read_encoded(dataset, manifest, "valid").slice(0, 1)
+    encoded = opened.encoded("valid").slice(0, 1)
     long = encoded.set_column(
         encoded.schema.get_field_index("source_ids"),
         encoded.schema.field("source_ids"),
@@ -32,8 +31,8 @@ def test_validation_takes_sentences_of_any_length(dataset: Path) -> None:
     )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.train.validation.read_encoded", lambda *_: long)
-        validation = Validation(dataset, manifest, subwords, context, max_sentences=1)
+        patch.setattr(Dataset, "encoded", lambda *_: long)
+        validation = Validation(opened, subwords, context, max_sentences=1)
     loss, bleu = validation.measure(model)
 
     assert math.isfinite(loss)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lingo_model import SimpleSeq2SeqLSTM, SummedLoss
-from pipeline.dataset.manifest import load_dataset, load_subwords
+from pipeline.dataset.dataset import open_dataset
 from pipeline.errors import RunError
 from pipeline.storage.files import write_json
 from pipeline.train import worker
@@ -133,11 +133,9 @@ def test_the_reported_training_loss_is_the_mean_over_target_tokens(
         update={"dropout": 0.0, "learning_rate": 1e-12, "label_smoothing": 0.0}
     )
     checkpoint = run(dataset, tmp_path, config)
-    manifest = load_dataset(dataset)
-    model = new_model(load_subwords(dataset, manifest), config)
-    plan = BatchPlan(
-        dataset, manifest, n_data_shards=2, target_tokens_per_step=600, seed=config.seed
-    )
+    opened = open_dataset(dataset)
+    model = new_model(opened.subwords(), config)
+    plan = BatchPlan(opened, n_data_shards=2, target_tokens_per_step=600, seed=config.seed)
     reader = ShardReader()
     loss, n_tokens = 0.0, 0
     for step in itertools.islice(plan.steps(), 5):
