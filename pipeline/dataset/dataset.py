@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from lingo_model import InputError, Subwords
 from pipeline.dataset.manifest import MANIFEST, SUBWORDS, DatasetManifest
 from pipeline.dataset.splits import Split
+from pipeline.errors import one_line
 from pipeline.schemas import ENCODED, PAIRS
 
 _PAIRS_COLUMNS = ("pair_id", "source", "target")
@@ -119,6 +120,6 @@ def dataset_read_errors(file: Path) -> Iterator[None]:
 def unreadable(file: Path, error: Exception) -> InputError:
     """The error for a file of a dataset that cannot be read."""
     return InputError(
-        f"{file}: named in the manifest but not readable ({' '.join(str(error).split())}); "
+        f"{file}: named in the manifest but not readable ({one_line(error)}); "
         "prepare the dataset again"
     )
