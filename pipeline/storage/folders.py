@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, and their locks."""
+"""Creates folders that appear whole or not at all, and locks folders."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from pathlib import Path
 from lingo_model import InputError
 
 LOCK = ".lock"
+"""The lock file in a folder. It holds the id of the process that has the lock."""
 
 
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """A staging folder beside ``final`` that becomes it by one rename, or vanishes on an error.
+    """Yield a hidden staging folder, and rename it to ``final`` if the block succeeds.
 
-    Those that killed processes left are removed.
+    If the block fails, the staging folder is removed. Staging folders that killed processes left
+    behind are removed, too.
+
+    Raises:
+        OSError: ``final`` exists and is not empty, or the disk refuses.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{final.name}.", ".tmp"
@@ -32,9 +37,10 @@ def new_folder(final: Path) -> Iterator[Path]:
     staging = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=final.parent))
     try:
         with contextlib.ExitStack() as stack:
-            with contextlib.suppress(InputError):  # where there are no locks, nothing is removed
+            # Without locks, leftover folders cannot be told from folders in use and are kept.
+            with contextlib.suppress(InputError):
                 stack.enter_context(locked(staging))
-            staging.chmod(0o755)  # mkdtemp gives 0700; other readers are meant to read this
+            staging.chmod(0o755)  # mkdtemp sets 0700, but other users may read the result
             yield staging
             sync_tree(staging)
             staging.rename(final)
@@ -47,7 +53,7 @@ def new_folder(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which is a file in it. The lock ends with the process.
+    """Hold a lock file in a folder. The lock ends with the process.
 
     Raises:
         InputError: another process holds the lock, or the file system does not support locks.
@@ -73,7 +79,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def sync_file(path: Path) -> None:
-    """Have the disk confirm a file's content."""
+    """Wait until a file's content is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -82,12 +88,12 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the disk confirm a folder's list of names, so that a rename survives a power cut."""
+    """Wait until a folder's list of names is on the disk, so that a rename survives a power cut."""
     sync_file(path)
 
 
 def sync_tree(root: Path) -> None:
-    """Have the disk confirm everything below ``root``."""
+    """Wait until all files and folders below ``root`` are on the disk."""
     for folder, _, files in os.walk(root):
         for name in files:
             sync_file(Path(folder) / name)

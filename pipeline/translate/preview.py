@@ -48,7 +48,7 @@ def preview_texts(source: Location, text_column: str, limit: int) -> list[str]:
     root, files = input_files(source)
     copies = LocalCopies(root)
     for relative in files:
-        with copies.reading(relative) as path:
+        with copies.opened(relative) as path:
             schema = describe_columns(path).schema
             rows = list(itertools.islice(iter_rows(path), limit))
         if schema is not None:
