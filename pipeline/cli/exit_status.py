@@ -1,4 +1,4 @@
-"""Exit statuses, and how errors become one line on standard error. 0 is success."""
+"""Exit statuses, and errors as one line on standard error. Status 0 means success."""
 
 from __future__ import annotations
 

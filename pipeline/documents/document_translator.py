@@ -131,7 +131,7 @@ class DocumentTranslator:
             return []
         try:
             translations = self._translator.translate_sources(sources)
-        except Exception as error:  # noqa: BLE001 - whatever it is, other rows must not suffer
+        except Exception as error:  # noqa: BLE001 - no error may cost other rows
             if len(sources) == 1:
                 reason = f"{type(error).__name__}: {error}"
                 _LOG.warning("a segment of %d tokens failed alone: %s", len(sources[0]), reason)
