@@ -157,10 +157,10 @@ def translate_config(
 
     Args:
         config: a YAML file, if there is one.
-        tier: the option of this name, and so on; None if it was not given.
-        beam_size: see ``tier``.
+        tier: the numeric precision; None if the option was not given.
+        beam_size: hypotheses per sentence; None if the option was not given.
         rename: pairs of the form ``OLD=NEW``.
-        options: other settings by name.
+        options: other settings by name; None for an option that was not given.
 
     Raises:
         InputError: the file cannot be read, a key is unknown or a value is not allowed.

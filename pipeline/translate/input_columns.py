@@ -76,7 +76,7 @@ def _check_unique_names(path: Location, schema: pa.Schema) -> None:
     for name in schema.names:
         if folded.count(name.casefold()) > 1:
             raise InputError(
-                f"{path}: column {name!r} occurs twice (ignoring case); rename one of them with --rename"
+                f"{path}: column {name!r} occurs twice (ignoring case); rename one with --rename"
             )
 
 
