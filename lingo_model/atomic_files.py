@@ -54,7 +54,7 @@ def new_folder(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which is a file in it. The lock ends with the process.
+    """Hold a lock file in a folder. The lock ends with the process.
 
     Raises:
         InputError: another process holds the lock, or the file system does not support locks.

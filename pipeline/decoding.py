@@ -1,4 +1,4 @@
-"""How translations are decoded: the settings that ``translate`` and ``evaluate`` share."""
+"""The decoding settings, which ``translate`` and ``evaluate`` share."""
 
 from __future__ import annotations
 
@@ -33,12 +33,15 @@ class DecodeConfig(Settings):
     length_penalty_alpha: float = Field(default=_DEFAULTS.length_penalty_alpha, ge=0.0, le=5.0)
 
     def translator(self, bundle: Bundle) -> Translator:
-        """A replica of a model that decodes with these settings.
+        """Create a translator that decodes with these settings.
+
+        Args:
+            bundle: the model.
 
         Raises:
             InputError: this machine does not support the precision.
         """
-        from lingo_model import Translator  # it imports torch; settings must be light
+        from lingo_model import Translator  # imports torch; settings must be quick to import
 
         return Translator(bundle, self._search(), precision=self.precision)
 

@@ -1,4 +1,4 @@
-"""The error of a run that fails although its input is correct."""
+"""The error of a run that fails although its input is correct, and error messages in one line."""
 
 
 class RunError(RuntimeError):
@@ -14,3 +14,8 @@ class RunError(RuntimeError):
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error in one line. Runs of white space become single spaces."""
+    return " ".join(str(error).split())

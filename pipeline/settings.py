@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from lingo_model import InputError
+from pipeline.errors import one_line
 
 _MAX_VALUE_CHARACTERS = 80
 
@@ -64,7 +65,7 @@ def load_yaml(cls: type[S], path: Path, overrides: Mapping[str, Any] | None = No
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{path}: not valid YAML: {one_line(error)}") from error
     if isinstance(values, dict) and overrides:
         values = _merged(values, overrides)
     return parse_settings(cls, values, where=str(path))

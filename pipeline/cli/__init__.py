@@ -1,1 +1,1 @@
-"""The command line. Each command calls one stage and prints the result for people."""
+"""The command line. Each command calls one function of the pipeline and prints its result."""

@@ -1,5 +1,6 @@
-"""The command ``lingo`` and its commands; ``lingo table`` and ``lingo models`` have files of
-their own.
+"""The command ``lingo`` and its subcommands.
+
+``translate``, ``preview``, ``table`` and ``models`` are in files of their own.
 """
 
 from __future__ import annotations

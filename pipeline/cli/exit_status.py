@@ -1,4 +1,4 @@
-"""Exit statuses, and how errors become one line on standard error. 0 is success."""
+"""Exit statuses, and errors as one line on standard error. Status 0 means success."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from lingo_model import InputError
-from pipeline.errors import RunError
+from pipeline.errors import RunError, one_line
 
 EXIT_FAILED = 1
 """The run failed. The same command may succeed later."""
@@ -33,5 +33,5 @@ def run_command_line(command_line: Callable[[], object]) -> None:
 
 
 def _fail(error: Exception, status: int) -> NoReturn:
-    print(f"lingo: error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"lingo: error: {one_line(error)}", file=sys.stderr)
     sys.exit(status)

@@ -17,13 +17,13 @@ def list_(models: ModelsOption = MODELS) -> None:
     """List the models and mark the champion."""
     from pipeline.models.registry import list_models, read_champion
 
-    named = read_champion(models)
+    champion = read_champion(models)
     bundles = list_models(models)
     for name, manifest in bundles.items():
         if isinstance(manifest, Exception):
             print(f"{name}  cannot be used: {manifest}")
             continue
-        mark = "  champion" if named is not None and named.name == name else ""
+        mark = "  champion" if champion is not None and champion.name == name else ""
         print(f"{name}  {manifest.source_lang}-{manifest.target_lang}  {manifest.model_id}{mark}")
     if not bundles:
         print(f"no models in {models}")
@@ -57,15 +57,21 @@ def import_(
     ],
     subwords: Annotated[
         Path,
-        typer.Option(help="The SentencePiece model of its training, made by `lingo prepare`."),
+        typer.Option(
+            help="The SentencePiece model that it was trained with, made by `lingo prepare`."
+        ),
     ],
-    source_lang: Annotated[str, typer.Option(help="Language that it reads, such as en.")],
-    target_lang: Annotated[str, typer.Option(help="Language that it writes, such as de.")],
+    source_lang: Annotated[
+        str, typer.Option(help="The language that it translates from, such as en.")
+    ],
+    target_lang: Annotated[
+        str, typer.Option(help="The language that it translates to, such as de.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
     ],
 ) -> None:
-    """Make a model of weights that TorchLingo trained. Their shapes give the architecture."""
+    """Convert weights that TorchLingo trained to a model. Their shapes tell the architecture."""
     from lingo_model.state_dict_import import import_state_dict
 
     manifest = import_state_dict(

@@ -1,7 +1,7 @@
-"""Arguments and options that several commands share, and the settings that they make.
+"""Arguments and options that several commands share, and their conversion to settings.
 
-An option without a value leaves the setting alone, so each default is written once, beside its
-setting. Help texts show that default.
+An option that is not given leaves its setting unchanged, so each default is written once, beside
+its setting. Help texts show this default.
 """
 
 from __future__ import annotations
@@ -127,12 +127,20 @@ BeamOption = Annotated[
 
 
 def location_of(text: str) -> Location:
-    """The location that an argument names."""
+    """Convert an argument to a location.
+
+    Raises:
+        InputError: a URI with an unknown scheme, or without a bucket.
+    """
     return location(text)
 
 
 def decode_config(precision: str | None, beam_size: int | None) -> DecodeConfig:
-    """Decoding settings of the options that were given."""
+    """The decoding settings of the given options.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
     values = _given({"precision": precision, "beam_size": beam_size})
     return parse_settings(DecodeConfig, values, where="options")
 
@@ -145,7 +153,18 @@ def translate_config(
     rename: list[str] | None = None,
     **options: str | int | None,
 ) -> TranslateConfig:
-    """Settings of a file, if there is one, and of the options that were given."""
+    """The settings of a file and of the given options. Options override the file.
+
+    Args:
+        config: a YAML file, if there is one.
+        precision: the numeric precision; None if the option was not given.
+        beam_size: hypotheses per sentence; None if the option was not given.
+        rename: pairs of the form ``OLD=NEW``.
+        options: other settings by name; None for an option that was not given.
+
+    Raises:
+        InputError: the file cannot be read, a key is unknown or a value is not allowed.
+    """
     overrides = _given(
         options
         | {
@@ -159,7 +178,7 @@ def translate_config(
 
 
 def translate_resources(actors: int | None, ray_address: str | None) -> TranslateResources:
-    """Resources of the options that were given."""
+    """The resources of the given options."""
     return TranslateResources(n_actors=actors, ray_address=ray_address)
 
 
@@ -167,7 +186,7 @@ def refuse_together(option: str, others: dict[str, object]) -> None:
     """Refuse options that would have no effect beside ``option``.
 
     Raises:
-        InputError: names the first one that was given.
+        InputError: one of them was given. The message names the first.
     """
     for name in _given(others):
         raise InputError(f"{name} cannot be combined with {option}; drop one of them")

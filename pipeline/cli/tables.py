@@ -121,9 +121,9 @@ def retry_quarantine(
 @app.command()
 def compact(table: TableArgument) -> None:
     """Merge the small files of each run into large ones. Rows, runs and `latest` do not change."""
-    from pipeline.table import maintenance
+    from pipeline.table.compaction import compact as compact_table
 
-    n_before, n_after = maintenance.compact(location_of(table))
+    n_before, n_after = compact_table(location_of(table))
     print(f"{n_before:,} files before, {n_after:,} after")
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from lingo_model import InputError, Subwords
 from pipeline.dataset.manifest import MANIFEST, SUBWORDS, DatasetManifest
 from pipeline.dataset.splits import Split
+from pipeline.errors import one_line
 from pipeline.schemas import ENCODED, PAIRS
 
 _PAIRS_COLUMNS = ("pair_id", "source", "target")
@@ -115,6 +116,6 @@ def dataset_read_errors(file: Path) -> Iterator[None]:
         yield
     except _READ_ERRORS as error:
         raise InputError(
-            f"{file}: named in the manifest but not readable ({' '.join(str(error).split())}); "
+            f"{file}: named in the manifest but not readable ({one_line(error)}); "
             "prepare the dataset again"
         ) from error

@@ -1,1 +1,1 @@
-"""Text alone: segments, placeholders, translation memory, quality signals. No files of a lake."""
+"""Translates text, independent of input files: segments, translation memory, quality signals."""

@@ -1,7 +1,7 @@
 """Translates texts of any length with one model replica.
 
 Every distinct segment of a batch is decoded once. Long segments are cut. Spans that the model must
-not change come out as they were.
+not change are copied from the source.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class DocumentTranslator:
             return []
         try:
             translations = self._translator.translate_sources(sources)
-        except Exception as error:  # noqa: BLE001 - whatever it is, other rows must not suffer
+        except Exception as error:  # noqa: BLE001 - no error may cost other rows
             if len(sources) == 1:
                 reason = f"{type(error).__name__}: {error}"
                 _LOG.warning("a segment of %d tokens failed alone: %s", len(sources[0]), reason)
@@ -152,7 +152,7 @@ class _Failure:
 
 
 class _SegmentResults:
-    """What became of the segments of a batch of texts, by model input.
+    """The results of the segments of a batch of texts, by model input.
 
     Attributes:
         decoded: the segments that were decoded, not recalled.

@@ -1,5 +1,4 @@
-"""What a translated row says of itself: numbers that need no reference translation, and how they
-are spread over the rows of a run."""
+"""Quality signals of a translation: numbers that need no reference translation."""
 
 from __future__ import annotations
 
@@ -10,19 +9,23 @@ from itertools import islice
 
 _WORD = re.compile(r"[^\W\d_]+")
 
-# Vowel signs of Indic scripts, points of Arabic and Hebrew, and the joiners between letters. (With
-# those beyond the basic plane, of scripts that few write, a look takes twenty times as long.)
+# Combining marks (vowel signs of Indic scripts, points of Arabic and Hebrew) and the joiners
+# between letters. Marks beyond the basic plane belong to rare scripts and are left out, because
+# with them the search takes twenty times as long.
 _MARKS = "\u200c\u200d" + "".join(
     chr(c) for c in range(0x300, 0x10000) if unicodedata.category(chr(c))[0] == "M"
 )
 
 _MARK = re.compile(f"[{_MARKS}]")
 _WORD_WITH_MARKS = re.compile(rf"(?:[^\W\d_]+[{_MARKS}]*)+")
-_WORDS_PER_RUN = 4
+_NGRAM_ORDER = 4
 
 
 def words(text: str) -> list[str]:
-    """The runs of letters and their marks in a text, case aside, however they are composed."""
+    """The words of a text: runs of letters with their combining marks.
+
+    Words are case-folded and in Unicode normalisation form C, so that equal words compare equal.
+    """
     text = text.casefold()
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
@@ -32,19 +35,34 @@ def words(text: str) -> list[str]:
 
 
 def length_ratio(source: str, translation: str) -> float | None:
-    """Characters of the translation for one of the source; None for an empty source."""
+    """Length of the translation divided by that of the source, in characters; None if the source is
+    empty."""
     return len(translation) / len(source) if source else None
 
 
 def repetition(translated: Sequence[str]) -> float:
-    """The share of a translation's runs of four words that stood in it before; 0 to 1."""
+    """The share of a translation's 4-grams that repeat an earlier one; 0 to 1.
+
+    Args:
+        translated: the words of the translation.
+    """
     if len(set(translated)) == len(translated):
-        return 0.0  # nothing stands twice, as in most sentences
-    runs = list(zip(*(islice(translated, i, None) for i in range(_WORDS_PER_RUN)), strict=False))
-    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+        return 0.0  # no word is repeated, as in most sentences
+    ngrams = list(zip(*(islice(translated, i, None) for i in range(_NGRAM_ORDER)), strict=False))
+    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
 
 
 def copy_rate(source: Sequence[str], translated: Sequence[str]) -> float | None:
-    """The share of a translation's words that the source has too; 0 to 1, None for no words."""
-    known = set(source)
-    return sum(map(known.__contains__, translated)) / len(translated) if translated else None
+    """The share of a translation's words that are also in the source; 0 to 1.
+
+    Args:
+        source: the words of the source.
+        translated: the words of the translation.
+
+    Returns:
+        the share, or None for a translation without words.
+    """
+    source_words = set(source)
+    if not translated:
+        return None
+    return sum(map(source_words.__contains__, translated)) / len(translated)

@@ -1,9 +1,9 @@
-"""Text as people write it: documents cut into sentences, and put together again.
+"""Splits documents into sentences to translate, and joins the translations.
 
-What must come out as it is (variables, addresses, tags) is set apart as *spans*; a sentence goes
-to the model with a placeholder symbol for each. Whatever is not translated, white space between
-sentences above all, is kept to the character: the parts of a text, one after the other, are the
-text.
+A document is split into parts: segments to translate and text to keep, mostly white space between
+sentences. Concatenated, the parts reproduce the document exactly. Within a segment, *spans* are
+text that the model must not change, such as variables, addresses and tags. The model reads a
+placeholder symbol in place of each span.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from lingo_model.special_ids import PLACEHOLDERS
 from pipeline.languages import primary_language
 
 SEGMENTER_VERSION = "segments-2"
-"""Changes whenever a text may be cut in other places, or other spans set apart."""
+"""Changes whenever texts may be split in other places, or other spans may be found."""
 
 
-# Cheap to look for, and one of these is in every span.
+# Every span contains one of these. They are quick to search for.
 _HINT = re.compile(r"[{%<&@]|://|www\.", re.IGNORECASE)
 
-# Scripts that are written without spaces, or that join their endings to a foreign word: an address
-# ends where they begin. (In addresses that browsers copy they are percent signs.) Thai to Lao,
-# Burmese, Hangul, Khmer, Chinese and Japanese with their punctuation and full-width forms.
+# Characters that end an address: letters of scripts that are written without spaces, or whose
+# endings are joined to a foreign word. (Browsers copy addresses with such letters percent-encoded.)
+# Thai to Lao, Burmese, Hangul, Khmer, Chinese and Japanese with punctuation and full-width forms.
 _UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff"
     r"\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
 )
 
-_LETTER = rf"[^\W{_UNSPACED}]"  # or a digit, or "_"
+_LETTER = rf"[^\W{_UNSPACED}]"  # a letter, a digit or "_"
 
-# Every repetition is bounded, so that no text takes more than linear time.
+# Every repetition is bounded, so that the search takes linear time for any text.
 _SPAN = re.compile(
     r"""
       \{\{[^{}\n]{0,200}\}\}                                    # {{ x }}
@@ -57,24 +57,26 @@ _SPAN = re.compile(
 
 _SYMBOL = re.compile(r"<ph(\d)>")
 
-# What `str.splitlines` takes for the end of a line.
+# The line breaks of `str.splitlines`.
 _LINE_BREAKS = re.compile("([\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+)")
 
-# Most lines of most lakes, which need no look at the rules of a language: nothing in them but their
-# last character could end a sentence.
+# A line in which only the last character can end a sentence. This is the most common kind of line,
+# and it needs no language rules.
 _ONE_SENTENCE = re.compile(r"\w[\w ,'-]*[\w.!?]")
 _UNUSUAL_SPACE = re.compile(r"[^\S \t]")
 
-# Where an over-long sentence is cut: after a clause, at a space, anywhere.
-_CUTS = (re.compile(r"[,;:)\]–—、，；：]\s+"), re.compile(r"\s+"))
+# Where a long segment is cut, the best place first: after a clause, after a space.
+_CUT_PATTERNS = (re.compile(r"[,;:)\]–—、，；：]\s+"), re.compile(r"\s+"))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Segment:
-    """What the model translates at a time: a sentence, or a part of a long one.
+    """A sentence, or a part of a long sentence. The model translates one segment at a time.
 
-    ``spans`` are first and last-but-one character of what must come out as it is; at most as many
-    as there are placeholder symbols.
+    Attributes:
+        text: the segment's text.
+        spans: half-open character ranges ``(start, stop)`` that the model must not change. There
+            are at most as many spans as placeholder symbols.
     """
 
     text: str
@@ -82,7 +84,7 @@ class Segment:
 
     @property
     def model_input(self) -> str:
-        """The text as the model reads it, with a symbol in place of each span."""
+        """The text as the model reads it, with a placeholder symbol in place of each span."""
         if not self.spans:
             return self.text
         parts, end = [], 0
@@ -92,42 +94,49 @@ class Segment:
         return "".join([*parts, self.text[end:]])
 
     def restored(self, translation: str) -> str | None:
-        """A translation of :attr:`model_input` with the spans in place of their symbols.
+        """Replace the symbols in a translation of :attr:`model_input` by their spans.
 
-        None where the model lost a symbol, or gave one twice. A symbol in the translation of a
-        segment without spans stands for nothing, and is left out.
+        In the translation of a segment without spans, symbols are removed.
+
+        Returns:
+            the translation, or None if the model lost, repeated or invented a symbol.
         """
         if not self.spans:
             return _SYMBOL.sub("", translation) if "<ph" in translation else translation
-        found = [int(digit) for digit in _SYMBOL.findall(translation)]
-        if sorted(found) != list(range(len(self.spans))):
+        numbers = [int(digit) for digit in _SYMBOL.findall(translation)]
+        if sorted(numbers) != list(range(len(self.spans))):
             return None
         return _SYMBOL.sub(lambda match: self.text[slice(*self.spans[int(match[1])])], translation)
 
     def halves(self) -> list[Part]:
-        """The parts of an over-long segment, cut near its middle, never within a span."""
+        """The parts of the segment, cut near its middle and never within a span."""
         return _parts(self, [0, _middle_cut(self), len(self.text)])
 
     def between_spans(self) -> list[Part]:
-        """The parts between the spans: for a model that loses the symbols."""
+        """The spans as text to keep, and the parts between them as segments without spans.
+
+        Used if the model loses a symbol.
+        """
         edges = [0, *(edge for span in self.spans for edge in span), len(self.text)]
         return _parts(self, edges)
 
 
 Part = str | Segment
-"""Of a text: what stays as it is, or what is translated."""
+"""A part of a document: text to keep (``str``) or a segment to translate."""
 
 
 def split_text(text: str, language: str) -> list[Part]:
-    """The parts of a text; joined, they are the text.
+    """Split a text into segments and text to keep. Concatenated, they are the text.
 
-    A line break always ends a sentence. What holds no letter outside of spans stays as it is.
+    A line break always ends a sentence. A sentence without a letter outside of spans is kept.
 
     Args:
-        language: code of the text's language, for abbreviations and ordinal numbers.
+        text: any text.
+        language: the language of the text, such as ``de`` or ``de-AT``. Abbreviations and ordinal
+            numbers depend on it.
     """
     whole = Segment(text, _spans_of(text))
-    if not _has_language(whole):
+    if not _has_letters(whole):
         return [text] if text else []
     if _ONE_SENTENCE.fullmatch(text):
         return [whole]
@@ -139,22 +148,17 @@ def split_text(text: str, language: str) -> list[Part]:
 
 
 def joined(parts: list[Part], translate: Callable[[Segment], str]) -> str:
-    """A text put together again from its parts, each segment translated."""
+    """Concatenate the parts of a text, with the translation of each segment in its place."""
     return "".join(part if isinstance(part, str) else translate(part) for part in parts)
 
 
 def segments_of(parts: list[Part]) -> Iterator[Segment]:
-    """The parts that are translated."""
+    """The segments among the parts of a text."""
     return (part for part in parts if isinstance(part, Segment))
 
 
-def has_language(text: str) -> bool:
-    """Whether there is a letter to translate outside of what must come out as it is."""
-    return _has_language(Segment(text, _spans_of(text)))
-
-
 def without_symbols(text: str) -> str:
-    """Text that a model read or wrote, with a space in place of each symbol."""
+    """Text that a model read or wrote, with a space in place of each placeholder symbol."""
     return _SYMBOL.sub(" ", text) if "<ph" in text else text
 
 
@@ -164,25 +168,25 @@ def _spans_of(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(match.span() for match in _SPAN.finditer(text))
 
 
-def _has_language(segment: Segment) -> bool:
+def _has_letters(segment: Segment) -> bool:
+    """Whether there is a letter outside of the spans."""
     if not segment.spans:
         return any(map(str.isalpha, segment.text))
-    ends = [0, *(edge for span in segment.spans for edge in span), len(segment.text)]
-    outside = (segment.text[ends[i] : ends[i + 1]] for i in range(0, len(ends), 2))
+    edges = [0, *(edge for span in segment.spans for edge in span), len(segment.text)]
+    outside = (segment.text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2))
     return any(map(str.isalpha, "".join(outside)))
 
 
 def _sentence_ends(line: str, language: str) -> list[int]:
-    """Where sentences end in a line, its own end included."""
+    """The index after the last character of each sentence of a line. The line's end is the last."""
     if not line:
         return []
     try:
-        # For it, white space is what one byte can say.
-        # It takes a tag that it does not know, such as de-AT, for English.
+        # sentencex only knows one-byte white space, and takes unknown tags such as de-AT for en.
         code = primary_language(language)
         sentences = sentencex.segment(code, _UNUSUAL_SPACE.sub(" ", line))
     except BaseException as error:
-        # A bug in its compiled part is no Exception, and costs the line its cuts, not its rows.
+        # A panic of sentencex's native code is no Exception. The line is then left unsplit.
         if type(error).__name__ != "PanicException":
             raise
         sentences = []
@@ -193,8 +197,11 @@ def _sentence_ends(line: str, language: str) -> list[int]:
 
 
 def _parts(whole: Segment, edges: list[int]) -> list[Part]:
-    """Cut a segment at ``edges`` (its ends among them); white space and what holds no letter stay
-    as they are."""
+    """Cut a segment at ``edges``, which include both of its ends.
+
+    White space around the pieces and pieces without letters are text to keep. A piece with more
+    spans than placeholder symbols is halved again.
+    """
     parts: list[Part] = []
 
     def keep(text: str) -> None:
@@ -206,21 +213,21 @@ def _parts(whole: Segment, edges: list[int]) -> list[Part]:
     spans = iter([*whole.spans, (len(whole.text) + 1, 0)])
     span = next(spans)
     for start, stop in pairwise(edges):
-        mine = []
+        piece_spans = []
         while span[0] < stop:
-            mine.append(span)
+            piece_spans.append(span)
             span = next(spans)
         body = whole.text[start:stop].strip()
         if not body:
             keep(whole.text[start:stop])
             continue
         first = whole.text.index(body, start)
-        segment = Segment(body, tuple((a - first, b - first) for a, b in mine))
-        if not _has_language(segment):
+        segment = Segment(body, tuple((a - first, b - first) for a, b in piece_spans))
+        if not _has_letters(segment):
             keep(whole.text[start:stop])
             continue
         keep(whole.text[start:first])
-        if len(mine) > len(PLACEHOLDERS):
+        if len(piece_spans) > len(PLACEHOLDERS):
             for part in segment.halves():
                 keep(part) if isinstance(part, str) else parts.append(part)
         else:
@@ -230,12 +237,13 @@ def _parts(whole: Segment, edges: list[int]) -> list[Part]:
 
 
 def _middle_cut(segment: Segment) -> int:
+    """The index at which a segment is cut in two."""
     text, middle = segment.text, len(segment.text) / 2
-    if len(segment.spans) > len(PLACEHOLDERS):  # by number of spans, wherever they stand
+    if len(segment.spans) > len(PLACEHOLDERS):  # half of the spans on each side
         return segment.spans[len(segment.spans) // 2][0]
     allowed = range(len(text) // 4, len(text) - len(text) // 4 + 1)
     inside = {i for start, stop in segment.spans for i in range(start + 1, stop)}
-    for pattern in _CUTS:
+    for pattern in _CUT_PATTERNS:
         ends = [match.end() for match in pattern.finditer(text)]
         if ends := [end for end in ends if end in allowed and end not in inside]:
             return min(ends, key=lambda end: abs(end - middle))

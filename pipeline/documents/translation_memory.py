@@ -1,9 +1,13 @@
-"""Translation memory: what segments became, so that equal text is decoded once.
+"""Translation memory: earlier translations of segments, so that equal text is decoded once.
 
-Each unit writes what it decoded beside its rows, in ``_memory/`` of its run. An actor looks there
-for text that this run has met in other units, and in the published runs of the same model and
-settings for text of other nights. Reads and writes Parquet; holds an index of 16 bytes a segment
-for what was published, and the run's newest segments whole.
+Each unit writes the segments that it decoded to ``_memory/`` of its run. An actor looks segments up
+there and in published runs with the same model and decoding settings.
+
+Memory per actor: 16 bytes for each published segment, a cache of published tables, and the most
+recent segments of this run.
+
+Reads: ``_memory/part-*.parquet`` of published runs and of this run.
+Writes: ``_memory/part-<unit>.parquet``.
 """
 
 from __future__ import annotations
@@ -25,14 +29,17 @@ from pipeline.storage.hashing import hash_bytes
 from pipeline.storage.location import Location
 
 HASH_BYTES = 16
+"""Length of a segment's hash. Its first 8 bytes are the segment's key in the index."""
 
-# Tables of published memory files that are kept after a look into them.
+# The size of the cache of published tables.
 _MAX_CACHE_BYTES = 64 << 20
 
-# Of what the run decoded: some 300,000 sentences.
+# The size of the run's own segments that are kept, about 300,000 sentences.
 _MAX_RECENT_BYTES = 40 << 20
+# The tables of this many files are merged into one block, so that a lookup searches few blocks.
 _FILES_PER_BLOCK = 16
-Index = npt.NDArray[np.uint64]
+
+_Keys = npt.NDArray[np.uint64]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,7 +77,8 @@ class Decoded:
         )
 
 
-_VALUES = [field.name for field in dataclasses.fields(Decoded) if field.name in MEMORY.names]
+# The columns of MEMORY that are fields of Decoded, in the order of the fields.
+_VALUE_COLUMNS = [field.name for field in dataclasses.fields(Decoded) if field.name in MEMORY.names]
 
 
 def segment_hash(model_input: str) -> bytes:
@@ -79,22 +87,28 @@ def segment_hash(model_input: str) -> bytes:
 
 
 def write_memory(path: Location, segments: Mapping[str, Decoded]) -> None:
-    """Write the segments that a unit decoded, by model input. Writes no file if there is none."""
+    """Write the segments that a unit decoded. Writes no file if there are none.
+
+    Args:
+        path: the file to write.
+        segments: the decoded segments by model input.
+    """
     if not segments:
         return
     columns = {
         "segment_hash": [segment_hash(model_input) for model_input in segments],
         "source": list(segments),
-    } | {name: [getattr(decoded, name) for decoded in segments.values()] for name in _VALUES}
+    } | {name: [getattr(decoded, name) for decoded in segments.values()] for name in _VALUE_COLUMNS}
     write_parquet(path, pa.table(columns, schema=MEMORY))
 
 
 class TranslationMemory:
-    """Finds segments in memory files.
+    """Finds the translations of segments.
 
     Args:
-        published: ``_memory`` folders of earlier runs, oldest first; whatever is in them is found.
-        own: that of this run, which grows while it goes on; what it decoded lately is found.
+        published: ``_memory`` folders of earlier runs, oldest first. All their segments are found.
+        own: the ``_memory`` folder of this run, to which units add files. Only the most recent
+            segments are found.
     """
 
     def __init__(self, published: Iterable[Location], own: Location) -> None:
@@ -104,54 +118,68 @@ class TranslationMemory:
         self._recent = _Recent(own)
 
     def find(self, segments: Iterable[str]) -> dict[str, Decoded]:
-        """Those of ``segments``, as the model reads them, that are known."""
-        self._recent.look_for_new()
-        sources = [source for source in (self._published, self._recent) if len(source)]
-        if not sources:
+        """Look segments up.
+
+        Args:
+            segments: model inputs of segments.
+
+        Returns:
+            the known segments with their translations, by model input. Of several translations,
+            the oldest published one is returned.
+        """
+        self._recent.add_new_files()
+        memories = [memory for memory in (self._published, self._recent) if len(memory)]
+        if not memories:
             return {}
-        hashes = {segment_hash(model_input): model_input for model_input in segments}
-        found: dict[bytes, Decoded] = {}
-        for source in sources:
-            found |= source.find([digest for digest in hashes if digest not in found])
-        return {hashes[digest]: value for digest, value in found.items() if digest in hashes}
+        model_inputs = {segment_hash(model_input): model_input for model_input in segments}
+        known: dict[bytes, Decoded] = {}
+        for memory in memories:
+            known |= memory.find([digest for digest in model_inputs if digest not in known])
+        return {
+            model_inputs[digest]: decoded
+            for digest, decoded in known.items()
+            if digest in model_inputs
+        }
 
 
 class _Published:
-    """An index of all that earlier runs decoded, and some of their tables."""
+    """An index of all segments that earlier runs decoded, and a cache of their tables."""
 
     def __init__(self, files: Sequence[Location]) -> None:
         self._files = files
         self._tables: OrderedDict[int, pa.Table] = OrderedDict()
         self._n_cached_bytes = 0
-        keys, places = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        keys, positions = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
         for number, file in enumerate(files):
             column = read_parquet(file, ["segment_hash"])
-            found = _keys_of(column["segment_hash"].to_pylist())
-            keys.append(found)
-            places.append(np.arange(len(found), dtype=np.uint64) + np.uint64(number << 32))
-        together = np.concatenate(keys)
-        order = np.argsort(together, kind="stable")  # of equal ones, the oldest comes first
-        self._keys = together[order]
-        self._places = np.concatenate(places)[order]  # file, then row in it, 32 bits each
+            file_keys = _keys_of(column["segment_hash"].to_pylist())
+            keys.append(file_keys)
+            positions.append(np.arange(len(file_keys), dtype=np.uint64) + np.uint64(number << 32))
+        all_keys = np.concatenate(keys)
+        order = np.argsort(all_keys, kind="stable")  # of equal keys, the oldest comes first
+        self._keys = all_keys[order]
+        # The number of the file in the upper 32 bits, the row in the lower ones.
+        self._positions = np.concatenate(positions)[order]
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Decoded]:
-        """What is known of some segments, and of others whose short key is the same, by hash."""
-        places = self._places[_matches(self._keys, np.sort(_keys_of(digests)))]
-        files, rows = places >> np.uint64(32), (places & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        found: dict[bytes, Decoded] = {}
+        """The known segments by hash. May include other segments with one of the same keys."""
+        positions = self._positions[_matches(self._keys, np.sort(_keys_of(digests)))]
+        files = positions >> np.uint64(32)
+        rows = (positions & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        known: dict[bytes, Decoded] = {}
         for number in np.unique(files):
             table = self._table(int(number)).take(rows[files == number])
-            found |= _values_of(table, recalled=True)
-        return found
+            known |= _decoded_by_hash(table, recalled=True)
+        return known
 
     def _table(self, number: int) -> pa.Table:
         if number in self._tables:
             self._tables.move_to_end(number)
             return self._tables[number]
-        table = read_parquet(self._files[number], ["segment_hash", *_VALUES])
+        table = read_parquet(self._files[number], ["segment_hash", *_VALUE_COLUMNS])
         self._tables[number] = table
         self._n_cached_bytes += table.nbytes
         while self._n_cached_bytes > _MAX_CACHE_BYTES and len(self._tables) > 1:
@@ -161,36 +189,38 @@ class _Published:
 
 
 class _Recent:
-    """What the units of one run decoded lately, all of it in memory, in blocks; the oldest block is
-    forgotten when they are too large together, so that memory does not grow with the run."""
+    """The most recent segments of one run, in blocks of tables that are kept in memory.
+
+    If the blocks get too large, the oldest is dropped, so that memory does not grow with the run.
+    """
 
     def __init__(self, folder: Location) -> None:
         self._folder = folder
         self._seen: set[str] = set()
-        self._blocks: deque[tuple[Index, pa.Table]] = deque()
-        self._n_small = 0  # of the newest blocks: of one file each
+        self._blocks: deque[tuple[_Keys, pa.Table]] = deque()
+        self._n_small = 0  # how many of the newest blocks hold one file each
 
     def __len__(self) -> int:
         return len(self._blocks)
 
-    def look_for_new(self) -> None:
-        """Take in what units have written since."""
+    def add_new_files(self) -> None:
+        """Add the files that units have written since the last call."""
         if not self._folder.is_dir():
             return
         files = [file for file in self._folder.iterdir() if file.name not in self._seen]
         for file in sorted(file for file in files if not file.name.startswith(".")):
             self._seen.add(file.name)
-            self._add(read_parquet(file, ["segment_hash", *_VALUES]))
+            self._add(read_parquet(file, ["segment_hash", *_VALUE_COLUMNS]))
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, Decoded]:
-        """What is known of some segments, and of others whose short key is the same, by hash."""
-        found: dict[bytes, Decoded] = {}
-        short = np.sort(_keys_of(digests))  # neighbours are looked for one after the other
+        """The known segments by hash. May include other segments with one of the same keys."""
+        known: dict[bytes, Decoded] = {}
+        wanted_keys = np.sort(_keys_of(digests))  # sorted keys make the search cache-friendly
         for keys, table in self._blocks:
-            rows = _matches(keys, short)
+            rows = _matches(keys, wanted_keys)
             if len(rows):
-                found = _values_of(table.take(rows), recalled=False) | found
-        return found
+                known = _decoded_by_hash(table.take(rows), recalled=False) | known
+        return known
 
     def _add(self, table: pa.Table) -> None:
         self._blocks.append(_block_of(table))
@@ -203,29 +233,29 @@ class _Recent:
             self._blocks.popleft()
 
 
-def _block_of(table: pa.Table) -> tuple[Index, pa.Table]:
-    """A table in the order of its keys, and those."""
+def _block_of(table: pa.Table) -> tuple[_Keys, pa.Table]:
+    """The sorted keys of a table, and the table in their order."""
     keys = _keys_of(table["segment_hash"].to_pylist())
     order = np.argsort(keys, kind="stable")
     return keys[order], table.take(order).combine_chunks()
 
 
-def _matches(keys: Index, wanted: Index) -> npt.NDArray[np.int64]:
-    """Where in sorted ``keys``, which are some, the wanted ones are: a place for each that is."""
-    at = np.searchsorted(keys, wanted)
-    at[at == len(keys)] = 0
-    found: npt.NDArray[np.int64] = at[keys[at] == wanted]
-    return found
+def _matches(keys: _Keys, wanted: _Keys) -> npt.NDArray[np.int64]:
+    """Indices into the sorted, non-empty ``keys`` at which a wanted key was found."""
+    indices = np.searchsorted(keys, wanted)
+    indices[indices == len(keys)] = 0
+    matches: npt.NDArray[np.int64] = indices[keys[indices] == wanted]
+    return matches
 
 
-def _values_of(table: pa.Table, *, recalled: bool) -> dict[bytes, Decoded]:
-    columns = [table[name].to_pylist() for name in _VALUES]  # in the order of the fields
+def _decoded_by_hash(table: pa.Table, *, recalled: bool) -> dict[bytes, Decoded]:
+    columns = [table[name].to_pylist() for name in _VALUE_COLUMNS]
     values = zip(*columns, [recalled] * len(table), strict=True)
     return dict(
         zip(table["segment_hash"].to_pylist(), itertools.starmap(Decoded, values), strict=True)
     )
 
 
-def _keys_of(hashes: Iterable[bytes]) -> Index:
-    """The first eight bytes of each of some hashes."""
+def _keys_of(hashes: Iterable[bytes]) -> _Keys:
+    """The first 8 bytes of each hash, as integers."""
     return np.frombuffer(b"".join(hashes), dtype=">u8")[::2].astype(np.uint64)

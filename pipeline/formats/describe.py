@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from lingo_model import InputError
+from pipeline.errors import one_line
 from pipeline.formats.delimited import read_header
 from pipeline.formats.parquet import open_parquet, row_group_sizes
 from pipeline.formats.read import iter_rows
@@ -129,7 +130,7 @@ def _jsonl_rows_and_schema(path: Path) -> tuple[int, pa.Schema]:
             for field in mixed:
                 pa.array([values.get(field.name) for values in chunk], field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(
             f"{path}: a key has values of different types, or a value that is too large "
             f"({reason}); give each key values of one type"

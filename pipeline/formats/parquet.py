@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lingo_model import InputError
+from pipeline.errors import one_line
 from pipeline.formats.encoding import checked_row
 from pipeline.formats.rows import Row, check_readable
 
@@ -26,7 +27,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"{path}: not readable as Parquet ({reason}); write it again") from error
 
 

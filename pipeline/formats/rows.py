@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from lingo_model import InputError
+from pipeline.errors import one_line
 
 Format = Literal["text", "tsv", "csv", "jsonl", "parquet"]
 """``text`` is plain text with a sentence on each line."""
@@ -79,10 +80,10 @@ def read_errors_as_input_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except _READ_ERRORS as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"{path}: damaged ({reason}); copy the file again") from error
     except OverflowError as error:  # a timestamp after the year 9999
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(
             f"{path}: holds a value that is too large ({reason}); drop its column"
         ) from error

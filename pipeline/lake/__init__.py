@@ -1,1 +1,1 @@
-"""The lake at rest: the files to translate."""
+"""The input of a translation: a file or a folder of files, on this machine or on S3."""

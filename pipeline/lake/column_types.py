@@ -1,4 +1,4 @@
-"""One schema for files whose columns differ."""
+"""Joins the schemas of files with different columns into one schema."""
 
 from __future__ import annotations
 
@@ -10,82 +10,112 @@ from lingo_model import InputError
 
 
 def joined_schema(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
-    """One schema for all files; a column that a file lacks is null there, and of two types the
-    wider is taken where it holds every value of the other.
+    """The schema that holds the columns of all files.
+
+    A column that a file does not have is null there. A column with different types gets the
+    narrowest type that holds all values of all of them; see :func:`joined_type`.
+
+    Args:
+        schemas: the schema of each file, by path.
 
     Raises:
-        InputError: a column has types in two files of which neither holds the other, or is spelled
-            otherwise; names both.
+        InputError: no type holds all values of a column, or the spelling of a column's name differs
+            only in case. The message names both files.
     """
     fields: dict[str, pa.Field] = {}
-    spelled: dict[str, str] = {}
-    first_seen: dict[str, str] = {}
+    first_spelling: dict[str, str] = {}
+    first_path: dict[str, str] = {}
     for path, schema in schemas.items():
         for field in schema:
             known = fields.get(field.name)
-            spelling = spelled.setdefault(field.name.casefold(), field.name)
+            spelling = first_spelling.setdefault(field.name.casefold(), field.name)
             if spelling != field.name:  # SQL engines ignore case
                 raise InputError(
-                    f"{path}: column {field.name!r} is {spelling!r} in {first_seen[spelling]}, and "
-                    "case does not tell columns apart; spell them alike"
+                    f"{path}: column {field.name!r} is {spelling!r} in {first_path[spelling]}, and "
+                    "names that differ only in case are one column in SQL; spell them alike"
                 )
             if known is None:
                 fields[field.name] = field.with_nullable(True).remove_metadata()
-                first_seen[field.name] = path
+                first_path[field.name] = path
                 continue
-            kind = joined_type(known.type, field.type)
-            if kind is None:
+            column_type = joined_type(known.type, field.type)
+            if column_type is None:
                 raise InputError(
-                    f"{path}: column {field.name!r} is {field.type}, in {first_seen[field.name]} "
+                    f"{path}: column {field.name!r} is {field.type}, in {first_path[field.name]} "
                     f"it is {known.type}; cast one, or translate them into two tables"
                 )
-            if kind != known.type:
-                fields[field.name] = known.with_type(kind)
-                first_seen[field.name] = path
+            if column_type != known.type:
+                fields[field.name] = known.with_type(column_type)
+                first_path[field.name] = path
     return pa.schema(fields.values())
 
 
-def joined_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """The narrowest type that holds every value of both, None where there is none."""
-    if one == other:
-        return one
-    for a, b in ((one, other), (other, one)):
-        if pa.types.is_null(a):
-            return b
-        if pa.types.is_dictionary(a):
-            return joined_type(a.value_type, b)
-    if (one in _WIDER) and (other in _WIDER):
-        common = [kind for kind in _WIDER[one] if kind in _WIDER[other]]
-        return common[0] if common else None
-    both = (one, other)
-    if all(pa.types.is_list(t) or pa.types.is_large_list(t) for t in both):
-        value = joined_type(one.value_type, other.value_type)
-        large = any(pa.types.is_large_list(t) for t in both)
-        return value and (pa.large_list(value) if large else pa.list_(value))
-    if all(map(pa.types.is_timestamp, both)) and one.tz == other.tz:
-        # Not to nanoseconds, which end in 2262.
-        unit = next((u for u in ("us", "ms") if u in (one.unit, other.unit)), "s")
-        return pa.timestamp(unit, one.tz) if "ns" not in (one.unit, other.unit) else None
+def joined_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+    """The narrowest type that holds every value of both types, or None if there is none."""
+    # Not pa.unify_schemas(promote_options="permissive"), because it also joins types that do not
+    # hold each other's values: int64 and double to double (rounds 2**53 + 1), uint64 and int64 to
+    # int64 (2**63 overflows), decimal and double to double, any timestamps to nanoseconds (which
+    # end in 2262), text and binary to binary. And it refuses a string with a dictionary of strings.
+    if left == right:
+        return left
+    for one, other in ((left, right), (right, left)):
+        if pa.types.is_null(one):
+            return other
+        if pa.types.is_dictionary(one):
+            return joined_type(one.value_type, other)
+    if left in _WIDER_TYPES and right in _WIDER_TYPES:
+        return next((wide for wide in _WIDER_TYPES[left] if wide in _WIDER_TYPES[right]), None)
+    if _is_list(left) and _is_list(right):
+        return _joined_list(left, right)
+    if pa.types.is_timestamp(left) and pa.types.is_timestamp(right):
+        return _joined_timestamp(left, right)
     return None
 
 
-_INTS = [pa.int8(), pa.int16(), pa.int32(), pa.int64()]
-_UINTS = [pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+def _is_list(column_type: pa.DataType) -> bool:
+    return bool(pa.types.is_list(column_type) or pa.types.is_large_list(column_type))
 
-# For each type those that hold all its values, the narrowest first.
-_WIDER: dict[pa.DataType, list[pa.DataType]] = {
-    **{_INTS[i]: _INTS[i:] + [pa.float32()] * (i < 2) + [pa.float64()] * (i < 3) for i in range(4)},
-    **{
-        _UINTS[i]: _UINTS[i:] + _INTS[i + 1 :] + [pa.float32()] * (i < 2) + [pa.float64()] * (i < 3)
-        for i in range(4)
-    },
-    pa.float16(): [pa.float16(), pa.float32(), pa.float64()],
-    pa.float32(): [pa.float32(), pa.float64()],
-    pa.float64(): [pa.float64()],
-    pa.string(): [pa.string(), pa.large_string()],
-    pa.large_string(): [pa.large_string()],
-    pa.binary(): [pa.binary(), pa.large_binary()],
-    pa.large_binary(): [pa.large_binary()],
-    pa.date32(): [pa.date32(), pa.date64()],
-    pa.date64(): [pa.date64()],
+
+def _joined_list(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+    values = joined_type(left.value_type, right.value_type)
+    if values is None:
+        return None
+    is_large = pa.types.is_large_list(left) or pa.types.is_large_list(right)
+    return pa.large_list(values) if is_large else pa.list_(values)
+
+
+def _joined_timestamp(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+    units = (left.unit, right.unit)
+    # Other units reach beyond 2262, where nanoseconds end.
+    if left.tz != right.tz or "ns" in units:
+        return None
+    return pa.timestamp(next(unit for unit in ("us", "ms", "s") if unit in units), left.tz)
+
+
+# For each type, the types that hold all its values, the narrowest first. float32 holds integers of
+# up to 24 bits, float64 of up to 53 bits.
+_WIDER_TYPES: dict[pa.DataType, tuple[pa.DataType, ...]] = {
+    pa.int8(): (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()),
+    pa.int16(): (pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()),
+    pa.int32(): (pa.int32(), pa.int64(), pa.float64()),
+    pa.int64(): (pa.int64(),),
+    pa.uint8(): (
+        *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+        *(pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()),
+    ),
+    pa.uint16(): (
+        *(pa.uint16(), pa.uint32(), pa.uint64()),
+        *(pa.int32(), pa.int64(), pa.float32(), pa.float64()),
+    ),
+    pa.uint32(): (pa.uint32(), pa.uint64(), pa.int64(), pa.float64()),
+    pa.uint64(): (pa.uint64(),),
+    pa.float16(): (pa.float16(), pa.float32(), pa.float64()),
+    pa.float32(): (pa.float32(), pa.float64()),
+    pa.float64(): (pa.float64(),),
+    pa.string(): (pa.string(), pa.large_string()),
+    pa.large_string(): (pa.large_string(),),
+    pa.binary(): (pa.binary(), pa.large_binary()),
+    pa.large_binary(): (pa.large_binary(),),
+    pa.date32(): (pa.date32(), pa.date64()),
+    pa.date64(): (pa.date64(),),
 }

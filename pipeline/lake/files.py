@@ -1,8 +1,8 @@
-"""The files to translate: which there are, what columns they have, and ranges of their rows.
+"""Lists and inspects the input files of a translation.
 
-Reads: a file, or a folder of files in any format of ``pipeline/formats/read.py``, here or on S3.
-Writes:
-nothing but copies of what is on S3, which go with the process.
+Reads: a file or a folder of files, on this machine or on S3, in any format of
+    ``pipeline/formats/read.py``.
+Writes: temporary copies of files on S3, which are deleted when the process ends.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ from pipeline.storage.hashing import sha256_of_file
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
 
-# What Hive writes for a partition whose key is null.
+# The name that Hive gives to the partition of rows whose key is null.
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclasses.dataclass(frozen=True)
 class InspectedFile:
-    """A file as it is now. ``group_rows``: rows of each of Parquet's row groups, else None."""
+    """A file as it is now.
+
+    Attributes:
+        file: the file's size, digest and number of rows.
+        schema: its columns. The columns of its Hive partitions follow the file's own.
+        group_rows: the sizes of its Parquet row groups; None for other formats.
+    """
 
     file: InputFile
     schema: pa.Schema
@@ -36,11 +42,16 @@ class InspectedFile:
 
 
 def input_files(source: Location) -> tuple[Location, dict[str, FileStamp]]:
-    """The folder that paths are relative to, and the files below it, sorted, each with its stamp;
-    hidden and ``_`` names are not input.
+    """List the input files. Names that begin with ``.`` or ``_`` are not input.
+
+    Args:
+        source: a file, or a folder of files.
+
+    Returns:
+        the folder that paths are relative to, and the stamp of each file by relative path, sorted.
 
     Raises:
-        InputError: nothing there, or a file that cannot be read.
+        InputError: there is no file, a file cannot be read, or a name is not UTF-8.
     """
     backend = backend_of(source)
     files = backend.list_files(source, _is_input)
@@ -59,14 +70,18 @@ def _is_input(relative: str) -> bool:
 
 
 def inspect_file(root: Location, relative: str) -> InspectedFile:
-    """Size, digest, number of rows, and columns of one file, those of its hive partition last.
+    """Read a file to get its digest, its number of rows and its columns.
+
+    Args:
+        root: the folder that ``relative`` is relative to.
+        relative: the file's relative path.
 
     Raises:
-        InputError: the file is damaged, not UTF-8, or its rows do not fit together.
+        InputError: the file is missing or damaged, or a column has values of different types.
     """
     stamp = backend_of(root).readable_stamp(root / relative)
     copies = LocalCopies(root)
-    with copies.reading(relative) as path:
+    with copies.opened(relative) as path:
         description = describe_file(path)
         sha256 = sha256_of_file(path)
     copies.forget()
@@ -79,15 +94,15 @@ def inspect_file(root: Location, relative: str) -> InspectedFile:
 
 
 def partition_values(relative: str) -> dict[str, str | None]:
-    """Names and values of the hive partitions (``key=value`` folders) that a path lies in."""
-    found = {}
+    """Names and values of the Hive partitions (``name=value`` folders) in a relative path."""
+    values: dict[str, str | None] = {}
     for part in relative.split("/")[:-1]:
         name, equals, value = part.partition("=")
         if name and equals:
-            found[unquote(name)] = None if value == _NULL_PARTITION else unquote(value)
-    return found
+            values[unquote(name)] = None if value == _NULL_PARTITION else unquote(value)
+    return values
 
 
 def is_unchanged(root: Location, file: InputFile) -> bool:
-    """Whether a file still has the size, modification time and ETag that were seen."""
+    """Whether a file still has the size, modification time and ETag that the plan saw."""
     return stamp_of(root / file.path) == file.stamp

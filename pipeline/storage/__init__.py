@@ -1,1 +1,1 @@
-"""Files and folders, on this machine or on S3: written whole, named, hashed, locked."""
+"""Reads, writes, names, hashes and locks files and folders, on this machine or on S3."""

@@ -1,4 +1,4 @@
-"""What a disk and S3 do differently, behind one interface.
+"""The operations that differ between a disk and S3, behind one interface.
 
 Everything else in the pipeline calls :func:`backend_of` (or a function of ``files.py`` that does)
 and does not ask where a location is.
@@ -32,15 +32,23 @@ def backend_of(path: Location) -> Backend[Any]:
 
 
 class Backend(ABC, Generic[L]):
-    """Operations on locations of one kind. Writes are whole or not at all, and durable."""
+    """Operations on locations of one kind. Writes are atomic and durable.
+
+    Unless its description says otherwise, a method raises OSError if a file is missing, or if the
+    disk or S3 refuses or does not answer.
+    """
 
     @abstractmethod
     def absolute(self, path: L) -> L:
-        """The whole path. Links are kept: a link that points elsewhere each night is one path."""
+        """The absolute path. Symbolic links are kept, so a link keeps its path when its target
+        changes."""
 
     @abstractmethod
     def stamp(self, path: L) -> FileStamp | None:
-        """Size, modification time and ETag of a file, or None if there is no such file."""
+        """Size, modification time and ETag of a file, or None if there is no such file.
+
+        On a disk also None if the file cannot be accessed.
+        """
 
     @abstractmethod
     def readable_stamp(self, path: L) -> FileStamp:
@@ -52,7 +60,11 @@ class Backend(ABC, Generic[L]):
 
     @abstractmethod
     def list_files(self, folder: L, is_wanted: Callable[[str], bool]) -> dict[str, FileStamp]:
-        """Stamps of the wanted files below a folder by relative path, sorted.
+        """The stamps of the files below a folder, by relative path, sorted.
+
+        Args:
+            folder: the folder; may be missing.
+            is_wanted: tells from a relative path whether the file is listed.
 
         Raises:
             InputError: a wanted file cannot be opened.
@@ -64,7 +76,7 @@ class Backend(ABC, Generic[L]):
 
     @abstractmethod
     def local_path(self, path: L) -> Path | None:
-        """The path on this machine, or None for a file that must be copied first."""
+        """The path of a file on this machine, or None if the file must be downloaded first."""
 
     @abstractmethod
     def download(self, path: L, to: Path) -> None:
@@ -80,7 +92,7 @@ class Backend(ABC, Generic[L]):
 
     @abstractmethod
     def open_for_parquet(self, path: L) -> Path | pa.BufferReader:
-        """What ``pyarrow.parquet.ParquetFile`` reads."""
+        """An argument for ``pyarrow.parquet.ParquetFile`` that reads the file."""
 
     @abstractmethod
     def remove(self, path: L) -> None:
@@ -158,8 +170,8 @@ class _ObjectStore(Backend[S3Path]):
         return stamp
 
     def list_files(self, folder: S3Path, is_wanted: Callable[[str], bool]) -> dict[str, FileStamp]:
-        # Some tools mark a folder by an empty object whose key is the folder's with a slash. Only
-        # a request for the key without the slash tells it from an empty file.
+        # Some tools mark a folder by an empty object whose key ends with a slash. Only a request
+        # for the key without the slash tells such an object from an empty file.
         return {
             name: stamp
             for name, stamp in folder.files().items()
@@ -193,7 +205,7 @@ _DISK, _S3 = _Disk(), _ObjectStore()
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """The content of a Parquet file that holds ``table``."""
+    """``table`` as the content of a Parquet file."""
     content = pa.BufferOutputStream()
     pq.write_table(table, content, compression="zstd")
     return bytes(content.getvalue())
@@ -201,7 +213,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 @contextmanager
 def _temporary_name(path: Path) -> Iterator[Path]:
-    """A hidden name beside ``path``, renamed to ``path`` if the block succeeds."""
+    """Yield a hidden name beside ``path``, and rename it to ``path`` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

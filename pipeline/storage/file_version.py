@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pydantic import Field
+
 from pipeline.settings import Settings
 
 
 class FileStamp(NamedTuple):
-    """What tells cheaply whether a file is still the same; ``etag`` only of an object store."""
+    """A cheap sign of whether a file has changed: an equal stamp is taken for an equal file.
+
+    Attributes:
+        n_bytes: the file's size.
+        modified_ns: modification time, in nanoseconds since 1970.
+        etag: the object store's hash of the content; None on a disk.
+    """
 
     n_bytes: int
     modified_ns: int
@@ -16,17 +24,16 @@ class FileStamp(NamedTuple):
 
 
 class InputFile(Settings):
-    """One input file as the plan saw it; ``path`` is relative to the input, ``etag`` that of an
-    object store."""
+    """One input file as the plan saw it."""
 
-    path: str
+    path: str = Field(description="relative to the input")
     n_bytes: int
     modified_ns: int
-    etag: str | None = None
+    etag: str | None = Field(default=None, description="null for a file on a disk")
     sha256: str
     n_rows: int
 
     @property
     def stamp(self) -> FileStamp:
-        """What tells cheaply whether the file is still the same."""
+        """The stamp that the file had when the plan saw it."""
         return FileStamp(self.n_bytes, self.modified_ns, self.etag)

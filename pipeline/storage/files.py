@@ -1,5 +1,6 @@
-"""Reads and writes files on this machine and on S3. A written file is whole, and is durable when
-the function returns.
+"""Reads and writes files on this machine and on S3.
+
+Writes are atomic, and the file is durable when the function returns.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pipeline.storage.location import Location
 
 
 def absolute(path: Location) -> Location:
-    """The whole path. Links are kept: a link that points elsewhere each night is one path."""
+    """The absolute path. Symbolic links are kept; see :meth:`Backend.absolute`."""
     absolute_path: Location = backend_of(path).absolute(path)
     return absolute_path
 
@@ -54,7 +55,7 @@ def read_parquet(path: Location, columns: list[str] | None = None) -> pa.Table:
 
 
 def files_in(folder: Location, pattern: str) -> list[Location]:
-    """Files and folders that match a pattern such as ``part-*.parquet``, sorted."""
+    """Files and folders in ``folder`` that match a pattern such as ``part-*.parquet``, sorted."""
     return sorted(folder.glob(pattern))
 
 

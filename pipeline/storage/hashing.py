@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 KEY_DIGITS = 24
-"""Hexadecimal digits of a fingerprint that serves as a key or id."""
+"""Number of hexadecimal digits of a fingerprint that is used as a key or id."""
 
 _UNIT_SEPARATOR = "\x1f"
 

@@ -15,7 +15,7 @@ Location = Path | S3Path
 
 
 def location(text: str | Location) -> Location:
-    """The location that a path or an ``s3://`` URI names.
+    """Convert a path or an ``s3://`` URI to a location.
 
     Raises:
         InputError: the URI has another scheme, or no bucket.
@@ -35,4 +35,4 @@ def location(text: str | Location) -> Location:
 LocationField = Annotated[
     Location, BeforeValidator(location), WithJsonSchema({"type": "string", "format": "path"})
 ]
-"""The type of a setting or parameter that holds a location and is given as text."""
+"""The type of a setting or parameter that is given as text and holds a location."""

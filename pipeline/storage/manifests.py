@@ -1,4 +1,4 @@
-"""Manifests: JSON files that describe what lies beside them, read with their format version."""
+"""Manifests: JSON files with a format version that describe the files beside them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lingo_model import InputError
 from pipeline.settings import Settings, parse_settings
 from pipeline.storage.location import Location
 
-# Anything else that goes wrong says nothing about what is there: S3 refused or did not answer.
-_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+# Any other OSError means that S3 refused or did not answer; the manifest may well exist.
+_NO_READABLE_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 class Manifest(Settings):
@@ -39,7 +39,7 @@ class Manifest(Settings):
         """
         try:
             values = json.loads(path.read_bytes())
-        except _NOT_THERE as error:
+        except _NO_READABLE_FILE as error:
             raise InputError(
                 f"{path.parent}: not {cls.WHAT} (no readable {path.name}); {cls.REMEDY}"
             ) from error

@@ -13,21 +13,29 @@ from pipeline.schemas import QUARANTINE_COLUMNS, TOMBSTONES, TRANSLATION_COLUMNS
 from pipeline.table.manifest import PARTITIONS, QUARANTINE_FOLDER, TOMBSTONES_FOLDER
 
 RUN_NUMBER_SQL = "CAST(split_part(run, '-', 1) AS BIGINT)"
-"""The number of a run, from its partition column."""
+"""SQL for the number of a run, from the partition column ``run``."""
 
 
 def create_disk_views(
-    connection: duckdb.DuckDBPyConnection, data: Path | None, last: int | None
+    connection: duckdb.DuckDBPyConnection, data: Path | None, last_number: int | None
 ) -> None:
-    """Create ``translations``, ``tombstones`` and ``quarantine`` of the runs up to number ``last``,
-    or of all runs if it is None. Without ``data`` the views are empty."""
+    """Create the views ``translations``, ``tombstones`` and ``quarantine``.
+
+    Args:
+        connection: a DuckDB connection.
+        data: the folder of the published runs; without it the views are empty.
+        last_number: the number of the last run to show; None for all runs.
+
+    Raises:
+        InputError: DuckDB cannot read the files as one table.
+    """
     for name, pattern, columns in (
         ("translations", "*/*/*.parquet", TRANSLATION_COLUMNS),
         ("tombstones", f"*/*/{TOMBSTONES_FOLDER}/*.parquet", TOMBSTONES),
         ("quarantine", f"*/*/{QUARANTINE_FOLDER}/*.parquet", QUARANTINE_COLUMNS),
     ):
         schema = pa.schema([*columns, *PARTITIONS])
-        create_parquet_view(connection, name, data, pattern, schema, last)
+        create_parquet_view(connection, name, data, pattern, schema, last_number)
 
 
 def create_parquet_view(
@@ -36,10 +44,17 @@ def create_parquet_view(
     root: Path | None,
     pattern: str,
     schema: pa.Schema,
-    last: int | None = None,
+    last_number: int | None = None,
 ) -> None:
-    """Create a view of the files below ``root`` that match ``pattern``. Without such a file the
-    view is empty and has the columns of ``schema``.
+    """Create a view of Parquet files. Without a file the view is empty.
+
+    Args:
+        connection: a DuckDB connection.
+        name: the view's name.
+        root: the folder that ``pattern`` is relative to, if there is one.
+        pattern: a glob pattern of the files.
+        schema: the columns of an empty view.
+        last_number: leaves out runs with larger numbers.
 
     Raises:
         InputError: DuckDB cannot read the files as one table.
@@ -52,8 +67,8 @@ def create_parquet_view(
         if "run" in schema.names
         else "hive_partitioning = false"
     )
-    where = "" if last is None else f" WHERE {RUN_NUMBER_SQL} <= {last}"
-    files = _sql_string(f"{glob.escape(str(root))}/{pattern}")  # DuckDB reads [*] as a plain *, too
+    where = "" if last_number is None else f" WHERE {RUN_NUMBER_SQL} <= {last_number}"
+    files = _sql_string(f"{glob.escape(str(root))}/{pattern}")  # DuckDB reads [*] as a plain *
     try:
         connection.execute(
             f"CREATE VIEW {name} AS "
@@ -61,13 +76,13 @@ def create_parquet_view(
         )
     except duckdb.Error as error:
         raise InputError(
-            f"{root}: cannot be read as the view {name} ({first_line(error)}); check the files "
-            "there"
+            f"{root}: cannot be read as the view {name} ({first_line(error)}); check the files in "
+            "this folder"
         ) from error
 
 
 def first_line(error: duckdb.Error) -> str:
-    """DuckDB's message without the query that it repeats."""
+    """The first line of DuckDB's message. The query follows in the other lines."""
     return str(error).splitlines()[0]
 
 

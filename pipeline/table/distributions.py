@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from pipeline.settings import Settings
 
@@ -14,58 +15,61 @@ RANGES = {
     "copy_rate": (0.0, 1.0),
     "unknown_rate": (0.0, 1.0),
 }
-"""The measures whose distribution a run records, and the range of its bins."""
+"""The quality signals whose distribution a run records, with the range of the histogram."""
 
 
 _N_BINS = 50
 
 
 class Distribution(Settings):
-    """How a measure is spread over rows: their number, mean and extremes, and counts in bins of
-    equal width from ``low`` to ``high``, where what lies beyond is in the outermost."""
+    """The distribution of a quality signal over the rows that have it.
+
+    The histogram has bins of equal width. Values outside of its range are counted in the first or
+    last bin.
+    """
 
     n_rows: int
     mean: float
-    least: float
-    most: float
-    low: float
-    high: float
-    counts: tuple[int, ...]
+    minimum: float
+    maximum: float
+    range_low: float = Field(description="lower edge of the first bin")
+    range_high: float = Field(description="upper edge of the last bin")
+    counts: tuple[int, ...] = Field(description="rows in each bin")
 
 
 class DistributionBuilder:
-    """Gathers the distributions of the measures, a table at a time."""
+    """Computes the distributions of the quality signals, one table at a time."""
 
     def __init__(self) -> None:
         self._counts = {name: np.zeros(_N_BINS, np.int64) for name in RANGES}
         self._sums = dict.fromkeys(RANGES, 0.0)
-        self._least = dict.fromkeys(RANGES, np.inf)
-        self._most = dict.fromkeys(RANGES, -np.inf)
+        self._minima = dict.fromkeys(RANGES, np.inf)
+        self._maxima = dict.fromkeys(RANGES, -np.inf)
 
     def add(self, table: pa.Table) -> None:
-        """Take in a table with a column of each measure; nulls do not count."""
+        """Add the rows of a table. It has a column for each signal; nulls are not counted."""
         for name, (low, high) in RANGES.items():
             values = table[name].drop_null().to_numpy()
             if len(values):
-                inside = np.clip(values, low, high)
-                self._counts[name] += np.histogram(inside, _N_BINS, (low, high))[0]
+                clipped = np.clip(values, low, high)
+                self._counts[name] += np.histogram(clipped, _N_BINS, (low, high))[0]
                 self._sums[name] += float(values.sum())
-                self._least[name] = min(self._least[name], float(values.min()))
-                self._most[name] = max(self._most[name], float(values.max()))
+                self._minima[name] = min(self._minima[name], float(values.min()))
+                self._maxima[name] = max(self._maxima[name], float(values.max()))
 
     def distributions(self) -> dict[str, Distribution]:
-        """Of each measure that any row had."""
-        found = {}
+        """The distribution of each signal, by name. Signals that no row has are left out."""
+        distributions = {}
         for name, (low, high) in RANGES.items():
             n_rows = int(self._counts[name].sum())
             if n_rows:
-                found[name] = Distribution(
+                distributions[name] = Distribution(
                     n_rows=n_rows,
                     mean=self._sums[name] / n_rows,
-                    least=float(self._least[name]),
-                    most=float(self._most[name]),
-                    low=low,
-                    high=high,
+                    minimum=float(self._minima[name]),
+                    maximum=float(self._maxima[name]),
+                    range_low=low,
+                    range_high=high,
                     counts=tuple(self._counts[name].tolist()),
                 )
-        return found
+        return distributions

@@ -1,4 +1,4 @@
-"""The translation table: where things lie, and what its manifests say.
+"""The files of a translation table, and the types of its manifests.
 
 TABLE/
   _table.json                                          format version, languages, columns
@@ -8,7 +8,7 @@ TABLE/
                                           /_tombstones/part-<run>.parquet
                                           /_manifest.json
                                           /_report.html
-  _staging/000042-1f3a/...                             work in progress
+  _staging/000042-1f3a/...                             the unfinished run
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PARTITIONS = pa.schema([("run_date", pa.date32()), ("run", pa.string())])
 
 
 class TableIdentity(Manifest):
-    """What all runs of a table have in common. The content of ``_table.json``."""
+    """The properties that all runs of a table share. The content of ``_table.json``."""
 
     FORMAT_VERSION = FORMAT_VERSION
     WHAT = "a translation table"
@@ -58,12 +58,12 @@ class TableIdentity(Manifest):
 
 
 class Unit(Settings):
-    """A row range of one file. A unit is the smallest piece of work that is done once."""
+    """A range of rows of one file. A unit is done exactly once."""
 
     unit_id: str = Field(description="hash of content_id and the model")
     content_id: str = Field(
         description="hash of the rows and of every setting that can change the output, "
-        "the model excepted"
+        "except the model"
     )
     path: str
     first_row: int
@@ -76,7 +76,10 @@ class Unit(Settings):
 
 
 class RowCounts(Settings):
-    """``n_input == n_translated + n_reused + n_passed_through + n_quarantined``."""
+    """Counts of a run's rows.
+
+    ``n_input == n_translated + n_reused + n_passed_through + n_quarantined``.
+    """
 
     n_input: int
     n_translated: int
@@ -86,18 +89,22 @@ class RowCounts(Settings):
 
 
 class Lineage(Settings):
-    """Where a run's translations come from, as far as the model's bundle says."""
+    """The origin of a run's translations, as recorded in the model's bundle."""
 
     model: str = Field(description="folder of the model")
-    dataset_fingerprint: str = Field(description="of the dataset that the model was trained on")
+    dataset_fingerprint: str = Field(
+        description="fingerprint of the dataset that the model was trained on"
+    )
     corpus: tuple[str, ...] = Field(description="the inputs of that dataset")
 
 
 class CompactedPart(Settings):
-    """A file that holds the rows of several units: ids and numbers of rows, in order."""
+    """A file that holds the rows of several units."""
 
     file_name: str
-    units: tuple[tuple[str, int], ...]
+    units: tuple[tuple[str, int], ...] = Field(
+        description="the id of each unit and the number of its rows in the file, in order"
+    )
 
 
 class RunHeader(Manifest):
@@ -115,11 +122,11 @@ class RunHeader(Manifest):
     target_lang: str
     settings: dict[str, Any] = Field(description="a TranslateConfig")
     settings_key: str = Field(
-        description="hash of the settings that can change a row, the model excepted"
+        description="hash of the settings that can change a row, except the model"
     )
     memory_key: str = Field(description="hash of the model and the decoding settings")
     schema_base64: str = Field(
-        description="Arrow schema of the input columns, those of earlier runs included"
+        description="Arrow schema of the input columns, including the columns of earlier runs"
     )
     files: tuple[InputFile, ...] = Field(
         description="files that the run reads, or whose stamp differs from the table's record"
@@ -183,23 +190,23 @@ class RunManifest(RunHeader):
         return self.rows.n_input / seconds if seconds > 0 and self.rows.n_input else None
 
 
-def run_number(run: str) -> int:
-    """The number in a run's name."""
-    return int(run.split("-", 1)[0])
+def run_number(run_id: str) -> int:
+    """The number in a run's id."""
+    return int(run_id.split("-", 1)[0])
 
 
 def run_named(name: str, published: Iterable[RunManifest]) -> RunManifest:
-    """A run by its name or its number.
+    """Find a run by its id or its number.
 
     Raises:
-        InputError: no such run; names those that there are.
+        InputError: there is no such run. The message lists the runs of the table.
     """
-    names = []
+    run_ids = []
     for run in published:
         if run.run_id == name or (name.isdigit() and run_number(run.run_id) == int(name)):
             return run
-        names.append(run.run_id)
-    raise InputError(f"run {name!r}: not in the table; its runs are {', '.join(names) or 'none'}")
+        run_ids.append(run.run_id)
+    raise InputError(f"run {name!r}: not in the table; its runs are {', '.join(run_ids) or 'none'}")
 
 
 def run_path(run: RunHeader) -> str:
@@ -208,5 +215,5 @@ def run_path(run: RunHeader) -> str:
 
 
 def schema_of(base64_text: str) -> pa.Schema:
-    """The schema that a plan or manifest holds as text."""
+    """Decode the Arrow schema in ``schema_base64`` of a plan or manifest."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(base64_text)))

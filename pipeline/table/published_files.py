@@ -1,4 +1,4 @@
-"""What a table holds of each input file, read off the manifests of its published runs."""
+"""The newest version of each input file that a table holds, from the manifests of its runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from pipeline.table.manifest import RunManifest, Unit
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """The newest version of a file that a table has: its units, and the run that published them.
+    """The newest version of an input file in a table.
 
-    ``seen`` is the file as it was seen last, which may be later than that run: what has another
-    time but the same content need not be read again.
+    Attributes:
+        seen: the file as a run saw it last. It may be newer than ``run``: a later run that finds
+            the same content under a new modification time records only the new time.
+        settings_key: the settings of ``run``; see :class:`RunHeader`.
+        model_id: the model of ``run``.
+        run: the run that published the file's rows.
+        units: the file's units.
     """
 
     seen: InputFile
@@ -26,23 +31,27 @@ class PublishedFile:
 
 
 def published_files(runs: Iterable[RunManifest]) -> dict[str, PublishedFile]:
-    """Every file that some runs (the oldest first) have in the table, by its path."""
-    found: dict[str, PublishedFile] = {}
+    """The newest version of each file, by path.
+
+    Args:
+        runs: the manifests of published runs, oldest first.
+    """
+    newest: dict[str, PublishedFile] = {}
     for run in runs:
         for path in run.deleted_files:
-            found.pop(path, None)
+            newest.pop(path, None)
         units: dict[str, list[Unit]] = defaultdict(list)
         for unit in run.units:
             units[unit.path].append(unit)
         for file in run.files:
             if file.path in units:
-                found[file.path] = PublishedFile(
+                newest[file.path] = PublishedFile(
                     file,
                     run.settings_key,
                     run.model_id,
                     run,
                     tuple(units[file.path]),
                 )
-            elif file.path in found and found[file.path].seen.sha256 == file.sha256:
-                found[file.path] = dataclasses.replace(found[file.path], seen=file)
-    return found
+            elif file.path in newest and newest[file.path].seen.sha256 == file.sha256:
+                newest[file.path] = dataclasses.replace(newest[file.path], seen=file)
+    return newest

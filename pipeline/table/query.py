@@ -1,4 +1,9 @@
-"""SQL over a translation table and score reports, by DuckDB. Reads only."""
+"""Queries translation tables and score reports with SQL.
+
+Reads: a translation table and the folder of score reports, through views in DuckDB.
+Writes: nothing.
+Run: ``lingo sql --table TABLE QUERY``.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +37,8 @@ from pipeline.table.s3_table import S3Table
 from pipeline.table.s3_views import register_s3_views
 
 VIEWS = ("translations", "latest", "quarantine", "tombstones", "runs", "lineage", "scores")
+"""The views of :func:`connect`."""
+
 # The README gives this query in full, for readers without this project.
 _LATEST = f"""
     SELECT * FROM translations
@@ -42,7 +49,7 @@ _LATEST = f"""
     QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY {RUN_NUMBER_SQL} DESC) = 1
 """
 
-# Of each row the newest version of the named run or model, and whether both say the same.
+# The newest version of each row by run or model a, beside its newest version by run or model b.
 _COMPARE = f"""
     CREATE MACRO compare(a, b) AS TABLE
     WITH version AS (
@@ -50,19 +57,19 @@ _COMPARE = f"""
             {RUN_NUMBER_SQL} AS _number, CAST({RUN_NUMBER_SQL} AS VARCHAR) AS _digits
         FROM translations
     ),
-    one AS (
+    version_a AS (
         SELECT * FROM version WHERE a IN (run, model_id, _digits)
         QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY _number DESC) = 1
     ),
-    other AS (
+    version_b AS (
         SELECT * FROM version WHERE b IN (run, model_id, _digits)
         QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY _number DESC) = 1
     )
-    SELECT row_id, one.translation AS translation_a, other.translation AS translation_b,
-        one.score AS score_a, other.score AS score_b,
-        one.source_hash IS NOT DISTINCT FROM other.source_hash AS same_source,
-        one.translation IS NOT DISTINCT FROM other.translation AS same_translation
-    FROM one JOIN other USING (row_id)
+    SELECT row_id, version_a.translation AS translation_a, version_b.translation AS translation_b,
+        version_a.score AS score_a, version_b.score AS score_b,
+        version_a.source_hash IS NOT DISTINCT FROM version_b.source_hash AS same_source,
+        version_a.translation IS NOT DISTINCT FROM version_b.translation AS same_translation
+    FROM version_a JOIN version_b USING (row_id)
 """
 
 _LINEAGE = """
@@ -70,41 +77,49 @@ _LINEAGE = """
     FROM latest JOIN runs USING (run)
 """
 
-# DuckDB shows 10,000 rows at most; from one more it knows that there are more.
+# DuckDB prints at most 10,000 rows. One more row makes it print that there are more.
 _N_ROWS_SHOWN = 10_001
 
 
 def connect(
     table: Location | None, reports: Path | None, *, as_of: str | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB connection with the views of :data:`VIEWS` and the macro ``compare``.
+    """Open an in-memory DuckDB with the views of :data:`VIEWS` and the macro ``compare``.
 
-    A view without data is empty. The views are ``translations`` (every version of every row),
-    ``latest`` (the current version of each row), ``quarantine``, ``tombstones`` (ids of rows whose
-    earlier versions are void), ``runs``, ``lineage`` (run, model, dataset and corpus of the latest
-    rows) and ``scores``. ``compare(a, b)`` joins the versions of each row by two runs or models.
+    - ``translations``: every version of every row
+    - ``latest``: the current version of each row
+    - ``quarantine``: rows that could not be translated
+    - ``tombstones``: ids of rows whose earlier versions are void
+    - ``runs``: one row for each published run
+    - ``lineage``: run, model, dataset and corpus of each row of ``latest``
+    - ``scores``: the scores of evaluations
+
+    A view without data is empty. ``compare(a, b)`` joins the versions of each row by two runs or
+    models.
 
     Args:
-        table: a translation table, here or on S3.
-        reports: the folder of score reports.
-        as_of: a run's name or number. Later runs are left out of every view.
+        table: a translation table, here or on S3; None for no table.
+        reports: the folder of score reports; None for no reports.
+        as_of: the id or number of a run. The views then show the table as it was after this run.
 
     Raises:
-        InputError: ``table`` is no translation table, or has no such run.
+        InputError: ``table`` is not a translation table, it has no such run, or its files cannot
+            be read.
+        OSError: S3 refuses or does not answer.
     """
     connection = duckdb.connect()
     runs: list[RunManifest] = []
-    last: int | None = None
+    last_number: int | None = None
     if table is not None:
         TableIdentity.load(table / IDENTITY)
         runs = open_table(table).published()
         if as_of is not None:
-            last = run_number(run_named(as_of, runs).run_id)
-            runs = [run for run in runs if run_number(run.run_id) <= last]
+            last_number = run_number(run_named(as_of, runs).run_id)
+            runs = [run for run in runs if run_number(run.run_id) <= last_number]
     if isinstance(table, S3Path):
         register_s3_views(connection, S3Table(table), runs)
     else:
-        create_disk_views(connection, None if table is None else table / "data", last)
+        create_disk_views(connection, None if table is None else table / "data", last_number)
     register_runs(connection, runs)
     connection.execute(f"CREATE VIEW latest AS {_LATEST}")
     connection.execute(f"CREATE VIEW lineage AS {_LINEAGE}")
@@ -115,22 +130,28 @@ def connect(
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
-    """The first rows of a query's result, as many as DuckDB would show, or None for a statement
-    that has none.
+    """Run a statement.
+
+    Args:
+        connection: see :func:`connect`.
+        sql: a statement in DuckDB's dialect.
+
+    Returns:
+        the first 10,001 rows of the result, or None for a statement without a result.
 
     Raises:
-        InputError: DuckDB refuses the statement or fails in it; gives its reason.
+        InputError: DuckDB refuses the statement or cannot execute it. The message has its reason.
     """
     try:
         result = connection.sql(sql)
-        # A relation is lazy: errors in the values would come when it is shown, outside of here.
+        # A relation is lazy. Without this, errors in the values would be raised when it is printed.
         return result and result.limit(_N_ROWS_SHOWN).materialize()
     except duckdb.Error as error:
         raise InputError(f"{sql!r}: {first_line(error)}; views are {', '.join(VIEWS)}") from error
 
 
 def sql_command(table: Location) -> str:
-    """A query to paste into a shell, for a table."""
+    """A shell command that queries a table."""
     query = (
         "SELECT status, count(*) AS n_rows, round(avg(score), 3) AS mean_score "
         "FROM latest GROUP BY status"
@@ -139,8 +160,8 @@ def sql_command(table: Location) -> str:
 
 
 def _command() -> str:
-    """`lingo` where the shell finds it, else the path of the one that runs."""
-    here = Path(sys.executable).with_name("lingo")
-    if shutil.which("lingo") is not None or not here.exists():
+    """``lingo`` if it is on the PATH, else the path of the running one."""
+    script = Path(sys.executable).with_name("lingo")
+    if shutil.which("lingo") is not None or not script.exists():
         return "lingo"
-    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)

@@ -1,4 +1,4 @@
-"""The rows of the view ``runs``."""
+"""The view ``runs``, from the manifests of published runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RUNS_SCHEMA = pa.schema(
 
 
 def register_runs(connection: duckdb.DuckDBPyConnection, runs: Iterable[RunManifest]) -> None:
-    """Register the view ``runs``, a row for each published run."""
+    """Register the view ``runs`` with one row for each of the runs."""
     rows = list(map(_run_row, runs))
     connection.register("runs", pa.Table.from_pylist(rows, schema=RUNS_SCHEMA))
 

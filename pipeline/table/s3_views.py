@@ -1,7 +1,10 @@
-"""What a table on S3 has, for DuckDB: the files that the manifests of published runs name, no more.
+"""DuckDB views over a translation table on S3.
 
-DuckDB's own reader of S3 is an extension that it fetches from its makers; pyarrow reads instead,
-and DuckDB passes it the columns and conditions of a query.
+The views hold the files that the manifests of published runs name. Other files may belong to an
+unfinished run.
+
+pyarrow reads the files, because DuckDB would download an extension for S3. DuckDB passes the
+columns and filters of a query on to pyarrow.
 """
 
 from __future__ import annotations
@@ -30,9 +33,18 @@ from pipeline.table.s3_table import S3Table
 def register_s3_views(
     connection: duckdb.DuckDBPyConnection, table: S3Table, runs: list[RunManifest]
 ) -> None:
-    """Register ``translations``, ``quarantine`` and ``tombstones`` of some published runs."""
-    inputs = schema_of(runs[-1].schema_base64) if runs else pa.schema([])
-    existing = table.data.files()
+    """Register the views ``translations``, ``quarantine`` and ``tombstones``.
+
+    Args:
+        connection: a DuckDB connection.
+        table: the table.
+        runs: the runs to show, oldest first.
+
+    Raises:
+        OSError: S3 refuses or does not answer.
+    """
+    input_columns = schema_of(runs[-1].schema_base64) if runs else pa.schema([])
+    existing_files = table.data.files()
 
     def register(name: str, files: Iterable[tuple[RunManifest, str]], schema: pa.Schema) -> None:
         paths = [
@@ -42,14 +54,14 @@ def register_s3_views(
         connection.register(name, _dataset(paths, pa.schema([*schema, *PARTITIONS])))
 
     parts = [(run, part) for run in runs for part in _parts(run)]
-    register("translations", parts, pa.schema([*inputs, *TRANSLATION_COLUMNS]))
-    quarantined = [
-        (run, file)
-        for run in runs
-        for unit in run.units
-        if f"{run_path(run)}/{(file := f'{QUARANTINE_FOLDER}/{unit.file_name}')}" in existing
+    register("translations", parts, pa.schema([*input_columns, *TRANSLATION_COLUMNS]))
+    quarantine_files = [
+        (run, f"{QUARANTINE_FOLDER}/{unit.file_name}") for run in runs for unit in run.units
     ]
-    register("quarantine", quarantined, pa.schema([*inputs, *QUARANTINE_COLUMNS]))
+    quarantined = [
+        (run, file) for run, file in quarantine_files if f"{run_path(run)}/{file}" in existing_files
+    ]
+    register("quarantine", quarantined, pa.schema([*input_columns, *QUARANTINE_COLUMNS]))
     tombstones = [(run, f"{TOMBSTONES_FOLDER}/part-{run.run_id}.parquet") for run in runs]
     register("tombstones", tombstones, TOMBSTONES)
 

@@ -1,1 +1,1 @@
-"""Stage 3: what is new in a lake to one run of a translation table."""
+"""Stage 3: translates the new rows of a lake into one run of a translation table."""

@@ -1,4 +1,9 @@
-"""Says what a run would do, without doing it: ``lingo table plan``."""
+"""Tells what a run would do.
+
+Reads: the input files that changed, and the manifests of published runs.
+Writes: nothing.
+Run: ``lingo table plan INPUT --output TABLE``.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +59,12 @@ def forecast_run(
 ) -> Forecast:
     """Plan a run without doing or writing anything.
 
+    Args:
+        source: a file or folder, here or on S3.
+        model: a model bundle.
+        output: the table, here or on S3.
+        config: columns, policies and decoding.
+
     Raises:
         InputError: see :func:`~pipeline.translate.stage.translate_table`.
     """
@@ -71,7 +82,12 @@ def forecast_run(
 
 
 def forecast_text(forecast: Forecast, *, each_unit: bool) -> str:
-    """A forecast for people. With ``each_unit``, a line for each unit and the reason."""
+    """A forecast as text.
+
+    Args:
+        forecast: the forecast.
+        each_unit: add a line for each unit, with the reason.
+    """
     lines = []
     if forecast.unfinished_id is not None:
         lines.append(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lingo_model import InputError
+from pipeline.errors import one_line
 from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.storage.location import Location, location
 from pipeline.table.manifest import PARTITIONS, RunPlan, schema_of
@@ -36,7 +37,7 @@ def encoded_schema(source: Location, schema: pa.Schema) -> str:
             pass
     except pa.ArrowException as error:
         raise InputError(
-            f"{source}: Parquet cannot hold its columns ({' '.join(str(error).split())}); remove "
+            f"{source}: Parquet cannot hold its columns ({one_line(error)}); remove "
             "that column, or give it values"
         ) from error
     return base64.b64encode(schema.serialize().to_pybytes()).decode()
@@ -75,7 +76,7 @@ def _check_unique_names(path: Location, schema: pa.Schema) -> None:
     for name in schema.names:
         if folded.count(name.casefold()) > 1:
             raise InputError(
-                f"{path}: column {name!r} is there twice (ignoring case); rename one with --rename"
+                f"{path}: column {name!r} occurs twice (ignoring case); rename one with --rename"
             )
 
 

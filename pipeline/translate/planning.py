@@ -67,7 +67,7 @@ def plan_run(
 
 
 class _Planner:
-    """Collects what a plan needs, file by file."""
+    """Collects the content of a plan, file by file."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ def new_plan(
         model: the manifest of the model's bundle.
         config: the settings of the run.
         published: the manifests of the table's runs. The run may use their translation memory.
-        content: the fields of the plan that say what is done.
+        content: the other fields of the plan.
     """
     now = utc_now()
     memory_key = fingerprint_of([model.model_id, config.decode.fingerprint()])[:KEY_DIGITS]

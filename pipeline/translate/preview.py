@@ -1,4 +1,9 @@
-"""A quick look at what a table would hold of some text: in this process, nothing is written."""
+"""Translates a few texts in this process, exactly as a table would hold them.
+
+Reads: the first rows of the input files.
+Writes: nothing.
+Run: ``lingo preview INPUT`` or ``lingo preview --text TEXT``.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,12 @@ from pipeline.translate.config import TranslateConfig
 def translate_texts(
     model: Path, texts: list[str], decode: DecodeConfig = DecodeConfig()
 ) -> list[TranslatedText]:
-    """Translations of some texts of any length, in order.
+    """Translate texts of any length, in order.
+
+    Args:
+        model: a model bundle.
+        texts: the texts.
+        decode: precision and search.
 
     Raises:
         InputError: a text is not UTF-8, or this machine does not support the precision.
@@ -39,16 +49,22 @@ def translate_texts(
 
 
 def preview_texts(source: Location, text_column: str, limit: int) -> list[str]:
-    """The first ``limit`` texts of each file of ``source``; rows that hold none are left out.
+    """The texts in the first rows of each file. Rows without text are left out.
+
+    Args:
+        source: a file or folder, here or on S3.
+        text_column: the column of the texts.
+        limit: how many rows of each file are read.
 
     Raises:
         InputError: a file cannot be read or has no such column.
+        OSError: S3 refuses or does not answer.
     """
     texts: list[str] = []
     root, files = input_files(source)
     copies = LocalCopies(root)
     for relative in files:
-        with copies.reading(relative) as path:
+        with copies.opened(relative) as path:
             schema = describe_columns(path).schema
             rows = list(itertools.islice(iter_rows(path), limit))
         if schema is not None:
@@ -57,8 +73,9 @@ def preview_texts(source: Location, text_column: str, limit: int) -> list[str]:
             names = list(dict.fromkeys(key for row in rows for key in row.values)) or [text_column]
         if text_column not in names:
             raise InputError(
-                f"{root / relative}: has no column {text_column!r}: it has {', '.join(names)}; "
-                "set --text-column"
+                f"{root / relative}: has no column {text_column!r}; its columns are "
+                f"{', '.join(names)}; set --text-column"
             )
-        texts += [t for row in rows if isinstance(t := row.values.get(text_column), str) and t]
+        values = [row.values.get(text_column) for row in rows]
+        texts += [value for value in values if isinstance(value, str) and value]
     return texts

@@ -1,4 +1,4 @@
-"""What becomes of one row of a unit."""
+"""The outcome of one row of a unit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pipeline.documents.document_translator import TranslatedText
 
 @dataclasses.dataclass(slots=True)
 class RowOutcome:
-    """What becomes of one row. Either ``reason`` or ``translated`` is set in the end.
+    """The outcome of one row. In the end either ``reason`` or ``translated`` is set.
 
     Attributes:
         row_id: the row's id.
         text: the source text; None for a null.
         reason: why the row is quarantined.
-        detail: what went wrong, for people.
+        detail: a description of the failure, for people.
         translated: the translation.
     """
 

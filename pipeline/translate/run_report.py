@@ -1,4 +1,8 @@
-"""A translation run on one page, for people. Reads a run's manifest; writes ``_report.html``."""
+"""Shows a translation run on one page.
+
+Reads: the run's manifest.
+Writes: ``_report.html`` beside it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,12 @@ _LABELS = {
 
 
 def write_run_report(path: Location, manifest: RunManifest) -> None:
-    """Write the page of a run; every text in it is escaped."""
+    """Write the page of a run. Every text in it is escaped.
+
+    Args:
+        path: the file to write.
+        manifest: the run's manifest.
+    """
     template = html_page("run.html")
     deferred = sorted({unit.path for unit in manifest.units_deferred})
     page = template.render(
@@ -33,15 +42,15 @@ def write_run_report(path: Location, manifest: RunManifest) -> None:
     write_bytes(path, page.encode())
 
 
-def _histograms(measures: dict[str, Distribution]) -> Markup:
+def _histograms(quality_signals: dict[str, Distribution]) -> Markup:
     figure = Figure(figsize=(11, 2.4), layout="constrained")
-    for axes, (name, found) in zip(
-        figure.subplots(1, len(measures), squeeze=False)[0], measures.items(), strict=True
-    ):
-        width = (found.high - found.low) / len(found.counts)
-        lefts = [found.low + width * i for i in range(len(found.counts))]
-        axes.bar(lefts, found.counts, width=width, align="edge", color="#3b76af")
-        axes.set(xlabel=_LABELS[name], xlim=(found.low, found.high), yscale="log")
+    axes_row = figure.subplots(1, len(quality_signals), squeeze=False)[0]
+    for axes, (name, signal) in zip(axes_row, quality_signals.items(), strict=True):
+        low, high = signal.range_low, signal.range_high
+        width = (high - low) / len(signal.counts)
+        left_edges = [low + width * i for i in range(len(signal.counts))]
+        axes.bar(left_edges, signal.counts, width=width, align="edge", color="#3b76af")
+        axes.set(xlabel=_LABELS[name], xlim=(low, high), yscale="log")
         axes.set_ylim(bottom=0.8)
-        axes.set_title(f"mean {found.mean:.3g}", fontsize=9)
+        axes.set_title(f"mean {signal.mean:.3g}", fontsize=9)
     return figure_svg(figure)

@@ -1,4 +1,4 @@
-"""Translates what is new in a lake into one run of a translation table, exactly once.
+"""Translates the new rows of a lake into one run of a translation table, each exactly once.
 
 Reads: a file or folder, and a model bundle.
 Writes: one run of a table (``pipeline/table/manifest.py`` has the tree).

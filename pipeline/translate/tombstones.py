@@ -61,7 +61,12 @@ def is_still_deleted(root: Location, path: str, emptied: InputFile | None) -> bo
 
 
 def without_moved_ids(deleted_ids: list[str], other_ids: Iterator[str]) -> list[str]:
-    """``deleted_ids`` without the ids that are among ``other_ids``, those of all other files."""
+    """``deleted_ids`` without the ids that are in other files.
+
+    Args:
+        deleted_ids: ids that a file no longer has.
+        other_ids: the ids of all other files.
+    """
     remaining = set(deleted_ids)
     for row_id in other_ids:
         remaining.discard(row_id)

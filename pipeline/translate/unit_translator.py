@@ -1,4 +1,4 @@
-"""Translates one unit. Each actor does this; the code does not know Ray.
+"""Translates one unit. Actors call it; it does not import Ray.
 
 Reads: a range of rows of one input file.
 Writes, in the run's staging folder:

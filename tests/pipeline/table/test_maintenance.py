@@ -15,7 +15,8 @@ import pytest
 
 from lingo_model import InputError
 from pipeline.documents.translation_memory import TranslationMemory
-from pipeline.table.maintenance import compact, exchange, remove_orphan_files
+from pipeline.table.compaction import compact, exchange
+from pipeline.table.maintenance import remove_orphan_files
 from pipeline.table.manifest import run_path
 from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query

@@ -16,7 +16,7 @@ from lingo_model import InputError, Translator
 from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
-from pipeline.table.maintenance import compact
+from pipeline.table.compaction import compact
 from pipeline.table.manifest import PLAN, QUARANTINE_FOLDER, RunManifest, RunPlan
 from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query

@@ -98,7 +98,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(
     with pytest.raises(InputError) as error:
         preview_texts(tmp_path, "text", 5)
     assert str(error.value) == (
-        f"{tmp_path / name}: has no column 'text': it has id, body; set --text-column"
+        f"{tmp_path / name}: has no column 'text'; its columns are id, body; set --text-column"
     )
 
 

@@ -21,7 +21,8 @@ from pipeline.storage.files import files_in
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
-from pipeline.table.maintenance import abort_unfinished, compact, remove_orphan_files
+from pipeline.table.compaction import compact
+from pipeline.table.maintenance import abort_unfinished, remove_orphan_files
 from pipeline.table.manifest import RunManifest, run_path
 from pipeline.table.query import connect, run_query
 from pipeline.table.s3_table import S3Table

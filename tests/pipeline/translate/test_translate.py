@@ -394,7 +394,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no id column": ({"id_column": "key"}, r"has no column 'key'.*--id-column"),
     "our own name": ({"rename": {"doc": "score"}}, r"column 'score' has a name.*--rename score="),
     "our own name in capitals": ({"rename": {"doc": "Score"}}, r"column 'Score' has a name"),
-    "two of a name": ({"rename": {"doc": "english"}}, r"column 'english' is there twice"),
+    "two of a name": ({"rename": {"doc": "english"}}, r"column 'english' occurs twice"),
 }
 
 
