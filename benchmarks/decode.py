@@ -1,35 +1,38 @@
-"""Decoding speed: this engine's precisions beside other decoders, in alternating runs.
+"""Decoding speed of this engine, by precision, and of other decoders, in alternating runs.
 
     python benchmarks/decode.py ../multi30k --bundle models/plain --attention-bundle models/dot \
         --peer-models models/peers
 
-Text in, text out with scores; every contestant is one process with one thread, on the same lines
-and, where it can load them, the same weights. Models must have been trained, so that they stop by
-themselves. Rounds alternate; a figure is the median over rounds, and what counts is the ratio of
-figures of one run. ``make bench-peers`` installs the peers, ``benchmarks/peers/make_models.py``
-makes their models; what is missing is left out, and said so.
+Each contestant translates the same lines of text, with scores, in one process with one thread. It
+uses the same weights if it can load them. The models must be trained, because an untrained model
+does not end its sentences. A figure is the median over the rounds; compare ratios of figures of the
+same run only. ``make bench-peers`` installs the peers, and ``benchmarks/peers/make_models.py``
+makes their models. A peer that is not installed or has no model is skipped with a message.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from _shared import own_peak_mb, read_lines
+
+if TYPE_CHECKING:
+    from lingo_model import Bundle, ModelConfig, Translation
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".peers"
 PRECISIONS = ("float32", "bfloat16", "int8")
-# Contestant, its environment, the folder of its model, and sentences to a batch: of 32, 64, 128 and
-# 256 what was fastest on 1,000 lines.
+# Contestant, its environment, the folder of its model, and the sentences in a batch: the fastest of
+# 32, 64, 128 and 256 on 1,000 lines.
 PEER_CONTESTANTS = (
     ("OpenNMT-py, our plain", "opennmt", "opennmt-plain", 256),
     ("OpenNMT-py, our attention", "opennmt", "opennmt", 128),
@@ -44,7 +47,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, nargs="?", help="Multi30k's folder")
     parser.add_argument("--bundle", type=Path, help="a trained model without attention")
     parser.add_argument("--attention-bundle", type=Path, help="a trained model with attention")
-    parser.add_argument("--peer-models", type=Path, help="what peers/make_models.py made")
+    parser.add_argument("--peer-models", type=Path, help="the output of peers/make_models.py")
     parser.add_argument("--lines", type=int, default=5000, help="of train.en (default 5000)")
     parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
     parser.add_argument("--only", nargs="*", help="contestants by name; default all")
@@ -54,99 +57,125 @@ def main() -> None:
         print(json.dumps(work(options.worker)))
         return
     if options.corpus is None or options.bundle is None:
-        parser.error("needs the corpus' folder and --bundle")
+        parser.error("missing the corpus folder or --bundle; give both")
     compare(options)
 
 
-def contestants(options: argparse.Namespace, texts: Path, folder: Path) -> dict[str, Any]:
-    """Name to command and environment."""
-    found: dict[str, Any] = {}
+def contestants(
+    options: argparse.Namespace, texts: Path, folder: Path
+) -> dict[str, tuple[list[str], dict[str, str]]]:
+    """The command and the environment variables of each contestant that can run.
 
-    def ours(name: str, bundle: Path, **job: Any) -> None:
-        job |= {"bundle": str(bundle), "texts": str(texts), "output": str(folder / name)}
-        found[name] = ([sys.executable, __file__, "--worker", json.dumps(job)], {})
-
-    for precision in PRECISIONS:
-        ours(f"lingo {precision}", options.bundle, precision=precision)
-    ours("lingo int8 beam 5", options.bundle, precision="int8", beam_size=5)
-    ours("plain torch loop", options.bundle, loop=64)
+    Args:
+        options: of the command line.
+        texts: file with the lines to translate.
+        folder: each contestant writes its translations to a file of its name in this folder.
+    """
+    bundle, peer_models = options.bundle, options.peer_models
+    jobs: dict[str, dict[str, Any]] = {
+        f"lingo {precision}": {"bundle": bundle, "precision": precision} for precision in PRECISIONS
+    }
+    jobs["lingo int8 beam 5"] = {"bundle": bundle, "precision": "int8", "beam_size": 5}
+    jobs["plain torch loop"] = {"bundle": bundle, "loop": 64}
     if options.attention_bundle:
         for precision in PRECISIONS:
-            ours(f"lingo {precision} attention", options.attention_bundle, precision=precision)
+            job = {"bundle": options.attention_bundle, "precision": precision}
+            jobs[f"lingo {precision} attention"] = job
+    commands: dict[str, tuple[list[str], dict[str, str]]] = {}
+    for name, job in jobs.items():
+        job |= {"texts": texts, "output": folder / name}
+        worker = [sys.executable, __file__, "--worker", json.dumps(job, default=str)]
+        commands[name] = (worker, {})
+
+    peers = ROOT / "benchmarks" / "peers"
     if (PEERS / "torchlingo").exists():
         for batch_size in (64, 256):
             name = f"torchlingo batch {batch_size}"
-            script = ROOT / "benchmarks" / "peers" / "decode_torchlingo.py"
-            job = [options.bundle, texts, folder / name, batch_size]
-            found[name] = (
-                [sys.executable, str(script), *map(str, job)],
-                {"PYTHONPATH": str(PEERS / "torchlingo")},
-            )
+            script = peers / "decode_torchlingo.py"
+            arguments = [sys.executable, script, bundle, texts, folder / name, batch_size]
+            environment = {"PYTHONPATH": str(PEERS / "torchlingo")}
+            commands[name] = ([str(argument) for argument in arguments], environment)
     else:
-        print("torchlingo is left out: `make bench-peers` installs it")
+        print("torchlingo is skipped: not installed; run `make bench-peers`")
     for name, peer, model, batch_size in PEER_CONTESTANTS:
         python = PEERS / peer / "bin" / "python"
-        models = options.peer_models
-        if models is None or not (python.exists() and (models / model).exists()):
-            print(f"{name} is left out: see benchmarks/peers/make_models.py and --peer-models")
-            continue
-        script = ROOT / "benchmarks" / "peers" / "decode_peer.py"
-        subwords = options.bundle / "subwords.model"
-        job = [python, script, peer, models / model, subwords, texts, folder / name, batch_size]
-        found[name] = ([str(part) for part in job], {})
-    return found
+        if not python.exists():
+            print(f"{name} is skipped: not installed; run `make bench-peers`")
+        elif peer_models is None or not (peer_models / model).exists():
+            print(f"{name} is skipped: no model; run peers/make_models.py and give --peer-models")
+        else:
+            script, subwords = peers / "decode_peer.py", bundle / "subwords.model"
+            arguments = [python, script, peer, peer_models / model, subwords, texts]
+            arguments += [folder / name, batch_size]
+            commands[name] = ([str(argument) for argument in arguments], {})
+    return commands
 
 
 def compare(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    """Run the contestants in turns, and print a table of their rates."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         texts = folder / "source.txt"
-        with gzip.open(options.corpus / "train.en.gz", "rt", encoding="utf-8") as file:
-            lines = file.read().splitlines()[: options.lines]
+        lines = read_lines(options.corpus / "train.en.gz", options.lines)
         texts.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        all_of_them = contestants(options, texts, folder)
+        commands = contestants(options, texts, folder)
         if options.only:
-            all_of_them = {k: v for k, v in all_of_them.items() if k in options.only}
-        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in all_of_them}
+            commands = {name: commands[name] for name in commands if name in options.only}
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
         for number in range(options.rounds):
-            for name, (command, variables) in all_of_them.items():
-                environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
-                with (folder / f"{name}.log").open("w") as log:
-                    done = subprocess.run(
-                        command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-                    )
-                if done.returncode:
-                    print((folder / f"{name}.log").read_text(), file=sys.stderr)
-                    raise SystemExit(f"{name} ended with code {done.returncode}")
-                runs[name].append(json.loads(done.stdout.splitlines()[-1]))
+            for name, (command, environment) in commands.items():
+                runs[name].append(run(name, command, environment, folder))
                 rate = len(lines) / runs[name][-1]["seconds"]
                 print(f"round {number + 1}: {name}: {rate:,.0f} sentences/s", flush=True)
         print_table(runs, len(lines), folder)
 
 
+def run(name: str, command: list[str], environment: dict[str, str], folder: Path) -> dict[str, Any]:
+    """Run a contestant with one thread; returns the JSON in the last line that it prints."""
+    log = folder / f"{name}.log"
+    with log.open("w") as errors:
+        done = subprocess.run(
+            command,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    if done.returncode:
+        print(log.read_text(), file=sys.stderr)
+        raise SystemExit(f"{name} ended with status {done.returncode}; see its error above")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
 def print_table(runs: dict[str, list[dict[str, Any]]], n_lines: int, folder: Path) -> None:
-    """One row each: sentences/s (median and range), ratio to the first peer, identical lines."""
-    rates = {n: sorted(n_lines / run["seconds"] for run in found) for n, found in runs.items()}
-    reference = next((n for n in runs if n.startswith("torchlingo")), next(iter(runs)))
+    """Print one row for each contestant.
+
+    Its columns are sentences/s (median and range), the ratio to the first peer, target tokens/s,
+    the shares of the time in subwords and of the processor's ceiling, peak memory, and the share
+    of lines that equal those of float32.
+    """
+    rates = {
+        name: sorted(n_lines / run["seconds"] for run in of_name) for name, of_name in runs.items()
+    }
+    reference = next((name for name in runs if name.startswith("torchlingo")), next(iter(runs)))
     base = statistics.median(rates[reference])
-    print(f"\n{n_lines} lines, {len(next(iter(runs.values())))} rounds; ratios to {reference}\n")
+    print(f"\n{n_lines} lines, {len(rates[reference])} rounds; ratios to {reference}\n")
     print(
         f"{'':28}{'sent/s':>8}{'range':>14}{'ratio':>7}{'tokens/s':>10}"
-        f"{'subwords':>9}{'of ceiling':>11}{'peak MB':>9}{'same as float32':>14}"
+        f"{'subwords':>9}{'of ceiling':>11}{'peak MB':>9}{'same as float32':>16}"
     )
-    for name, found in runs.items():
-        middle = statistics.median(rates[name])
-        extra = found[-1]
-        same = ""
-        exact = _lines(folder / f"lingo float32{' attention' * name.endswith('attention')}")
-        if exact and (lines := _lines(folder / name)):
-            same = f"{sum(a == b for a, b in zip(exact, lines, strict=True)) / len(exact):.1%}"
-        tokens = extra.get("n_target_tokens")
+    for name, of_name in runs.items():
+        median, last_run = statistics.median(rates[name]), of_name[-1]
+        between = f"{rates[name][0]:,.0f}-{rates[name][-1]:,.0f}"
+        n_tokens = last_run.get("n_target_tokens")
+        token_rate = f"{n_tokens / n_lines * median:,.0f}" if n_tokens else ""
+        float32 = folder / f"lingo float32{' attention' * name.endswith('attention')}"
         print(
-            f"{name:28}{middle:8,.0f}{f'{rates[name][0]:,.0f}-{rates[name][-1]:,.0f}':>14}"
-            f"{middle / base:7.2f}{f'{tokens / n_lines * middle:,.0f}' if tokens else '':>10}"
-            f"{_percent(extra.get('subword_share')):>9}{_percent(extra.get('of_ceiling')):>11}"
-            f"{extra['peak_mb']:9,.0f}{same:>14}"
+            f"{name:28}{median:8,.0f}{between:>14}{median / base:7.2f}{token_rate:>10}"
+            f"{_percent(last_run.get('subword_share')):>9}"
+            f"{_percent(last_run.get('of_ceiling')):>11}"
+            f"{last_run['peak_mb']:9,.0f}{_equal_share(folder / name, float32):>16}"
         )
 
 
@@ -154,15 +183,22 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}"
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+def _equal_share(output: Path, reference: Path) -> str:
+    """The share of equal lines in two files; empty if one is missing."""
+    if not (output.exists() and reference.exists()):
+        return ""
+    lines, expected = (
+        path.read_text(encoding="utf-8").splitlines() for path in (output, reference)
+    )
+    n_equal = sum(a == b for a, b in zip(lines, expected, strict=True))
+    return f"{n_equal / len(expected):.1%}"
 
 
 # ---- One contestant, in a process of its own -----------------------------------------------------
 
 
 def work(job: dict[str, Any]) -> dict[str, Any]:
-    """Translate a file with one of our decoders and time it."""
+    """Translate a file with the engine or the plain loop; returns the time and other figures."""
     import torch
 
     from lingo_model import load_bundle
@@ -170,47 +206,46 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     lines = Path(job["texts"]).read_text(encoding="utf-8").splitlines()
     bundle = load_bundle(job["bundle"])
-    measured = _loop(bundle, lines, job) if "loop" in job else _engine(bundle, lines, job)
-    texts = measured.pop("texts")
+    result = _loop(bundle, lines, job) if "loop" in job else _engine(bundle, lines, job)
+    texts = result.pop("texts")
     Path(job["output"]).write_text("\n".join(texts) + "\n", encoding="utf-8")
-    return {"peak_mb": _peak_mb()} | measured
+    return result
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _engine(bundle: Any, lines: list[str], job: dict[str, Any]) -> dict[str, Any]:
+def _engine(bundle: Bundle, lines: list[str], job: dict[str, Any]) -> dict[str, Any]:
     from lingo_model import SearchConfig, Translator
 
-    config, n_pieces = bundle.model.config, bundle.subwords.vocab_size
+    config, n_pieces = bundle.model.config, bundle.model.tgt_vocab_size
     search = SearchConfig(beam_size=job.get("beam_size", 1))
     translator = Translator(bundle, search, precision=job["precision"])
     subwords = bundle.subwords
-    del bundle
+    del bundle  # the engine has its own copy of the weights
     translator.translate(lines[:64])
     started = time.perf_counter()
-    found = translator.translate(lines)
+    translations = translator.translate(lines)
     seconds = time.perf_counter() - started
-    texts = [translation.text for translation in found]
     started = time.perf_counter()
     subwords.decode(subwords.encode(lines))
     subword_seconds = time.perf_counter() - started
     result = {
         "seconds": seconds,
-        "texts": texts,
-        "n_target_tokens": sum(t.n_target_tokens for t in found),
+        "texts": [translation.text for translation in translations],
+        "n_target_tokens": sum(translation.n_target_tokens for translation in translations),
         "subword_share": subword_seconds / seconds,
-        "peak_mb": _peak_mb(),  # before the ceiling is measured
+        "peak_mb": own_peak_mb(),  # before the ceiling is measured
     }
     if search.beam_size == 1:
-        flop = _flop(config, n_pieces, found)
-        result["of_ceiling"] = flop / seconds / _ceiling_flops(job["precision"])
+        n_operations = _n_operations(config, n_pieces, translations)
+        result["of_ceiling"] = n_operations / seconds / _ceiling(job["precision"])
     return result
 
 
-def _flop(config: Any, n_pieces: int, found: list[Any]) -> float:
-    """Matrix work that decoding needs at least, with embeddings folded into gate tables."""
+def _n_operations(config: ModelConfig, n_pieces: int, translations: list[Translation]) -> float:
+    """The minimum number of operations in matrix products that decoding needs.
+
+    The products of the first layers with the embeddings are not counted, because the engine
+    computes them once for each piece.
+    """
     h, n_layers = config.lstm_hidden_dim, config.lstm_num_layers
     per_direction = h // 2 if config.lstm_bidirectional else h
     n_directions = 2 if config.lstm_bidirectional else 1
@@ -218,14 +253,16 @@ def _flop(config: Any, n_pieces: int, found: list[Any]) -> float:
     decoder = 4 * h * (h + 2 * h * (n_layers - 1)) + h * n_pieces
     if config.lstm_attention:
         decoder += 2 * h * h
-    n_source = sum(t.n_source_tokens for t in found)
-    n_target = sum(t.n_target_tokens for t in found)
+    n_source = sum(translation.n_source_tokens for translation in translations)
+    n_target = sum(translation.n_target_tokens for translation in translations)
     return 2.0 * (encoder * n_source + decoder * n_target)
 
 
-def _ceiling_flops(precision: str) -> float:
-    """What one core reaches in this precision in one large product and nothing else: oneDNN's or
-    ours, whichever is faster now."""
+def _ceiling(precision: str) -> float:
+    """The operations/s of one core in a large matrix product, the fastest of several runs.
+
+    In float32 it is the faster of the compiled kernels and oneDNN.
+    """
     import torch
 
     from lingo_model.kernels import decoding as kernels
@@ -237,7 +274,7 @@ def _ceiling_flops(precision: str) -> float:
     matrix = PackedMatrix(KERNEL_PRECISIONS[precision], [weight], bias, gates=False)
     inputs = torch.ones(n_rows, k, dtype=KERNEL_PRECISIONS[precision].activation)
     outputs = torch.empty(n_rows, n_outputs)
-    products = {"ours": lambda: kernels.linear(matrix, [inputs], outputs_float=outputs)}
+    products = {"kernels": lambda: kernels.linear(matrix, [inputs], outputs_float=outputs)}
     if precision == "float32":
         products["oneDNN"] = lambda: torch.nn.functional.linear(inputs, weight, bias)
     best = float("inf")
@@ -250,22 +287,24 @@ def _ceiling_flops(precision: str) -> float:
     return 2.0 * n_rows * k * n_outputs / best
 
 
-def _loop(bundle: Any, lines: list[str], job: dict[str, Any]) -> dict[str, Any]:
+def _loop(bundle: Bundle, lines: list[str], job: dict[str, Any]) -> dict[str, Any]:
     from plain_loop import plain_loop
 
     from lingo_model import SearchConfig
+    from lingo_model.special_ids import EOS_ID
 
-    def translate(part: list[str]) -> list[str]:
-        sources = [[*ids, 3] for ids in bundle.subwords.encode(part)]
-        found = plain_loop(
+    def translate(texts: list[str]) -> list[str]:
+        sources = [[*ids, EOS_ID] for ids in bundle.subwords.encode(texts)]
+        hypotheses = plain_loop(
             bundle.model, sources, batch_size=job["loop"], max_length=SearchConfig().max_length
         )
-        return bundle.subwords.decode([hypothesis.token_ids for hypothesis in found])
+        return bundle.subwords.decode([hypothesis.token_ids for hypothesis in hypotheses])
 
     translate(lines[:64])
     started = time.perf_counter()
     texts = translate(lines)
-    return {"seconds": time.perf_counter() - started, "texts": texts}
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "texts": texts, "peak_mb": own_peak_mb()}
 
 
 if __name__ == "__main__":

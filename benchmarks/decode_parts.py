@@ -1,16 +1,15 @@
-"""Beside benchmarks/decode.py: two processes, one sentence alone, and where the time goes.
+"""Parts of the decoding speed: two processes, one sentence at a time, and a profile of the time.
 
     python benchmarks/decode_parts.py ../multi30k --bundle models/plain
 
-Each process has one thread. Two processes and one alternate; the profiles show the same engine on
-torch's operations (what it was before the products ended in the cell and in the arg max) and on the
-compiled kernels.
+Each process has one thread. Runs of one process and of two alternate. The profiles compare the
+engine on torch's operations with the engine on the compiled kernels, in which a matrix product and
+the LSTM cell or the arg max after it are one operation.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
 import statistics
 import subprocess
@@ -22,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _shared import read_lines
 
 from lingo_model import DECODE_PRECISIONS, Engine, Translator, load_bundle
 from lingo_model.decoding.torch_decoder import TorchDecoder
 from lingo_model.kernels import decoding as kernels
 from lingo_model.kernels.library import native_precisions
+from lingo_model.special_ids import EOS_ID
 
-# Names of torch's operations, by the part of the work that they do.
+# Parts of the work, and substrings of the names of torch's operations that do them.
 PARTS = {
     "matrix products": ("mm", "linear", "mkldnn_rnn", "lstm_mkldnn"),
     "gates and states": ("sigmoid", "tanh", "mul", "add", "chunk", "lstm"),
@@ -46,32 +47,33 @@ def main() -> None:
     parser.add_argument("--worker", choices=DECODE_PRECISIONS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with gzip.open(options.corpus / "train.en.gz", "rt", encoding="utf-8") as file:
-        lines = file.read().splitlines()[: options.lines]
+    lines = read_lines(options.corpus / "train.en.gz", options.lines)
     if options.worker:
         work(options, lines)
         return
-    two_processes(options)
-    one_sentence(options, lines)
-    profiles(options, lines)
+    print_two_processes(options)
+    print_single_sentences(options, lines)
+    print_profiles(options, lines)
 
 
 # ---- Two processes -------------------------------------------------------------------------------
 
 
-def two_processes(options: argparse.Namespace) -> None:
+def print_two_processes(options: argparse.Namespace) -> None:
+    """Print the speed of one process and the sum of two, which share caches and memory."""
     print(f"sentences/s of one process and of two at once, {options.rounds} rounds")
     for precision in native_precisions() or ("float32",):
         alone, together = [], []
         for _ in range(options.rounds):
             alone.append(sum(rates(options, precision, 1)))
             together.append(sum(rates(options, precision, 2)))
-        one, two = statistics.median(alone), statistics.median(together)
-        print(f"  {precision:6}{one:8,.0f}{two:8,.0f}   ratio {two / one:.2f}", flush=True)
+        rate, rate_of_two = statistics.median(alone), statistics.median(together)
+        ratio = rate_of_two / rate
+        print(f"  {precision:8}{rate:8,.0f}{rate_of_two:8,.0f}   ratio {ratio:.2f}", flush=True)
 
 
 def rates(options: argparse.Namespace, precision: str, n_processes: int) -> list[float]:
-    """Sentences/s of each process; all begin together, when the last has loaded its model."""
+    """Sentences/s of each process. All begin when the last one has loaded its model."""
     command = [sys.executable, __file__, str(options.corpus), "--bundle", str(options.bundle)]
     command += ["--lines", str(options.lines), "--worker", precision]
     processes = [
@@ -94,6 +96,7 @@ def rates(options: argparse.Namespace, precision: str, n_processes: int) -> list
 
 
 def work(options: argparse.Namespace, lines: list[str]) -> None:
+    """Load the model, wait for a line on stdin, translate, and print sentences/s."""
     translator = Translator(load_bundle(options.bundle), precision=options.worker)
     translator.translate(lines[:64])
     print("ready", flush=True)
@@ -103,91 +106,92 @@ def work(options: argparse.Namespace, lines: list[str]) -> None:
     print(len(lines) / (time.perf_counter() - started), flush=True)
 
 
-# ---- One sentence alone --------------------------------------------------------------------------
+# ---- One sentence at a time ----------------------------------------------------------------------
 
 
-def one_sentence(options: argparse.Namespace, lines: list[str]) -> None:
+def print_single_sentences(options: argparse.Namespace, lines: list[str]) -> None:
+    """Print the time that a sentence of 15 tokens takes alone."""
     bundle = load_bundle(options.bundle)
     ids = bundle.subwords.encode(lines)
-    chosen = [line for line, pieces in zip(lines, ids, strict=True) if len(pieces) == 15][:200]
-    print(f"\none sentence of 15 tokens alone, text to text, {len(chosen)} sentences: ms")
+    sentences = [line for line, pieces in zip(lines, ids, strict=True) if len(pieces) == 15][:200]
+    print(f"\none sentence of 15 tokens at a time, text to text, {len(sentences)} sentences: ms")
     for precision in native_precisions() or ("float32",):
         translator = Translator(bundle, precision=precision)
-        translator.translate(chosen[:10])
+        translator.translate(sentences[:10])
         times = []
-        for line in chosen:
+        for line in sentences:
             started = time.perf_counter()
             translator.translate([line])
             times.append(1000 * (time.perf_counter() - started))
-        slow = statistics.quantiles(times, n=20)[-1]
-        print(f"  {precision:6} median {statistics.median(times):.1f}   95th percentile {slow:.1f}")
+        median, percentile_95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
+        print(f"  {precision:8} median {median:.1f}   95th percentile {percentile_95:.1f}")
 
 
-# ---- Where the time goes -------------------------------------------------------------------------
+# ---- Profiles ------------------------------------------------------------------------------------
 
 
-def profiles(options: argparse.Namespace, lines: list[str]) -> None:
+def print_profiles(options: argparse.Namespace, lines: list[str]) -> None:
+    """Print the time of each part of the work, on torch's operations and on the kernels."""
     bundle = load_bundle(options.bundle)
-    sources = [[*ids, 3] for ids in bundle.subwords.encode(lines)]
+    sources = [[*ids, EOS_ID] for ids in bundle.subwords.encode(lines)]
     on_torch = Engine(bundle.model)
     on_torch._decoder = TorchDecoder(bundle.model)
-    show("torch's operations, float32", torch_parts(on_torch, sources))
+    print_profile("torch's operations, float32", torch_profile(on_torch, sources))
     for precision in native_precisions():
-        show(
-            f"compiled kernels, {precision}",
-            kernel_parts(Engine(bundle.model, precision=precision), sources),
-        )
+        engine = Engine(bundle.model, precision=precision)
+        print_profile(f"compiled kernels, {precision}", kernel_profile(engine, sources))
 
 
-def show(name: str, seconds_by_part: dict[str, float]) -> None:
+def print_profile(name: str, seconds_by_part: dict[str, float]) -> None:
     total = sum(seconds_by_part.values())
     print(f"\n{name}: {total:.2f} s")
     for part, seconds in sorted(seconds_by_part.items(), key=lambda item: -item[1]):
         print(f"  {part:24}{seconds:7.2f} s{seconds / total:6.0%}")
 
 
-def torch_parts(whole: Engine, sources: list[list[int]]) -> dict[str, float]:
-    whole.translate(sources[:64])
-    found: dict[str, float] = defaultdict(float)
+def torch_profile(engine: Engine, sources: list[list[int]]) -> dict[str, float]:
+    """Seconds of each of ``PARTS``, by torch's profiler."""
+    engine.translate(sources[:64])
+    seconds_by_part: dict[str, float] = defaultdict(float)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
-        whole.translate(sources)
+        engine.translate(sources)
     for event in profiler.key_averages():
-        seconds = event.self_cpu_time_total / 1e6
         part = next((p for p, names in PARTS.items() if any(n in event.key for n in names)), "rest")
-        found[part] += seconds
-    return dict(found)
+        seconds_by_part[part] += event.self_cpu_time_total / 1e6
+    return dict(seconds_by_part)
 
 
-def kernel_parts(whole: Engine, sources: list[list[int]]) -> dict[str, float]:
-    whole.translate(sources[:64])
-    found: dict[str, float] = defaultdict(float)
+def kernel_profile(engine: Engine, sources: list[list[int]]) -> dict[str, float]:
+    """Seconds of each kernel, by a clock around its Python function."""
+    engine.translate(sources[:64])
+    seconds_by_part: dict[str, float] = defaultdict(float)
 
     def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             started = time.perf_counter()
             result = function(*arguments, **options)
-            found[part] += time.perf_counter() - started
+            seconds_by_part[part] += time.perf_counter() - started
             return result
 
         return call
 
-    names = {
+    parts = {
         "encode_layer": "encoder layers",
         "decode_layer": "decoder layers",
         "attend": "attention",
         "linear": "attention's products",
         "arg_max": "output and arg max",
     }
-    originals = {name: getattr(kernels, name) for name in names}
-    for name, part in names.items():
+    originals = {name: getattr(kernels, name) for name in parts}
+    for name, part in parts.items():
         setattr(kernels, name, timed(originals[name], part))
     started = time.perf_counter()
-    whole.translate(sources)
+    engine.translate(sources)
     seconds = time.perf_counter() - started
     for name, function in originals.items():
         setattr(kernels, name, function)
-    found["Python and small tensors"] = seconds - sum(found.values())
-    return dict(found)
+    seconds_by_part["Python and small tensors"] = seconds - sum(seconds_by_part.values())
+    return dict(seconds_by_part)
 
 
 if __name__ == "__main__":

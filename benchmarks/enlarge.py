@@ -1,9 +1,10 @@
-"""A dataset with its training pairs many times over, to see what a large one costs.
+"""Copy the training rows of a dataset many times, to measure training on a large dataset.
 
     python benchmarks/enlarge.py DATASET --copies 345 --output LARGE
     python benchmarks/train.py ../multi30k --dataset LARGE --only "lingo bfloat16 2x1"
 
-Only what training reads is written: encoded shards, validation pairs, subwords and the manifest.
+The result has only the files that training reads: ENCODED files, PAIRS of validation and test,
+subwords and the manifest.
 """
 
 from __future__ import annotations
@@ -14,34 +15,43 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pipeline.dataset.manifest import MANIFEST, SUBWORDS
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("dataset", type=Path, help="what `lingo prepare` wrote")
-    parser.add_argument("--copies", type=int, required=True)
+    parser.add_argument("dataset", type=Path, help="the dataset that `lingo prepare` made")
+    parser.add_argument("--copies", type=int, required=True, help="of the training rows")
     parser.add_argument("--output", type=Path, required=True, help="a new folder")
     options = parser.parse_args()
-    manifest: dict[str, Any] = json.loads((options.dataset / "manifest.json").read_bytes())
-    options.output.mkdir(parents=True)
-    shutil.copy(options.dataset / "subwords.model", options.output)
+    dataset, output, n_copies = options.dataset, options.output, options.copies
+
+    manifest: dict[str, Any] = json.loads((dataset / MANIFEST).read_bytes())
+    output.mkdir(parents=True)
+    shutil.copy(dataset / SUBWORDS, output)
     for split in ("valid", "test"):
         for part in ("pairs", "encoded"):
             name = f"{part}/split={split}"
-            shutil.copytree(options.dataset / name, options.output / name)
+            shutil.copytree(dataset / name, output / name)
     train = manifest["splits"]["train"]
-    files = []
-    for number in range(options.copies):
-        for name in train["encoded_files"]:
-            path = Path(name).with_stem(f"{Path(name).stem}-copy-{number:05d}")
-            (options.output / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(options.dataset / name, options.output / path)
-            files.append(str(path))
+    train["encoded_files"] = copy_files(dataset, output, train["encoded_files"], n_copies)
     for count in ("n_pairs", "n_source_tokens", "n_target_tokens"):
-        train[count] *= options.copies
-    train["encoded_files"] = files
-    manifest["fingerprint"] += f"-{options.copies}-copies"
-    (options.output / "manifest.json").write_text(json.dumps(manifest, indent=2))
-    print(f"{train['n_pairs']:,} training pairs in {len(files):,} files")
+        train[count] *= n_copies
+    manifest["fingerprint"] += f"-{n_copies}-copies"
+    (output / MANIFEST).write_text(json.dumps(manifest, indent=2))
+    print(f"{train['n_pairs']:,} training pairs in {len(train['encoded_files']):,} files")
+
+
+def copy_files(source: Path, target: Path, names: list[str], n_copies: int) -> list[str]:
+    """Copy each file ``n_copies`` times to another folder; returns the names of the copies."""
+    copies = []
+    for number in range(n_copies):
+        for name in names:
+            copy = Path(name).with_stem(f"{Path(name).stem}-copy-{number:05d}")
+            (target / copy).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target / copy)
+            copies.append(str(copy))
+    return copies
 
 
 if __name__ == "__main__":

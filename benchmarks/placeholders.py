@@ -1,15 +1,16 @@
-"""How many planted variables, addresses and tags come out of a demo model intact and in place.
+"""How many planted variables, addresses and tags a demo model keeps intact and in place.
 
     python benchmarks/placeholders.py --model demo/models/demo [--rows 1000]
 
-Sentences of the demo's test split that have placeholders, each with something that must come
-through in its place. One counts as through where the model itself carried it (the row is not
-flagged), and as in place where the row's stand in the order of the reference translation.
+The rows are sentences of the demo's test split that have placeholders, with a value planted in each
+placeholder. A value is intact if the model itself kept it, that is, if the row is not flagged. It
+is in place if the row's values are also in the order of the reference translation.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import random
 import re
 from pathlib import Path
@@ -28,7 +29,7 @@ PLANTED = (
     "me@example.org",
     "<br/>",
 )
-_SYMBOL = re.compile(r"<ph\d>")
+_PLACEHOLDER = re.compile(r"<ph\d>")
 
 
 def main() -> None:
@@ -37,43 +38,55 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=77)
     options = parser.parse_args()
-    rows = planted(options.rows, options.seed)
+    rows = planted_rows(options.rows, options.seed)
     documents = DocumentTranslator(
         Translator(load_bundle(options.model)), language="en", max_segment_tokens=128
     )
-    found, _ = documents.translate([source for source, _, _ in rows])
-    n_planted = n_through = n_in_place = n_kept = n_equal = 0
-    for (_, reference, values), translated in zip(rows, found, strict=True):
-        any_value = re.compile("|".join(map(re.escape, values)))
-        in_place = any_value.findall(translated.text) == any_value.findall(reference)
-        n_planted += len(values)
-        n_through += len(values) if translated.placeholders_ok else 0
-        n_in_place += len(values) if translated.placeholders_ok and in_place else 0
-        n_kept += sum(value in translated.text for value in values)
-        n_equal += translated.text == reference
-    print(f"{len(rows):,} rows, {n_planted:,} planted")
-    print(f"intact, by the model itself:        {n_through / n_planted:.2%}")
+    translations, _ = documents.translate([row.source for row in rows])
+    n_planted = n_intact = n_in_place = n_present = n_equal = 0
+    for row, translation in zip(rows, translations, strict=True):
+        any_value = re.compile("|".join(map(re.escape, row.values)))
+        same_order = any_value.findall(translation.text) == any_value.findall(row.reference)
+        n_planted += len(row.values)
+        n_intact += len(row.values) if translation.placeholders_ok else 0
+        n_in_place += len(row.values) if translation.placeholders_ok and same_order else 0
+        n_present += sum(value in translation.text for value in row.values)
+        n_equal += translation.text == row.reference
+    print(f"{len(rows):,} rows, {n_planted:,} planted values")
+    print(f"intact, by the model itself:        {n_intact / n_planted:.2%}")
     print(f"  and in place:                     {n_in_place / n_planted:.2%}")
-    print(f"in the row, flagged rows included:  {n_kept / n_planted:.2%}")
+    print(f"in the row, flagged rows included:  {n_present / n_planted:.2%}")
     print(f"rows equal to the reference:        {n_equal / len(rows):.2%}")
 
 
-def planted(n_rows: int, seed: int) -> list[tuple[str, str, list[str]]]:
-    """Sources and references with values for their symbols, and those values."""
+@dataclasses.dataclass(frozen=True)
+class PlantedRow:
+    """A source and its reference translation, with ``values`` in place of the placeholders."""
+
+    source: str
+    reference: str
+    values: list[str]
+
+
+def planted_rows(n_rows: int, seed: int) -> list[PlantedRow]:
+    """Draw sentences that have placeholders, and plant values in them."""
     draw = random.Random(seed)
-    rows: list[tuple[str, str, list[str]]] = []
+    rows: list[PlantedRow] = []
     while len(rows) < n_rows:
         for pair in generate_pairs(20_000, seed=seed, split="test"):
-            symbols = sorted(set(_SYMBOL.findall(pair.source)))
-            if symbols and len(rows) < n_rows:
-                values = dict(zip(symbols, draw.sample(PLANTED, len(symbols)), strict=True))
-                source, reference = (
-                    _SYMBOL.sub(lambda m, v=values: v[m[0]], text)  # type: ignore[misc]
-                    for text in (pair.source, pair.target)
+            placeholders = sorted(set(_PLACEHOLDER.findall(pair.source)))
+            if placeholders and len(rows) < n_rows:
+                values = draw.sample(PLANTED, len(placeholders))
+                value_of = dict(zip(placeholders, values, strict=True))
+                rows.append(
+                    PlantedRow(_plant(value_of, pair.source), _plant(value_of, pair.target), values)
                 )
-                rows.append((source, reference, list(values.values())))
         seed += 1
     return rows
+
+
+def _plant(value_of: dict[str, str], text: str) -> str:
+    return _PLACEHOLDER.sub(lambda match: value_of[match[0]], text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What one writes first: batches in the order of the input, each until its last row has ended."""
+"""Greedy decoding as in a tutorial, for comparison with the engine.
+
+It decodes batches in the order of the input, each until its last row has ended.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from collections.abc import Callable
 import torch
 
 from lingo_model import Hypothesis, SimpleSeq2SeqLSTM
-
-_PAD, _SOS, _EOS = 0, 2, 3
+from lingo_model.special_ids import EOS_ID, PAD_ID, SOS_ID
 
 
 def plain_loop(
@@ -18,29 +20,39 @@ def plain_loop(
     batch_size: int,
     max_length: Callable[[int], int],
 ) -> list[Hypothesis]:
-    """Greedy translations; ``max_length`` gives the most tokens for a number of source tokens."""
-    device, found = model.output.weight.device, []
+    """Find the greedy translation of each source.
+
+    Args:
+        model: in ``eval`` mode.
+        sources: source ids with eos.
+        batch_size: sentences in a batch.
+        max_length: maximum number of target tokens for a number of source tokens.
+
+    Returns:
+        one hypothesis for each source, in the same order.
+    """
+    device, hypotheses = model.output.weight.device, []
     with torch.inference_mode():
         for start in range(0, len(sources), batch_size):
-            part = sources[start : start + batch_size]
-            width = max(map(len, part))
-            batch = torch.tensor([s + [_PAD] * (width - len(s)) for s in part], device=device)
-            state, memory = model.encode(batch)
-            last = torch.full((len(part), 1), _SOS, device=device)
-            log_probs = torch.zeros(len(part), device=device)
-            ended = torch.zeros(len(part), dtype=torch.bool, device=device)
+            batch = sources[start : start + batch_size]
+            width = max(map(len, batch))
+            padded = torch.tensor([s + [PAD_ID] * (width - len(s)) for s in batch], device=device)
+            state, encoder_outputs = model.encode(padded)
+            last = torch.full((len(batch), 1), SOS_ID, device=device)
+            log_probs = torch.zeros(len(batch), device=device)
+            ended = torch.zeros(len(batch), dtype=torch.bool, device=device)
             steps = []
             for _ in range(max_length(width)):
-                logits, state, _ = model.decode(last, state, memory)
+                logits, state, _ = model.decode(last, state, encoder_outputs)
                 best, last = logits[:, -1].log_softmax(dim=1).max(dim=1, keepdim=True)
                 log_probs += torch.where(ended, 0.0, best[:, 0])
                 steps.append(last[:, 0])
-                ended |= last[:, 0] == _EOS
+                ended |= last[:, 0] == EOS_ID
                 if ended.all():
                     break
             rows = torch.stack(steps, dim=1).tolist()
-            for source, ids, log_prob in zip(part, rows, log_probs.tolist(), strict=True):
+            for source, ids, log_prob in zip(batch, rows, log_probs.tolist(), strict=True):
                 ids = ids[: max_length(len(source))]
-                ids = ids[: ids.index(_EOS) + 1] if _EOS in ids else ids
-                found.append(Hypothesis(ids, log_prob, truncated=ids[-1] != _EOS))
-    return found
+                ids = ids[: ids.index(EOS_ID) + 1] if EOS_ID in ids else ids
+                hypotheses.append(Hypothesis(ids, log_prob, truncated=ids[-1] != EOS_ID))
+    return hypotheses
