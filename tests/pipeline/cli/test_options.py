@@ -1,0 +1,63 @@
+"""Options, and the settings that they become."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli.options import translate_config
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--precision", "fp4", "precision='fp4': Input should be 'float32', 'bfloat16' or 'int8'"),
+        ("--beam-size", "0", "beam_size=0: Input should be greater than or equal to 1"),
+    ],
+)
+def test_decoding_options_are_checked(
+    lingo: Callable[..., Any], models: Path, option: str, value: str, message: str
+) -> None:
+    done = lingo("preview", "--text", "x", "--model", models / "tiny", option, value)
+    assert done.status == 2
+    assert message in done.err
+
+
+def test_a_recipe_is_a_preset_or_a_file(lingo: Callable[..., Any], tmp_path: Path) -> None:
+    command = ("train", tmp_path, "--output", tmp_path / "model", "--config", tmp_path / "r.yaml")
+
+    done = lingo(*command, "--preset", "quick")
+
+    assert done.status == 2
+    assert "--preset cannot be combined with --config; drop one of them" in done.err
+
+
+def test_options_override_the_config(
+    lingo: Callable[..., Any], lake: Path, models: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("text_column: nothing\nrows_per_unit: 1\ndecode: {beam_size: 2}\n")
+    command = ("table", "plan", lake, "--output", tmp_path / "table", "--model", models / "tiny")
+    refused = lingo(*command, "--config", config)
+    assert "has no column 'nothing'" in refused.err
+
+    done = lingo(*command, "--config", config, "--text-column", "body", "--each-unit")
+
+    assert (done.status, done.err) == (0, "")
+    assert len(re.findall("^translate [0-9a-f]{24} ", done.out, re.MULTILINE)) == 4
+    wrong = lingo(*command, "--config", config, "--text-column", "body", "--beam-size", "0")
+    assert "decode.beam_size=0: Input should be greater than or equal to 1" in wrong.err
+
+
+def test_nested_options_keep_the_other_settings_of_the_config(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("decode: {beam_size: 2, length_penalty_alpha: 0.5}\n")
+
+    settings = translate_config(config, precision=None, beam_size=3)
+
+    assert settings.decode.beam_size == 3
+    assert settings.decode.length_penalty_alpha == 0.5
