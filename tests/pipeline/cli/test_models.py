@@ -94,7 +94,7 @@ def test_import_converts_a_state_dict_to_a_model(
     assert f"parameters: {bundle.model.n_parameters():,}\n" in shown.out
     again = lingo(*command, *pieces, *languages)
     assert again.status == 2
-    assert "exists already" in again.err
+    assert "already exists; choose another output" in again.err
 
 
 def test_a_folder_without_models_says_so(lingo: Callable[..., Any], tmp_path: Path) -> None:

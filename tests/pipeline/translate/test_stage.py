@@ -15,7 +15,8 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from lingo_model import InputError, Translator, engine, load_bundle
+from lingo_model import InputError, Translator, load_bundle
+from lingo_model.kernels import library
 from pipeline.decoding import DecodeConfig
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.table.manifest import FORMAT_VERSION, RunManifest
@@ -235,14 +236,14 @@ def test_a_table_that_a_process_writes_to_is_locked(
 def test_a_precision_that_this_machine_does_not_support_is_refused_before_any_work(
     filled_lake: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, table: Path
 ) -> None:
-    monkeypatch.setattr(engine, "native_precisions", lambda: ("float32",))
+    monkeypatch.setattr(library, "native_precisions", lambda: ("float32",))
     config = CONFIG.model_copy(update={"decode": DecodeConfig(precision="int8")})
     resources = TranslateResources(n_actors=1, ray_address="local")
 
-    with pytest.raises(InputError, match=r"precision='int8': this machine runs exact"):
+    with pytest.raises(InputError, match=r"precision='int8': this machine supports float32"):
         translate_table(filled_lake, bundle, table, config, resources)
 
-    assert not (table).exists()
+    assert not table.exists()
 
 
 def test_a_folder_that_is_no_table_and_a_table_with_other_settings_are_refused(
