@@ -1,8 +1,8 @@
-"""One night as a command, which kills itself at a named moment.
+"""One nightly run as a command that kills itself at a named moment.
 
     python tests/faults/night.py LAKE BUNDLE TABLE CONFIG MOMENT
 
-Nobody could hit such a moment from outside. With an empty MOMENT the night is undisturbed.
+Such a moment cannot be hit from outside. With an empty MOMENT the run is undisturbed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from pipeline.translate import decisions, planning, publish, reconcile, stage
 
 
 def die(*_arguments: Any, **_options: Any) -> NoReturn:
+    """Kill this process. Takes the place of any function."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("still alive")
 
 
 def dies_after(function: Callable[..., Any], n_calls: int = 1) -> Callable[..., Any]:
+    """The function, which kills the process at the end of its ``n_calls``-th call."""
     calls = []
 
     def called(*arguments: Any, **options: Any) -> Any:
@@ -42,6 +44,7 @@ def dies_after(function: Callable[..., Any], n_calls: int = 1) -> Callable[..., 
 
 
 def die_around_the_rename(*, before: bool) -> None:
+    """Kill the process before or after the rename that publishes a run."""
     rename = Path.rename
 
     def called(self: Path, target: Path) -> Any:
@@ -57,6 +60,8 @@ def die_around_the_rename(*, before: bool) -> None:
 
 
 def set_clock_back_a_day() -> None:
+    """Make runs begin and end a day earlier."""
+
     def yesterday() -> datetime.datetime:
         return utc_now() - datetime.timedelta(days=1)
 
@@ -64,6 +69,7 @@ def set_clock_back_a_day() -> None:
 
 
 def plant(moment: str) -> None:
+    """Replace a function of the pipeline so that the process dies at a moment."""
     match moment:
         case "before planning":
             stage.plan_run = die

@@ -1,11 +1,12 @@
-"""Paths on S3 do what paths on a disk do; what only S3 has, it does as it says."""
+"""Paths on S3 behave like paths on a disk; their own methods do what they say."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pyarrow as pa
 import pytest
 from obstore.exceptions import GenericError
@@ -21,7 +22,7 @@ from pipeline.storage.files import (
     write_parquet,
 )
 from pipeline.storage.location import Location, location
-from pipeline.storage.s3 import S3Path, _reason
+from pipeline.storage.s3 import S3Path
 
 NAMES = [
     "a.txt",
@@ -33,21 +34,23 @@ NAMES = [
 
 
 def filled(root: Location) -> Location:
+    """Write a file of each name below a folder."""
     for name in NAMES:
         write_bytes(root / name, name.encode())
     return root
 
 
-def names(root: Location, found: Any) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in found)
+def names(root: Location, paths: Iterable[Any]) -> list[str]:
+    """The sorted paths relative to a folder."""
+    return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
-SAME: dict[str, Callable[[Location], Any]] = {
+OPERATIONS: dict[str, Callable[[Location], Any]] = {
     "glob for files": lambda root: names(root, root.glob("x/*/part-*.parquet")),
     "glob for folders": lambda root: names(root, root.glob("x/run=*")),
     "glob from the top": lambda root: names(root, root.glob("*")),
     "glob with a literal end": lambda root: names(root, root.glob("*/b.txt")),
-    "glob where nothing is": lambda root: names(root, (root / "none").glob("*")),
+    "glob in a missing folder": lambda root: names(root, (root / "none").glob("*")),
     "iterdir": lambda root: names(root, (root / "x").iterdir()),
     "exists": lambda root: [(root / name).exists() for name in ("a.txt", "x", "a.tx", "none")],
     "is_dir": lambda root: [(root / name).is_dir() for name in ("a.txt", "x", "a", "none")],
@@ -60,10 +63,12 @@ SAME: dict[str, Callable[[Location], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", SAME)
-def test_the_same_as_on_a_disk(s3: S3Path, tmp_path: Path, what: str) -> None:
-    here, there = filled(tmp_path), filled(s3 / "some/folder")
-    assert SAME[what](there) == SAME[what](here)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_gives_the_same_as_on_a_disk(
+    s3: S3Path, tmp_path: Path, operation: str
+) -> None:
+    on_disk, on_s3 = filled(tmp_path), filled(s3 / "some/folder")
+    assert OPERATIONS[operation](on_s3) == OPERATIONS[operation](on_disk)
 
 
 def test_the_root_of_a_bucket_is_a_folder(s3: S3Path) -> None:
@@ -73,7 +78,7 @@ def test_the_root_of_a_bucket_is_a_folder(s3: S3Path) -> None:
     assert names(s3, s3.glob("*")) == ["a.txt", "x", "y z"]
 
 
-def test_what_is_written_is_read_and_removed(s3: S3Path) -> None:
+def test_files_are_written_read_and_removed(s3: S3Path) -> None:
     table = pa.table({"a": [1, 2], "b": ["x", None]})
     write_parquet(s3 / "t.parquet", table)
     assert read_parquet(s3 / "t.parquet").equals(table)
@@ -95,11 +100,11 @@ def test_a_file_is_created_once(s3: S3Path) -> None:
     file = s3 / "commit.json"
     assert file.create(b"one")
     assert not file.create(b"two")
-    assert file.create(b"one")  # an answer that was lost, and the call again
+    assert file.create(b"one")  # a repeated call, because the answer was lost
     assert file.read_bytes() == b"one"
 
 
-def test_a_new_content_has_another_stamp(s3: S3Path, tmp_path: Path) -> None:
+def test_new_content_has_a_new_stamp(s3: S3Path, tmp_path: Path) -> None:
     file = s3 / "a.txt"
     file.write_bytes(b"one")
     before = file.stamp()
@@ -113,21 +118,40 @@ def test_a_new_content_has_another_stamp(s3: S3Path, tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_bytes() == b"two"
 
 
-def test_a_bucket_that_is_not_there_is_named_in_one_line(s3: S3Path) -> None:
+def test_a_missing_bucket_is_named_in_one_line(s3: S3Path) -> None:
     missing = S3Path("no-such-bucket", "lake")
     with pytest.raises(OSError, match=r"^s3://no-such-bucket/lake: NoSuchBucket: [^\n]*$"):
         missing.files()
 
 
-def test_missing_credentials_are_told_from_a_server_that_fails() -> None:
-    asked = GenericError("Error performing PUT http://169.254.169.254/latest/api/token: 403")
-    assert _reason(asked).startswith("no credentials: set AWS_ACCESS_KEY_ID")
-    said = "Generic S3 error\n<Error><Code>SlowDown</Code><Message>Wait</Message></Error>"
-    assert _reason(GenericError(said)) == "SlowDown: Wait"
-    assert _reason(GenericError("one\ntwo")) == "one"
+@pytest.mark.parametrize(
+    ("client_message", "reason"),
+    [
+        (
+            "Error performing PUT http://169.254.169.254/latest/api/token: 403",
+            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine "
+            "a role that has access",
+        ),
+        (
+            "Generic S3 error\n<Error><Code>SlowDown</Code><Message>Wait</Message></Error>",
+            "SlowDown: Wait",
+        ),
+        ("one\ntwo", "one"),
+    ],
+)
+def test_an_error_of_the_client_becomes_one_line_that_names_the_path(
+    s3: S3Path, monkeypatch: pytest.MonkeyPatch, client_message: str, reason: str
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise GenericError(client_message)
+
+    monkeypatch.setattr(obstore, "head", fail)
+    with pytest.raises(OSError, match=r"^s3://") as error:
+        (s3 / "a.txt").stamp()
+    assert str(error.value) == f"{s3}/a.txt: {reason}"
 
 
-def test_locations() -> None:
+def test_texts_become_locations() -> None:
     assert location("s3://lake/a/b/") == S3Path("lake", "a/b")
     assert str(location("s3://lake")) == "s3://lake"
     assert str(S3Path("lake", "a b/c")) == "s3://lake/a b/c"

@@ -1,9 +1,9 @@
-"""A quick look: texts of any input in order, translated like everywhere else."""
+"""A preview translates texts of any input in order, as a table would hold them."""
 
 from __future__ import annotations
 
 import json
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,11 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator, load_bundle
-from pipeline.translate.in_process import run_in_process
+from pipeline.table.manifest import RunManifest
 from pipeline.translate.preview import preview_texts, translate_texts
-from pipeline.translate.stage import translate_table
-
-translate_here = partial(translate_table, run_units=run_in_process)
 
 
 def test_translations_come_in_the_order_of_the_texts(bundle: Path) -> None:
@@ -23,24 +20,26 @@ def test_translations_come_in_the_order_of_the_texts(bundle: Path) -> None:
     translator = Translator(load_bundle(bundle))
     alone = [translator.translate([text])[0] for text in texts]
 
-    found = translate_texts(bundle, texts)
+    translations = translate_texts(bundle, texts)
 
-    assert [t.text for t in found] == [t.text for t in alone]
-    scores = [t.whole.score for t in found if t.whole is not None]
+    assert [t.text for t in translations] == [t.text for t in alone]
+    scores = [t.whole.score for t in translations if t.whole is not None]
     assert scores == pytest.approx([t.score for t in alone], abs=1e-5)
-    assert len({t.score for t in alone}) == 3  # else any order would do
+    assert len({t.score for t in alone}) == 3  # otherwise the order would not matter
 
 
-def test_what_a_table_would_hold_is_shown(bundle: Path, tmp_path: Path) -> None:
+def test_a_preview_gives_the_rows_of_a_table(
+    bundle: Path, tmp_path: Path, translate_here: Callable[..., RunManifest | None]
+) -> None:
     texts = ["Two dogs play.\n\nCall {name}. 42", "42 %", "The cat sleeps. " * 400]
     pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
     translate_here(tmp_path / "a.parquet", bundle, tmp_path / "table")
     rows = pq.read_table(next((tmp_path / "table").glob("data/*/*/part-*"))).to_pylist()
 
-    found = translate_texts(bundle, texts)
+    translations = translate_texts(bundle, texts)
 
-    assert [t.text for t in found] == [row["translation"] for row in rows]
-    assert [t.whole and t.whole.score for t in found] == [row["score"] for row in rows]
+    assert [t.text for t in translations] == [row["translation"] for row in rows]
+    assert [t.whole and t.whole.score for t in translations] == [row["score"] for row in rows]
 
 
 def test_text_that_is_not_utf8_is_refused(bundle: Path) -> None:
@@ -48,7 +47,7 @@ def test_text_that_is_not_utf8_is_refused(bundle: Path) -> None:
         translate_texts(bundle, ["caf\udce9"])
 
 
-def test_nothing_gives_nothing(bundle: Path) -> None:
+def test_no_texts_give_no_translations(bundle: Path) -> None:
     assert translate_texts(bundle, []) == []
 
 
@@ -70,7 +69,7 @@ def write_lake(folder: Path) -> Path:
     return folder
 
 
-def test_the_first_rows_of_each_file_that_hold_text(tmp_path: Path) -> None:
+def test_the_texts_of_the_first_rows_of_each_file_are_shown(tmp_path: Path) -> None:
     lake = write_lake(tmp_path / "lake")
     assert preview_texts(lake, "body", 2) == ["csv 0", "csv 1", "json 0", "parquet 0"]
     assert preview_texts(lake, "body", 9) == [
@@ -78,7 +77,7 @@ def test_the_first_rows_of_each_file_that_hold_text(tmp_path: Path) -> None:
     ]
 
 
-def test_one_file_of_plain_text(tmp_path: Path) -> None:
+def test_the_input_may_be_a_plain_text_file(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("one\n\ntwo\n", encoding="utf-8")
     assert preview_texts(tmp_path / "x.txt", "text", 5) == ["one", "two"]
 
@@ -91,7 +90,7 @@ def test_one_file_of_plain_text(tmp_path: Path) -> None:
         ("x.jsonl", '{"id": 1}\n{"body": "a"}\n'),
     ],
 )
-def test_a_missing_column_is_named_with_those_that_are_there(
+def test_a_missing_column_is_named_with_the_existing_ones(
     tmp_path: Path, name: str, content: str
 ) -> None:
     (tmp_path / name).write_text(content)
@@ -102,14 +101,14 @@ def test_a_missing_column_is_named_with_those_that_are_there(
     )
 
 
-def test_a_file_without_rows_gives_nothing(tmp_path: Path) -> None:
+def test_files_without_rows_have_no_texts(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("")
     (tmp_path / "b.txt").write_text("")
     (tmp_path / "c.csv").write_text("text\n")
     assert preview_texts(tmp_path, "text", 5) == []
 
 
-def test_no_input_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_empty_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none: cannot be read"):
         preview_texts(tmp_path / "none", "text", 5)
     with pytest.raises(InputError, match="holds no file to translate"):

@@ -38,27 +38,6 @@ def interrupted(
     return table
 
 
-@pytest.fixture
-def shown(query: Callable[..., list[Any]]) -> Callable[[Location], dict[str, list[Any]]]:
-    """A function that gives the rows of every view, without times and random digits of run ids."""
-    number = "split_part(run, '-', 1)"
-
-    def rows(table: Location) -> dict[str, list[Any]]:
-        shown = {
-            view: query(table, f"SELECT {number}, * EXCLUDE run FROM {view} ORDER BY ALL")
-            for view in ("translations", "latest", "quarantine", "tombstones")
-        }
-        shown["runs"] = query(
-            table,
-            f"SELECT {number}, * EXCLUDE (run, started_at, finished_at, retry_of), "
-            "split_part(retry_of, '-', 1), finished_at >= started_at FROM runs ORDER BY ALL",
-        )
-        shown["lineage"] = query(table, "SELECT row_id, model, corpus FROM lineage ORDER BY ALL")
-        return shown
-
-    return rows
-
-
 def test_a_run_is_visible_once_its_manifest_exists(
     s3: S3Path,
     bundle: Path,
