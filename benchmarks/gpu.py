@@ -120,6 +120,7 @@ def decoding_task(options: argparse.Namespace, device: torch.device) -> Decoding
     torch.manual_seed(0)
     model = SimpleSeq2SeqLSTM(N_PIECES, N_PIECES, attention=True, bidirectional=True)
     with torch.no_grad():
+        model.output.weight *= 30  # so that errors of the hidden state show in the scores
         model.output.bias[EOS_ID] = -1e4  # so that only the length limit ends a translation
     draw = random.Random(0)
     sources = [
