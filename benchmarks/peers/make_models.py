@@ -83,14 +83,21 @@ def write_pieces(corpus: Path, bundle: Path, data: Path) -> Path:
     return data
 
 
-def run(peer: str, script: str, *arguments: object, minutes: float | None = None) -> None:
+def run(
+    peer: str, script: str, folder: Path, *arguments: object, minutes: float | None = None
+) -> None:
     """Run a script in a peer's environment, with SIGTERM when its minutes are over.
 
-    The log is beside the first argument if that is a path.
+    Args:
+        peer: name of the environment.
+        script: name of a script in this folder.
+        folder: its first argument; the log is in ``FOLDER.log``.
+        arguments: its other arguments.
+        minutes: its time; None for no limit.
     """
-    log = arguments[0] if isinstance(arguments[0], Path) else HERE
-    command = [PEERS / peer / "bin" / "python", HERE / script, *arguments]
-    with Path(f"{log}.log").open("a", encoding="utf-8") as file:
+    command = [PEERS / peer / "bin" / "python", HERE / script, folder, *arguments]
+    log = Path(f"{folder}.log")
+    with log.open("a", encoding="utf-8") as file:
         process = subprocess.Popen(
             [str(part) for part in command],
             env=os.environ | ONE_THREAD,
@@ -104,7 +111,7 @@ def run(peer: str, script: str, *arguments: object, minutes: float | None = None
             process.wait()
             return
     if code:
-        raise SystemExit(f"{peer} ended with status {code}; see {log}.log")
+        raise SystemExit(f"{peer} ended with status {code}; see {log}")
 
 
 # ---- OpenNMT-py ----------------------------------------------------------------------------------
