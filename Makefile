@@ -1,20 +1,20 @@
-# Everything needs Python 3.11 to 3.13, make and a package index; nothing else.
+# The targets need Python 3.11 to 3.13, make and a package index.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Made when it is missing, made again when what it is made from is newer.
+# The environment is made again when a file that it depends on is newer.
 STAMP := $(VENV)/.made
 
 .PHONY: help demo test lint faults bench bench-peers clean
 
 help:
-	@echo "make demo    a corpus is generated, trained on, translated and scored; some minutes"
-	@echo "make test    the tests"
-	@echo "make lint    style, format and types"
-	@echo "make faults  the full matrix of injected faults"
-	@echo "make bench   the benchmarks"
-	@echo "make bench-peers  other systems, each in a place of its own, for the benchmarks"
-	@echo "make clean   remove what these targets made"
+	@echo "make demo         generate a corpus, train on it, translate and score it; some minutes"
+	@echo "make test         run the tests"
+	@echo "make lint         check style, format and types"
+	@echo "make faults       run all tests with injected faults"
+	@echo "make bench        measure the whole pipeline on Multi30k; set CORPUS to its folder"
+	@echo "make bench-peers  install the other systems that benchmarks compare with"
+	@echo "make clean        remove the output of these targets"
 
 $(STAMP): pyproject.toml constraints.txt setup.py $(wildcard lingo_model/native/*)
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "needs Python 3.11 to 3.13; set PYTHON=..."'
@@ -27,12 +27,12 @@ $(STAMP): pyproject.toml constraints.txt setup.py $(wildcard lingo_model/native/
 demo: $(STAMP)
 	$(BIN)/lingo demo
 
-# Not a dependency: one test compares with it, in a process of its own.
+# Not a dependency. One test and the benchmarks compare with it, in a separate process.
 TORCHLINGO := .peers/torchlingo
 $(TORCHLINGO): | $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ torchlingo==0.2.9
 
-# The other systems that benchmarks compare with, each in an environment of its own.
+# The other systems that benchmarks compare with. Each has its own environment.
 PEERS := opennmt joeynmt marian ctranslate2
 PEER_opennmt := OpenNMT-py==3.5.1
 PEER_joeynmt := joeynmt==2.3.0

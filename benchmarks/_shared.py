@@ -27,21 +27,22 @@ def own_peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def wait_for(process: subprocess.Popen[Any]) -> dict[tuple[int, str], float]:
+def wait_for(process: subprocess.Popen[Any]) -> dict[int, tuple[float, str]]:
     """Wait for a process, and follow its memory and that of its descendants (Linux).
 
     Returns:
-        the peak resident memory (MB) by process id and command line. A process that changes its
-        command line is in the result once for each.
+        for each process id the peak resident memory (MB), and the command line at that time, which
+        Ray's workers change.
     """
-    peaks: dict[tuple[int, str], float] = {}
+    peaks: dict[int, tuple[float, str]] = {}
     while True:
         for pid in _process_tree(process.pid):
             with contextlib.suppress(OSError):  # the process has ended
                 command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
                 for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                     if line.startswith("VmHWM"):  # the kernel's peak, in kB
-                        peaks[pid, command.strip()] = int(line.split()[1]) / 1024
+                        peak = (int(line.split()[1]) / 1024, command.strip())
+                        peaks[pid] = max(peak, peaks.get(pid, peak), key=lambda p: p[0])
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_POLL_SECONDS)
             return peaks

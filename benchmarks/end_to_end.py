@@ -66,9 +66,8 @@ def run_stage(name: str, arguments: list[object]) -> None:
     process = subprocess.Popen([*LINGO, *map(str, arguments)])
     peaks = wait_for(process)
     print(f"   {time.monotonic() - started:.1f} s; peak memory of the largest processes, MB:")
-    largest_first = sorted(peaks.items(), key=lambda item: -item[1])
-    for (pid, command), peak_mb in largest_first[:_N_PROCESSES_SHOWN]:
-        print(f"   {peak_mb:7.0f}  {command[:60].strip()} ({pid})")
+    for peak_mb, command in sorted(peaks.values(), reverse=True)[:_N_PROCESSES_SHOWN]:
+        print(f"   {peak_mb:7.0f}  {command[:70]}")
     if process.returncode:
         sys.exit(f"{name} ended with status {process.returncode}")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import random
 import sys
 import time
@@ -26,10 +27,16 @@ sys.path.insert(0, str(ROOT))  # so that the script runs without an installation
 
 from plain_loop import plain_loop  # noqa: E402
 
-from lingo_model import Engine, Hypothesis, SearchConfig, SimpleSeq2SeqLSTM  # noqa: E402
+from lingo_model import (  # noqa: E402
+    DecodePrecision,
+    Engine,
+    Hypothesis,
+    SearchConfig,
+    SimpleSeq2SeqLSTM,
+)
 from lingo_model.special_ids import EOS_ID  # noqa: E402
 
-PRECISIONS = ("float32", "bfloat16")  # those that a GPU supports
+PRECISIONS: tuple[DecodePrecision, ...] = ("float32", "bfloat16")  # those that a GPU supports
 N_PIECES = 8000
 _FIRST_WORD_ID = 14  # ids below are special pieces
 
@@ -120,6 +127,7 @@ def decoding_task(options: argparse.Namespace, device: torch.device) -> Decoding
     torch.manual_seed(0)
     model = SimpleSeq2SeqLSTM(N_PIECES, N_PIECES, attention=True, bidirectional=True)
     with torch.no_grad():
+        model.output.weight *= 30  # so that errors of the hidden state show in the scores
         model.output.bias[EOS_ID] = -1e4  # so that only the length limit ends a translation
     draw = random.Random(0)
     sources = [
@@ -160,9 +168,8 @@ def contestants(task: DecodingTask, slots: list[int]) -> dict[str, Callable[[], 
     for precision in PRECISIONS:
         for n_slots in slots:
             engine = Engine(task.model, precision=precision, n_slots=n_slots)
-            runs[f"engine {precision}, {n_slots} slots"] = lambda engine=engine: engine.translate(
-                task.sources, task.search
-            )
+            run = functools.partial(engine.translate, task.sources, task.search)
+            runs[f"engine {precision}, {n_slots} slots"] = run
     return runs
 
 

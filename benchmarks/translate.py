@@ -132,8 +132,10 @@ def measure(
     result = run_lingo(lake, model, table, precision, n_actors=n_actors)
     if name != "lingo 2":  # "nothing new" needs a table of the whole lake
         shutil.rmtree(table)
-    rate = len(sentences) / (result["seconds"] - start_up["seconds"])
-    return result | {"start_up": start_up["seconds"], "rate": rate}
+    result["start_up"] = start_up["seconds"]
+    if result["seconds"] > result["start_up"]:  # false with few rows
+        result["rate"] = len(sentences) / (result["seconds"] - result["start_up"])
+    return result
 
 
 def run_lingo(
@@ -154,8 +156,8 @@ def run_lingo(
             raise SystemExit(errors.read().decode()[-2000:])
     return {
         "seconds": seconds,
-        "driver_mb": max(peak for (pid, _), peak in peaks.items() if pid == process.pid),
-        "actor_mb": max((p for (_, name), p in peaks.items() if "MapWorker" in name), default=0.0),
+        "driver_mb": peaks[process.pid][0],
+        "actor_mb": max((mb for mb, name in peaks.values() if "MapWorker" in name), default=0.0),
     }
 
 

@@ -1,10 +1,10 @@
 """Other systems as contestants of benchmarks/decode.py, each in its own environment.
 
-python decode_peer.py opennmt|joeynmt|marian|ctranslate2 MODEL SUBWORDS TEXTS OUTPUT BATCH_SIZE
+    python decode_peer.py opennmt|joeynmt|marian|ctranslate2 MODEL SUBWORDS TEXTS OUTPUT BATCH_SIZE
 
-Text in, text out, with log probabilities, one thread. SentencePiece stands outside of the peers, in
-whole batches, as in our own contestants. Greedy search, `unk` blocked where the peer can do so.
-Prints one line of JSON.
+Translates the lines of TEXTS by greedy search with one thread, and computes log probabilities. As
+in this project's contestants, SentencePiece encodes and decodes all lines in one call. `unk` is
+blocked if the peer can do that. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MAX_TOKENS = 60
 
 def main() -> None:
     peer, model, subwords, texts, output, batch_size = sys.argv[1:]
-    printed = os.dup(1)
-    os.dup2(2, 1)  # peers log to stdout
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # peers log to stdout, which must have the JSON alone
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_file=subwords)
@@ -39,12 +39,15 @@ def main() -> None:
     lines = Path(texts).read_text(encoding="utf-8").splitlines()
     translate(lines[:64])
     started = time.perf_counter()
-    found, n_tokens = translate(lines)
+    translations, n_tokens = translate(lines)
     seconds = time.perf_counter() - started
-    Path(output).write_text("\n".join(found) + "\n", encoding="utf-8")
+    Path(output).write_text("\n".join(translations) + "\n", encoding="utf-8")
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     result = {"seconds": seconds, "peak_mb": peak_mb, "n_target_tokens": n_tokens}
-    os.write(printed, (json.dumps(result) + "\n").encode())
+    os.write(stdout, (json.dumps(result) + "\n").encode())
+
+
+# Each function loads a peer's model and returns a function from source to target pieces.
 
 
 def opennmt(model: Path, batch_size: int) -> Translate:
@@ -68,9 +71,9 @@ def opennmt(model: Path, batch_size: int) -> Translate:
     engine = InferenceEnginePY(options)
 
     def translate(lines: Pieces) -> Pieces:
-        # Our models read the end of the sentence, too.
-        _, found = engine.infer_list([" ".join([*line, "</s>"]) for line in lines])
-        return [hypotheses[0].split() for hypotheses in found]
+        # The copied weights expect the end of the sentence in the source.
+        _, n_best = engine.infer_list([" ".join([*line, "</s>"]) for line in lines])
+        return [hypotheses[0].split() for hypotheses in n_best]
 
     return translate
 
@@ -90,7 +93,7 @@ def joeynmt(model: Path, batch_size: int) -> Translate:
     source, target, device = network.src_vocab, network.trg_vocab, torch.device("cpu")
 
     def translate(lines: Pieces) -> Pieces:
-        found: Pieces = [[] for _ in lines]
+        translations: Pieces = [[] for _ in lines]
         order = sorted(range(len(lines)), key=lambda i: -len(lines[i]))
         for start in range(0, len(order), batch_size):
             numbers = order[start : start + batch_size]
@@ -113,8 +116,8 @@ def joeynmt(model: Path, batch_size: int) -> Translate:
                 network, batch, MAX_TOKENS, 1, 0.0, return_prob="hyp", generate_unk=False
             )
             for i, line in zip(numbers, target.arrays_to_sentences(output), strict=True):
-                found[i] = line[:-1] if line and line[-1] == "</s>" else line
-        return found
+                translations[i] = line[:-1] if line and line[-1] == "</s>" else line
+        return translations
 
     return translate
 
@@ -123,7 +126,8 @@ def marian(model: Path, batch_size: int) -> Translate:
     from pymarian import Translator
 
     vocabulary = model.parent / "data" / "marian.yml"
-    # Packed as it is loaded: a file that marian-conv packed gives nonsense with LSTM cells.
+    # The model is packed when it is loaded. A file that marian-conv packed gives wrong translations
+    # with LSTM cells.
     translator = Translator(
         f"--models {model / 'model.npz'} --gemm-type packed8 --vocabs {vocabulary} {vocabulary} "
         f"--beam-size 1 --mini-batch {batch_size} --maxi-batch 100 --maxi-batch-sort src "
@@ -131,8 +135,7 @@ def marian(model: Path, batch_size: int) -> Translate:
     )
 
     def translate(lines: Pieces) -> Pieces:
-        found = translator.translate([" ".join(line) for line in lines])
-        return [line.split() for line in found]
+        return [line.split() for line in translator.translate([" ".join(line) for line in lines])]
 
     return translate
 
@@ -145,7 +148,7 @@ def ctranslate2(model: Path, batch_size: int) -> Translate:
     )
 
     def translate(lines: Pieces) -> Pieces:
-        found: Any = translator.translate_batch(
+        results: Any = translator.translate_batch(
             lines,
             beam_size=1,
             max_batch_size=batch_size,
@@ -153,7 +156,7 @@ def ctranslate2(model: Path, batch_size: int) -> Translate:
             return_scores=True,
             disable_unk=True,
         )
-        return [result.hypotheses[0] for result in found]
+        return [result.hypotheses[0] for result in results]
 
     return translate
 

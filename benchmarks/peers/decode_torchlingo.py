@@ -1,7 +1,9 @@
 """TorchLingo's translate_batch on a bundle's weights: one contestant of benchmarks/decode.py.
 
-Reads a job from its arguments (bundle, text file, output file) and prints one line of JSON. The
-package is AGPL: it runs in this process only, and nothing of it is part of the project.
+    python decode_torchlingo.py BUNDLE TEXTS OUTPUT BATCH_SIZE
+
+Prints one line of JSON. The package has the licence AGPL: it runs in this process only, and no part
+of it belongs to this project.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from torchlingo.models import SimpleSeq2SeqLSTM
 
 
 class PieceVocab:
-    """What translate_batch asks of a vocabulary, on our SentencePiece model."""
+    """The methods of a vocabulary that translate_batch calls, on a bundle's SentencePiece model."""
 
     pad_idx, unk_idx, sos_idx, eos_idx = 0, 1, 2, 3
 
@@ -62,9 +64,9 @@ def main() -> None:
     translate = lambda part: translate_batch(model, part, vocab, vocab, max_len=60, config=config)  # noqa: E731
     translate(lines[:64])
     started = time.perf_counter()
-    found = translate(lines)
+    translations = translate(lines)
     seconds = time.perf_counter() - started
-    output.write_text("\n".join(found) + "\n", encoding="utf-8")
+    output.write_text("\n".join(translations) + "\n", encoding="utf-8")
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "peak_mb": peak_mb}))
 

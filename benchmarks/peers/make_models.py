@@ -1,12 +1,13 @@
-"""Models for the peers of benchmarks/decode.py, on the subwords of our own bundle.
+"""Make the models of the peers in benchmarks/decode.py, with the subwords of a bundle.
 
     python benchmarks/peers/make_models.py ../multi30k --plain models/plain \
         --attention models/dot --output models/peers
 
-OpenNMT-py gets the very weights of our two bundles, so it gives the same translations. JoeyNMT and
-Marian have other cells or another start of the decoder, and CTranslate2 has no LSTM: those three
-are trained, one thread each, two at a time (the Transformer for twice the minutes); long enough to
-end sentences by themselves, not to translate well. `make bench-peers` installs what this needs.
+OpenNMT-py gets copies of the weights of the two bundles, so it gives the same translations. JoeyNMT
+and Marian have other cells or another initial state of the decoder, and CTranslate2 has no LSTM.
+These three are trained, two at a time with one thread each, and the Transformer for twice as many
+minutes. That is long enough for them to end their sentences, but not to translate well.
+`make bench-peers` installs the peers.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--plain", type=Path, required=True, help="bundle without attention")
     parser.add_argument("--attention", type=Path, required=True, help="bundle with dot attention")
     parser.add_argument("--output", type=Path, required=True, help="a new folder")
-    parser.add_argument("--minutes", type=float, default=20.0, help="of training each (20)")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of training (default 20)")
     parser.add_argument(
         "--only", nargs="*", default=["opennmt", "transformer", "joeynmt", "marian"]
     )
@@ -54,11 +55,15 @@ def main() -> None:
     with ThreadPoolExecutor(max_workers=2) as pool:
         for name, job in [(name, pool.submit(jobs[name])) for name in options.only or jobs]:
             job.result()
-            print(f"{name}: made", flush=True)
+            print(f"{name}: done", flush=True)
 
 
 def write_pieces(corpus: Path, bundle: Path, data: Path) -> Path:
-    """Training and validation text as pieces between blanks, and the vocabulary a line each."""
+    """Write training and validation text as pieces with spaces between them, and vocabularies.
+
+    Returns:
+        ``data``, the folder of the files.
+    """
     data.mkdir(parents=True, exist_ok=True)
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(bundle / "subwords.model"))
     for language, side in (("en", "src"), ("de", "tgt")):
@@ -78,11 +83,21 @@ def write_pieces(corpus: Path, bundle: Path, data: Path) -> Path:
     return data
 
 
-def run(peer: str, script: str, *arguments: object, minutes: float | None = None) -> None:
-    """One script in a peer's own environment; asked to end when the minutes are over."""
-    log = arguments[0] if isinstance(arguments[0], Path) else HERE
-    command = [PEERS / peer / "bin" / "python", HERE / script, *arguments]
-    with Path(f"{log}.log").open("a", encoding="utf-8") as file:
+def run(
+    peer: str, script: str, folder: Path, *arguments: object, minutes: float | None = None
+) -> None:
+    """Run a script in a peer's environment, with SIGTERM when its minutes are over.
+
+    Args:
+        peer: name of the environment.
+        script: name of a script in this folder.
+        folder: its first argument; the log is in ``FOLDER.log``.
+        arguments: its other arguments.
+        minutes: its time; None for no limit.
+    """
+    command = [PEERS / peer / "bin" / "python", HERE / script, folder, *arguments]
+    log = Path(f"{folder}.log")
+    with log.open("a", encoding="utf-8") as file:
         process = subprocess.Popen(
             [str(part) for part in command],
             env=os.environ | ONE_THREAD,
@@ -96,13 +111,14 @@ def run(peer: str, script: str, *arguments: object, minutes: float | None = None
             process.wait()
             return
     if code:
-        raise SystemExit(f"{peer} ended with code {code}; {log}.log says why")
+        raise SystemExit(f"{peer} ended with status {code}; see {log}")
 
 
 # ---- OpenNMT-py ----------------------------------------------------------------------------------
 
 
 def opennmt_config(data: Path, model: Path, **settings: Any) -> dict[str, Any]:
+    """A training configuration: what all models share, and ``settings``."""
     return {
         "data": {
             "corpus_1": {"path_src": str(data / "train.src"), "path_tgt": str(data / "train.tgt")},
@@ -124,7 +140,7 @@ def opennmt_config(data: Path, model: Path, **settings: Any) -> dict[str, Any]:
 
 
 def copy_to_opennmt(options: argparse.Namespace, data: Path, output: Path) -> None:
-    """OpenNMT-py writes an untrained checkpoint of our architecture, whose weights become ours."""
+    """Train each architecture for one step, and replace the weights of the checkpoint."""
     for name, bundle in (("opennmt-plain", options.plain), ("opennmt", options.attention)):
         settings = json.loads((bundle / "bundle.json").read_text())["config"]
         config = opennmt_config(
@@ -254,8 +270,11 @@ def train_joeynmt(data: Path, folder: Path, minutes: float) -> None:
 
 
 def train_marian(data: Path, folder: Path, minutes: float) -> None:
-    """Marian's s2s with LSTM cells: each direction of its encoder is 512 wide and its decoder has
-    one cell more, so it does more work than ours."""
+    """Marian's s2s with LSTM cells.
+
+    Each direction of its encoder has 512 units, and its decoder has one cell more, so it does more
+    work than this project's models.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "type": "s2s",

@@ -1,4 +1,9 @@
-"""JoeyNMT's training, in its own environment: reads FOLDER/config.yaml."""
+"""JoeyNMT's training, in its own environment.
+
+    python run_joeynmt.py FOLDER
+
+Reads: FOLDER/config.yaml.
+"""
 
 import sys
 from pathlib import Path

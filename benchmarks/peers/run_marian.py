@@ -1,4 +1,9 @@
-"""Marian's commands, in its own environment: the folder for the log, then its command line."""
+"""Marian's commands, in its own environment.
+
+    python run_marian.py FOLDER COMMAND ...
+
+make_models.py writes the log to FOLDER.log.
+"""
 
 import sys
 

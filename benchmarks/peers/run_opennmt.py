@@ -1,4 +1,4 @@
-"""OpenNMT-py in its own environment: training, and checkpoints with weights from elsewhere.
+"""OpenNMT-py in its own environment: training, copying a bundle's weights, and conversion.
 
 python run_opennmt.py FOLDER train CONFIG | copy-weights BUNDLE | to-ctranslate2
 """
@@ -10,7 +10,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-# Imported by transforms that nobody asked for here.
+# Transforms that are not used here import these packages.
 for name in ("spacy", "fasttext"):
     sys.modules[name] = types.ModuleType(name)
 
@@ -37,19 +37,19 @@ def main() -> None:
 
 
 def trust_own_checkpoints() -> None:
-    """OpenNMT-py's checkpoints hold pickled settings; these were written a moment ago."""
+    """Let torch.load unpickle the settings in OpenNMT-py's checkpoints, which are written here."""
     load = torch.load
     torch.load = lambda *a, **k: load(*a, **{**k, "weights_only": False})
 
 
 def copy_weights(folder: Path, bundle: Path) -> None:
-    """Our bundle's weights in OpenNMT-py's names and order of tokens."""
+    """Put a bundle's weights into an untrained checkpoint, in its names and order of tokens."""
     import sentencepiece
     from safetensors.torch import load_file
 
     trust_own_checkpoints()
     checkpoint: dict[str, Any] = torch.load(folder / "untrained_step_1.pt", map_location="cpu")
-    ours = load_file(bundle / "weights.safetensors")
+    weights = load_file(bundle / "weights.safetensors")
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(bundle / "subwords.model"))
     special = {"<unk>": 1, "<blank>": 0, "<s>": 2, "</s>": 3}
     rows = {
@@ -59,23 +59,23 @@ def copy_weights(folder: Path, bundle: Path) -> None:
     }
     table = "embeddings.make_embedding.emb_luts.0.weight"
     renamed = {
-        f"encoder.{table}": ours["src_embed.weight"][rows["src"]],
-        f"decoder.{table}": ours["tgt_embed.weight"][rows["tgt"]],
+        f"encoder.{table}": weights["src_embed.weight"][rows["src"]],
+        f"decoder.{table}": weights["tgt_embed.weight"][rows["tgt"]],
     }
     for part in ("encoder", "decoder"):
-        for key, value in ours.items():
+        for key, value in weights.items():
             if key.startswith(f"{part}."):
                 renamed[f"{part}.rnn.{key.removeprefix(part + '.')}"] = value
-    if "attn_combine.weight" in ours:
-        renamed["decoder.attn.linear_out.weight"] = ours["attn_combine.weight"]
+    if "attn_combine.weight" in weights:
+        renamed["decoder.attn.linear_out.weight"] = weights["attn_combine.weight"]
     model, generator = checkpoint["model"], checkpoint["generator"]
     assert renamed.keys() == model.keys(), renamed.keys() ^ model.keys()
     for key, value in renamed.items():
         assert model[key].shape == value.shape, key
         model[key] = value
     generator["weight"], generator["bias"] = (
-        ours["output.weight"][rows["tgt"]],
-        ours["output.bias"][rows["tgt"]],
+        weights["output.weight"][rows["tgt"]],
+        weights["output.bias"][rows["tgt"]],
     )
     torch.save(checkpoint, folder / "model.pt")
 

@@ -1,7 +1,10 @@
-"""TorchLingo's trainer on Multi30k for a while: one contestant of benchmarks/train.py.
+"""TorchLingo's trainer on Multi30k for some minutes: one contestant of benchmarks/train.py.
 
-The package is AGPL: it runs in this process only, and nothing of it is part of the project. Batches
-of 64 sentences with its own bucketing, as its documents use it.
+    python train_torchlingo.py JOB
+
+JOB is JSON. Batches have 64 sentences, with TorchLingo's own bucketing, as in its documentation.
+Prints one line of JSON. The package has the licence AGPL: it runs in this process only, and no part
+of it belongs to this project.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ N_WARMUP_STEPS = 10
 
 
 class TimeIsUp(Exception):
-    """What ends the training."""
+    """Ends the training."""
 
 
 class Counting:
-    """A loader that counts target tokens and stops after some minutes."""
+    """A loader that counts target tokens after the warm-up, and stops after some minutes."""
 
     def __init__(self, loader: Any, minutes: float, pad: int) -> None:
         self.dataset = loader.dataset
