@@ -145,7 +145,8 @@ def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBP
     try:
         result = connection.sql(sql)
         # A relation is lazy. Without this, errors in the values would be raised when it is printed.
-        return result and result.limit(_N_ROWS_SHOWN).materialize()
+        # Not `result and ...`: the truth of a relation is its length, for which it runs whole.
+        return None if result is None else result.limit(_N_ROWS_SHOWN).materialize()
     except duckdb.Error as error:
         raise InputError(f"{sql!r}: {first_line(error)}; views are {', '.join(VIEWS)}") from error
 
