@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 from obstore.fsspec import FsspecStore
 
+from lingo_model import InputError
 from pipeline.schemas import QUARANTINE_COLUMNS, TOMBSTONES, TRANSLATION_COLUMNS
 from pipeline.storage.s3 import SCHEME, client_options
 from pipeline.table.manifest import (
@@ -41,16 +42,23 @@ def register_s3_views(
         runs: the runs to show, oldest first.
 
     Raises:
+        InputError: a file that a manifest names is missing.
         OSError: S3 refuses or does not answer.
     """
     input_columns = schema_of(runs[-1].schema_base64) if runs else pa.schema([])
     existing_files = table.data.files()
 
     def register(name: str, files: Iterable[tuple[RunManifest, str]], schema: pa.Schema) -> None:
-        paths = [
-            (run, str(table.data / run_path(run) / file).removeprefix(SCHEME))
-            for run, file in files
-        ]
+        paths = []
+        for run, file in files:
+            relative = f"{run_path(run)}/{file}"
+            # DuckDB can wait for ever on a dataset whose files fail to open.
+            if relative not in existing_files:
+                raise InputError(
+                    f"{table.data / relative}: is missing, but the manifest of run {run.run_id} "
+                    "names it; restore the file from a copy"
+                )
+            paths.append((run, str(table.data / relative).removeprefix(SCHEME)))
         connection.register(name, _dataset(paths, pa.schema([*schema, *PARTITIONS])))
 
     parts = [(run, part) for run in runs for part in _parts(run)]
