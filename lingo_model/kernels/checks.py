@@ -27,8 +27,13 @@ def check_tensor(
     if tensor.dtype is not dtype:
         raise ValueError(f"{name}: its type is {tensor.dtype}; needs {dtype}")
     actual = tensor.shape
-    if len(actual) != len(shape) or any(
-        needed is not None and size != needed for size, needed in zip(actual, shape, strict=True)
+    # Most shapes are known in full, and comparing them whole is fast.
+    if actual != shape and (
+        len(actual) != len(shape)
+        or any(
+            needed is not None and size != needed
+            for size, needed in zip(actual, shape, strict=True)
+        )
     ):
         needed_sizes = ", ".join("any" if size is None else str(size) for size in shape)
         raise ValueError(f"{name}: its shape is {list(actual)}; needs [{needed_sizes}]")
@@ -36,7 +41,7 @@ def check_tensor(
         raise ValueError(
             f"{name}: its strides are {list(tensor.stride())}; needs a contiguous tensor"
         )
-    if tensor.device.type != "cpu":
+    if not tensor.is_cpu:
         raise ValueError(f"{name}: it is on {tensor.device}; needs a tensor on the CPU")
 
 

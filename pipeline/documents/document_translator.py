@@ -110,7 +110,7 @@ class DocumentTranslator:
                     short_inputs.append(model_input)
                     short_sources.append(source)
             results.add(short_inputs, self._decode_batch(short_sources))
-            pending = [document for document in pending if document.halve(too_long)]
+            pending = [d for d in pending if d.halve(too_long)] if too_long else []
 
     def _recalled(self, model_inputs: list[str]) -> dict[str, Decoded]:
         """Segments in the translation memory. A run that allowed longer segments may have stored
@@ -196,12 +196,9 @@ class _Document:
 
     def __init__(self, parts: list[Part]) -> None:
         self._parts = parts
+        self.segments = list(segments_of(parts))
         has_spans = any(segment.spans for segment in self.segments)
         self._placeholders_ok = True if has_spans else None
-
-    @property
-    def segments(self) -> Iterable[Segment]:
-        return segments_of(self._parts)
 
     def halve(self, too_long: Collection[str]) -> bool:
         """Cut the segments with these model inputs in two. Returns whether there was one."""
@@ -227,6 +224,7 @@ class _Document:
             for part in self._parts
             for piece in (split(part) if isinstance(part, Segment) and is_split(part) else [part])
         ]
+        self.segments = list(segments_of(self._parts))
         return True
 
     def translated(self, results: _SegmentResults) -> TranslatedText:

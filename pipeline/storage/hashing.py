@@ -10,23 +10,24 @@ from typing import Any
 KEY_DIGITS = 24
 """Number of hexadecimal digits of a fingerprint that is used as a key or id."""
 
+# It keeps ("a", "bc") and ("ab", "c") apart.
 _UNIT_SEPARATOR = "\x1f"
 
 
 def hash64(*parts: str) -> int:
     """A 64-bit BLAKE2b hash of some texts, as an integer."""
-    return int.from_bytes(hash_bytes(*parts, n_bytes=8), "big")
+    digest = hashlib.blake2b(_UNIT_SEPARATOR.join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def hex_digest(*parts: str) -> str:
     """A 128-bit BLAKE2b hash of some texts, as 32 hexadecimal digits."""
-    return hash_bytes(*parts, n_bytes=16).hex()
+    return hashlib.blake2b(_UNIT_SEPARATOR.join(parts).encode(), digest_size=16).hexdigest()
 
 
-def hash_bytes(*parts: str, n_bytes: int) -> bytes:
-    """A BLAKE2b hash of some texts, ``n_bytes`` long."""
-    # The separator keeps ("a", "bc") and ("ab", "c") apart.
-    return hashlib.blake2b(_UNIT_SEPARATOR.join(parts).encode(), digest_size=n_bytes).digest()
+def hash_bytes(text: str, *, n_bytes: int) -> bytes:
+    """A BLAKE2b hash of a text, ``n_bytes`` long."""
+    return hashlib.blake2b(text.encode(), digest_size=n_bytes).digest()
 
 
 def sha256_of_file(path: Path) -> str:

@@ -38,23 +38,24 @@ _PASSED_THROUGH_COLUMNS: Mapping[str, Any] = {
 
 def translation_table(table: pa.Table, rows: Sequence[RowOutcome], plan: RunPlan) -> pa.Table:
     """``table`` with TRANSLATION_COLUMNS after its own. ``rows`` are translated, in its order."""
-    columns: dict[str, list[Any]] = {name: [] for name in TRANSLATION_COLUMNS.names}
-    constants = {
-        "source_lang": plan.source_lang,
-        "target_lang": plan.target_lang,
-        "model_id": plan.model_id,
+    translations = [row.translated for row in rows if row.translated is not None]
+    texts = [row.text for row in rows]
+    signals = [
+        quality_columns(text or "", translated)
+        for text, translated in zip(texts, translations, strict=True)
+    ]
+    columns: dict[str, list[Any]] = {
+        "translation": [
+            None if text is None else translated.text
+            for text, translated in zip(texts, translations, strict=True)
+        ],
+        "row_id": [row.row_id for row in rows],
+        "source_hash": [None if text is None else source_hash(text) for text in texts],
+        "source_lang": [plan.source_lang] * len(rows),
+        "target_lang": [plan.target_lang] * len(rows),
+        "model_id": [plan.model_id] * len(rows),
+        **{name: [row[name] for row in signals] for name in _PASSED_THROUGH_COLUMNS},
     }
-    for row in rows:
-        assert row.translated is not None, "quarantined rows are in another table"
-        values = {
-            "translation": None if row.text is None else row.translated.text,
-            "row_id": row.row_id,
-            "source_hash": None if row.text is None else source_hash(row.text),
-            **constants,
-            **quality_columns(row.text or "", row.translated),
-        }
-        for name, column in columns.items():
-            column.append(values[name])
     return _append(table, columns, TRANSLATION_COLUMNS)
 
 
