@@ -113,7 +113,9 @@ def retry_quarantine(
         translate_resources(actors, ray_address),
     )
     if manifest is None:
-        print(f"nothing to retry: later runs have handled the rows that run {run} quarantined")
+        print(
+            f"nothing to retry: run {run} quarantined no such rows, or later runs have handled them"
+        )
     else:
         print_run(manifest, table)
 

@@ -95,5 +95,5 @@ def test_a_table_is_translated_planned_and_listed_and_a_changed_file_is_deferred
     assert header.split()[:3] == ["run", "finished", "(UTC)"]
     assert re.match(r"000001-[0-9a-f]{4} +20\d\d-\d\d-\d\d \d\d:\d\d +4 +3 +0 +1 +0 +", line)
     retried = lingo("table", "retry-quarantine", table, "1", "--model", models / "tiny")
-    assert retried.out.startswith("nothing to retry: later runs have handled the rows")
+    assert retried.out.startswith("nothing to retry: run 1 quarantined no such rows")
     assert lingo("table", "remove-orphans", table).out == "deleted 0 files and folders, 0 bytes\n"
