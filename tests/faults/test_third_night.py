@@ -157,7 +157,7 @@ def test_two_runs_at_once(world: Any, undisturbed: list[tuple[Any, ...]], reader
     second = world.start_night()
     _, errors = second.communicate(timeout=100)
     assert second.returncode == 2
-    assert f"process {first.pid} writes to it".encode() in errors
+    assert f"another process is using it (process {first.pid})".encode() in errors
     assert first.wait(timeout=250) == 0
     assert world.rows() == undisturbed
 
