@@ -64,7 +64,11 @@ def delimited_rows(
     is_half = False  # whether the last row seems to be the first half of one with a line break
     for cells, line, n_lines, text, problem in records:
         if len(cells) == n_columns and not is_half:
-            yield checked_row(dict(zip(header, cells, strict=True)), line, n_lines)
+            values = dict(zip(header, cells, strict=False))
+            if repaired_text(text) is None:  # one check for all cells
+                yield Row(values, None, None, line, n_lines)
+            else:
+                yield checked_row(values, line, n_lines)
         elif problem is not None:
             yield malformed_row(line, text, problem)
         elif not cells:
@@ -120,20 +124,20 @@ def _header_and_records(
         records = unquoted_records(lines, delimiter, first_line)
     else:
         records = records_by_quoting(lines, delimiter, first_line, shape)
-    first = next((record for record in records if record.cells or record.problem), None)
+    first = next((record for record in records if record[0] or record[-1]), None)
     if first is None:
         return None, records, shape
-    if first.problem is not None:
+    names, line, _, _, problem = first
+    if problem is not None:
         raise InputError(
-            f"{path}: line {first.line} needs the column names, but {first.problem}; mend the line"
+            f"{path}: line {line} needs the column names, but {problem}; mend the line"
         )
-    if any(repaired_text(name) is not None for name in first.cells):
+    if any(repaired_text(name) is not None for name in names):
         raise InputError(
             f"{path}: its first line is not UTF-8; convert the file, for example with "
             "`iconv -t UTF-8`"
         )
-    shape.n_columns = len(first.cells)
-    names = first.cells
+    shape.n_columns = len(names)
     if options.quoting == "auto" and all(map(is_in_marks, names)):
         names = [name[1:-1].replace('""', '"') for name in names]  # only the header is quoted
     return names, records, shape

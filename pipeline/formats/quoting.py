@@ -34,7 +34,8 @@ def records_by_quoting(
     number = first_line
     for line in lines:
         if '"' not in line:
-            yield from unquoted_records([line], delimiter, number)
+            text = line.removesuffix("\n").removesuffix("\r")
+            yield text.split(delimiter) if text else [], number, 1, text, None
             number += 1
             continue
         window = [line, *_window(lines)]
@@ -69,16 +70,16 @@ def _is_quoted(
     records = list(quoted_records(iter(window), delimiter, first_line, trial.stray_quote))
     if len(records) > 1 and sum(map(len, window)) > _WINDOW_CHARACTERS:
         records.pop()  # the window may end within it
-    n_columns = shape.n_columns or len(records[0].cells)
+    n_columns = shape.n_columns or len(records[0][0])
     n_meant = n_stray = 0
     n_bare = n_cells = 0
-    for record in records:
-        raw_cells = without_end(record.text).split(delimiter)
+    for cells, _, n_lines, text, problem in records:
+        raw_cells = without_end(text).split(delimiter)
         quoted = [cell for cell in raw_cells if '"' in cell]
         if (
-            record.problem is None
-            and len(record.cells) == n_columns
-            and (record.n_lines > 1 or len(raw_cells) > n_columns)
+            problem is None
+            and len(cells) == n_columns
+            and (n_lines > 1 or len(raw_cells) > n_columns)
         ):
             n_meant += 1  # a cell holds a line break or a delimiter
             continue

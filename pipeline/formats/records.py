@@ -12,7 +12,7 @@ import itertools
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import TypeAlias
 
 MAX_RECORD_LINES = 100_000
 MAX_RECORD_CHARACTERS = 1 << 26
@@ -24,22 +24,15 @@ MAX_RECORD_CHARACTERS = 1 << 26
 _HIDDEN_RETURN = "\ud80d"
 
 
-class Record(NamedTuple):
-    """One record of a file.
+Record: TypeAlias = tuple[list[str], int, int, str, str | None]
+"""One record of a file. A plain tuple, because there is one for each row of large files.
 
-    Args:
-        cells: the cells; none for a blank line.
-        line: the number of its first line.
-        n_lines: the number of lines that it takes.
-        text: its text.
-        problem: which rule of quoting it breaks, or None. The cells are empty if there is one.
-    """
-
-    cells: list[str]
-    line: int
-    n_lines: int
-    text: str
-    problem: str | None = None
+- the cells; none for a blank line, and none if there is a problem
+- the number of its first line
+- the number of lines that it takes
+- its text
+- which rule of quoting it breaks, or None
+"""
 
 
 def without_end(line: str) -> str:
@@ -50,8 +43,8 @@ def without_end(line: str) -> str:
 def unquoted_records(lines: Iterable[str], delimiter: str, first_line: int) -> Iterator[Record]:
     """The records of lines in which a quotation mark is an ordinary character."""
     for number, line in enumerate(lines, start=first_line):
-        text = without_end(line)
-        yield Record(text.split(delimiter) if text else [], number, 1, text)
+        text = line.removesuffix("\n").removesuffix("\r")
+        yield text.split(delimiter) if text else [], number, 1, text, None
 
 
 def quoted_records(
@@ -89,10 +82,12 @@ def quoted_records(
             problem = stray_quote(cells, taken)
         if problem is None:
             text = taken[0] if n_lines == 1 else "".join(taken)
-            yield Record(_with_returns(cells, taken), number, n_lines, text)
+            if "\r" in text:
+                cells = [cell.replace(_HIDDEN_RETURN, "\r") for cell in cells]
+            yield cells, number, n_lines, text, None
             number += n_lines
         else:
-            yield Record([], number, 1, without_end(taken[0]), problem)
+            yield [], number, 1, without_end(taken[0]), problem
             number += 1
             again.extendleft(reversed(taken[1:]))
             reader = _reader(again, lines, taken, delimiter)
@@ -127,12 +122,6 @@ def _taking(again: deque[str], lines: Iterator[str], taken: list[str]) -> Iterat
 def _popped(lines: deque[str]) -> Iterator[str]:
     while lines:
         yield lines.popleft()
-
-
-def _with_returns(cells: list[str], lines: list[str]) -> list[str]:
-    if any("\r" in line for line in lines):
-        return [cell.replace(_HIDDEN_RETURN, "\r") for cell in cells]
-    return cells
 
 
 def _reason(error: csv.Error) -> str:
