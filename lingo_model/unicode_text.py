@@ -72,11 +72,11 @@ def has_visible_character(text: str) -> bool:
     Spaces, control codes, default ignorable characters, unassigned codes and U+FFFD, which stands
     for lost bytes, are not visible. Private use characters are, because fonts define them.
     """
-    return any(map(_is_visible, without_ignorable(text)))
+    return any(map(_is_visible, text))  # for most texts the first character decides
 
 
 def _is_visible(character: str) -> bool:
-    if character == _REPLACEMENT_CHARACTER:
+    if character == _REPLACEMENT_CHARACTER or _IGNORABLE.match(character):
         return False
     category = unicodedata.category(character)
     return category == _PRIVATE_USE or category[0] not in _INVISIBLE_CATEGORIES
