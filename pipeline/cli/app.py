@@ -167,6 +167,8 @@ def evaluate(
     )
     for score in report.scores:
         print(f"{score.metric} = {score.score:.2f}   {score.signature}")
+    for note in report.notes:
+        print(f"note: {note}")
     print(f"report: {report.folder}/report.html")
 
 
