@@ -74,6 +74,7 @@ def prepare(
     """Clean, split and encode raw parallel text into a dataset."""
     from pipeline.prepare.config import PrepareConfig
     from pipeline.prepare.corpus import load_corpus
+    from pipeline.prepare.notes import notes_of
     from pipeline.prepare.stage import prepare_corpus
 
     settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
@@ -89,6 +90,8 @@ def prepare(
         print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
     if manifest.splits["valid"].n_pairs == 0:
         print("note: the validation split is empty, so no model can be trained on this dataset")
+    for note in notes_of(manifest):
+        print(f"note: {note}")
     print(f"dataset: {output}")
 
 

@@ -34,6 +34,7 @@ from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schem
 from pipeline.prepare.encoding import encode_split, train_subwords
 from pipeline.prepare.leakage import leakage_certificate
 from pipeline.prepare.pairs import RawPair, iter_pairs
+from pipeline.prepare.round_trip import round_trip_counts
 from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.prepare.splitting import Splitter, reading_order
 from pipeline.schemas import PAIRS, REJECTED
@@ -87,6 +88,7 @@ def prepare_corpus(
             inputs=tuple(counts),
             splits=splits,
             leakage=leakage_certificate(pairs_files, counts),
+            round_trips=round_trip_counts(pairs_files, subwords),
         )
         write_json(staging / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
