@@ -50,7 +50,12 @@ def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int
     sentences = itertools.chain.from_iterable(
         column.to_pylist() for batch in batches for column in batch.columns
     )
-    return Subwords.train(sentences, vocab_size=config.vocab_size, seed=seed)
+    return Subwords.train(
+        sentences,
+        vocab_size=config.vocab_size,
+        seed=seed,
+        normalisation=config.normalisation,
+    )
 
 
 def encode_split(

@@ -44,7 +44,8 @@ def leakage_certificate(
         if item.split is not None and item.n_kept < item.n_read:
             n_lost[item.name] += item.n_read - item.n_kept
     return LeakageCertificate(
-        method="normalised source (NFKC, case folded, letters and digits), BLAKE2b 64 bit",
+        method="letters, marks and digits of the source (NFKC, case folded, no invisible characters), "
+        "BLAKE2b 64 bit",
         n_rejected_as_leak=sum(item.n_rejected.get("leak", 0) for item in counts),
         n_sources_in_several_splits=len(shared),
         inputs_that_lost_rows=dict(n_lost),
@@ -52,10 +53,11 @@ def leakage_certificate(
 
 
 def _source_hashes(files: Iterable[Path]) -> set[int]:
-    """Hashes of the normalised sources of some PAIRS files."""
+    """Hashes of the normalised sources of some PAIRS files, without empty sources."""
     batches = (
         batch
         for file in files
         for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["source"])
     )
-    return {hash64(normalise(text)) for batch in batches for text in batch.column(0).to_pylist()}
+    texts = (text for batch in batches for text in batch.column(0).to_pylist())
+    return {hash64(normalised) for normalised in map(normalise, texts) if normalised}

@@ -152,9 +152,9 @@ def _write_pairs(
                 bar.advance()
                 source, target = strip_pair(pair)
                 split = splitter.split_of(item, source)
-                reason = reason_to_reject(pair, config.clean) or splitter.reason_to_reject(
-                    split, source, target
-                )
+                reason = reason_to_reject(
+                    pair, config.clean, item.split
+                ) or splitter.reason_to_reject(split, source, target)
                 if reason is None:
                     n_kept += 1
                     n_pairs[split] += 1
