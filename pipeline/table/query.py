@@ -7,6 +7,7 @@ Run: ``lingo sql --table TABLE QUERY``.
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -183,6 +184,14 @@ def sql_command(table: Location) -> str:
         "FROM latest GROUP BY status"
     )
     return shlex.join([_command(), "sql", "--table", str(table), query])
+
+
+def rejected_rows_command(dataset: Path) -> str:
+    """A shell command that shows rows that ``prepare`` rejected."""
+    pattern = str(dataset / "rejected" / "*.parquet").replace("'", "''")
+    query = f"SELECT reason, origin, source, target FROM '{pattern}'"
+    quoted = shlex.quote(query) if re.search(r'["$`\\!]', query) else f'"{query}"'
+    return f"{shlex.quote(_command())} sql {quoted}"
 
 
 def _command() -> str:
