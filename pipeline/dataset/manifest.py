@@ -26,7 +26,8 @@ class InputCounts(Settings):
     """The number of rows of one input: ``n_kept + sum(n_rejected.values()) == n_read``.
 
     Args:
-        name: the file's name, or both names of aligned files.
+        name: the file's name, or both names of aligned files, with as many of their folders as tell
+            the inputs of the corpus apart.
         split: the split that the corpus description gives, or None.
         n_read: rows read.
         n_kept: rows written to PAIRS.
@@ -111,11 +112,14 @@ class DatasetManifest(Manifest):
         target_lang: language tag of the targets.
         subwords_sha256: SHA-256 of ``subwords.model``.
         vocab_size: number of pieces of the subword model.
-        inputs: the counts of every input, in reading order.
+        inputs: the counts of every input, in the order of the corpus description. Datasets of
+            earlier releases list them in reading order.
         splits: the counts and files of every split.
         leakage: the leakage certificate.
         round_trips: the texts of each split that the subword model changes. Empty in datasets of
             earlier releases.
+        files_sha256: SHA-256 of every other file of the dataset, by relative path. Empty in
+            datasets of earlier releases.
     """
 
     FORMAT_VERSION = 1
@@ -132,6 +136,7 @@ class DatasetManifest(Manifest):
     splits: dict[Split, SplitCounts]
     leakage: LeakageCertificate | None = None
     round_trips: dict[Split, RoundTripCounts] = Field(default_factory=dict)
+    files_sha256: dict[str, str] = Field(default_factory=dict)
 
     @property
     def n_rejected(self) -> dict[str, int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import Field
 
 from lingo_model.unicode_text import DEFAULT_NORMALISATION, Normalisation
@@ -43,9 +46,22 @@ class SplitConfig(Settings):
 class PrepareConfig(Settings):
     """The settings of ``prepare``. Each of them can change the dataset and its fingerprint."""
 
+    MISPLACED: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("source_lang", "target_lang", "inputs"), "the corpus description"
+    )
+
     seed: int = Field(
         default=1, ge=0, lt=2**63, description="of the subword model and of the row order"
     )
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()
     subwords: SubwordsConfig = SubwordsConfig()
+
+    @classmethod
+    def all_keys(cls) -> set[str]:
+        """The names of all settings and of their groups, such as ``clean`` and ``vocab_size``."""
+        keys = set(cls.model_fields)
+        for field in cls.model_fields.values():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+                keys.update(field.annotation.model_fields)
+        return keys

@@ -8,12 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.storage.backend import naming_file
+
 
 class RowsWriter:
     """Writes rows to ``part-00000.parquet``, ``part-00001.parquet`` and so on in a new folder.
 
     A bounded number of rows is held in memory. The files are not synced to the disk one by one:
-    write to a folder that is published by :func:`pipeline.storage.folders.new_folder`.
+    write to a folder that is published by :func:`lingo_model.atomic_files.new_folder`.
 
     Args:
         folder: the folder to create.
@@ -30,6 +32,7 @@ class RowsWriter:
         self._writer: pq.ParquetWriter | None = None
         self._n_files = 0
         self._n_rows_in_file = 0
+        self._path = folder
         folder.mkdir(parents=True)
 
     def write(self, row: dict[str, Any]) -> None:
@@ -45,11 +48,14 @@ class RowsWriter:
         self._end_file()
 
     def _flush(self) -> None:
+        table = pa.Table.from_pylist(self._rows, schema=self._schema)
         if self._writer is None:
-            path = self._folder / f"part-{self._n_files:05d}.parquet"
-            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+            self._path = self._folder / f"part-{self._n_files:05d}.parquet"
             self._n_files += 1
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        with naming_file(self._path):
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd")
+            self._writer.write_table(table)
         self._n_rows_in_file += len(self._rows)
         self._rows = []
         if self._n_rows_in_file >= self._ROWS_PER_FILE:
@@ -57,5 +63,6 @@ class RowsWriter:
 
     def _end_file(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with naming_file(self._path):
+                self._writer.close()
         self._writer, self._n_rows_in_file = None, 0

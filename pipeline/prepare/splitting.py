@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pipeline.dataset.splits import Split
 from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
+from pipeline.prepare.input_names import NamedInput
 from pipeline.prepare.normalise import normalise
 from pipeline.storage.hashing import hash64
 
@@ -78,11 +79,11 @@ class Splitter:
         return None
 
 
-def reading_order(inputs: Iterable[CorpusInput]) -> list[CorpusInput]:
+def reading_order(inputs: Iterable[NamedInput]) -> list[NamedInput]:
     """Sort inputs by split: test, valid, none, train. In this order one pass finds every leak.
 
     Pairs of one input without a split cannot leak into each other's splits, because equal
     normalised sources are always assigned to the same split.
     """
     rank: dict[Split | None, int] = {"test": 0, "valid": 1, None: 2, "train": 3}
-    return sorted(inputs, key=lambda item: rank[item.split])
+    return sorted(inputs, key=lambda named: rank[named.item.split])

@@ -58,6 +58,8 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
             f"{split}: {c.n_pairs} pairs, {c.n_target_tokens:,} target tokens"
             for split, c in counts.items()
         ),
+        "rejected rows, with reasons: d/rejected",
+        f"query: {done.stdout.splitlines()[-2].removeprefix('query: ')}",
         "dataset: d",
     ]
     assert sum(c.n_pairs for c in counts.values()) == 200
@@ -156,7 +158,7 @@ def test_a_bad_description_and_bad_settings_are_one_line_too(
     for arguments, message in (
         (["none.yaml"], "none.yaml: cannot be read (No such file or directory); check the path"),
         (["broken.yaml"], "broken.yaml: not valid YAML"),
-        (["corpus.yaml", "--config", "bad.yaml"], "bad.yaml: unknown key 'sead'; known keys:"),
+        (["corpus.yaml", "--config", "bad.yaml"], "unknown key 'sead'; did you mean 'seed'?"),
     ):
         monkeypatch.setattr(sys, "argv", ["lingo", "prepare", *arguments, "--output", "d"])
         with pytest.raises(SystemExit) as left:

@@ -13,6 +13,7 @@ import pytest
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
+from pipeline.prepare.input_names import named_inputs
 from pipeline.prepare.normalise import normalise
 from pipeline.prepare.splitting import Splitter, reading_order
 
@@ -69,7 +70,7 @@ def test_equal_normalised_sources_never_stay_in_two_splits() -> None:
     inputs = [given(None), given("train")]
     splitter = Splitter(inputs, SHARES)
     kept: dict[Split, set[str]] = {split: set() for split in SPLITS}
-    for item in reading_order(inputs):
+    for item in (named.item for named in reading_order(named_inputs(inputs))):
         for _ in range(3000):
             source = draw.choice(variants(draw.choice(base)))
             split = splitter.split_of(item, source)
@@ -202,7 +203,7 @@ def test_repeated_pairs_of_given_test_and_validation_files_stay(split: Split) ->
 
 def test_files_are_read_in_the_order_that_finds_every_leak() -> None:
     inputs = [given("train"), given(None), given("valid"), given("test"), given("train")]
-    assert [item.split for item in reading_order(inputs)] == [
+    assert [named.item.split for named in reading_order(named_inputs(inputs))] == [
         "test",
         "valid",
         None,

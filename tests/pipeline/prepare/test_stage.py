@@ -147,7 +147,9 @@ def test_ids_of_inputs_with_the_same_name_and_content_are_unique(tmp_path: Path)
     )
     manifest = prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
     rows = rows_of(tmp_path / "dataset/pairs/split=test")
-    assert [row["origin"] for row in rows] == ["test.tsv:1", "test.tsv:2"] * 2
+    assert [row["origin"] for row in rows] == [
+        f"{folder}/test.tsv:{row}" for folder in ("a", "b") for row in (1, 2)
+    ]
     assert len({row["pair_id"] for row in rows}) == 4
     assert manifest.leakage is not None
     assert manifest.leakage.inputs_that_lost_rows == {}
