@@ -74,7 +74,9 @@ def test_what_limits_the_subword_model_is_printed_as_notes(
     content = tsv() + "".join(f"Ask {n}: ok\tPide {n}…\n" for n in range(30)).encode()
     write_corpus(tmp_path, {"x.tsv": content, "config.yaml": config.encode()}, path="x.tsv")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", "lingo prepare corpus.yaml --config config.yaml -o d".split())
+    monkeypatch.setattr(
+        sys, "argv", ["lingo", "prepare", "corpus.yaml", "--config", "config.yaml", "-o", "d"]
+    )
     with pytest.raises(SystemExit) as done:
         main()
     assert not done.value.code
