@@ -11,14 +11,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from pipeline.dataset.manifest import InputCounts, LeakageCertificate
 from pipeline.dataset.splits import Split
 from pipeline.prepare.normalise import normalise
+from pipeline.prepare.written_pairs import iter_batches
 from pipeline.storage.hashing import hash64
-
-_BATCH_ROWS = 10_000
 
 
 def leakage_certificate(
@@ -54,10 +51,6 @@ def leakage_certificate(
 
 def _source_hashes(files: Iterable[Path]) -> set[int]:
     """Hashes of the normalised sources of some PAIRS files, without empty sources."""
-    batches = (
-        batch
-        for file in files
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["source"])
-    )
+    batches = iter_batches(files, ["source"])
     texts = (text for batch in batches for text in batch.column(0).to_pylist())
     return {hash64(normalised) for normalised in map(normalise, texts) if normalised}
