@@ -11,6 +11,7 @@ import io
 import os
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
@@ -37,6 +38,12 @@ _TRAINING_THREADS = 2
 # SentencePiece skips sentences of more than 4,192 bytes, and its sums overflow if that limit is
 # raised. Longer sentences are therefore cut. A character has at most 4 bytes.
 _MAX_TRAINING_CHARACTERS = 1000
+# Rare characters get no piece, because nothing is learned from a few examples: those of the last
+# ten-thousandth of the text, unless all characters together take few of the pieces.
+_CHARACTER_COVERAGE = 0.9999
+_MAX_SHARE_FOR_ALL_CHARACTERS = 1 / 8
+# A rarer character is read as a related one, such as a no-break space as a space.
+_MIN_SHARE_OF_RELATED_CHARACTERS = 1e-5
 # SentencePiece skips sentences with this character, which it uses to mark unknown ones.
 _RESERVED_CHARACTER = "\u2585"
 
@@ -122,6 +129,8 @@ class Subwords:
                 f"{', '.join(get_args(Normalisation))}"
             )
         sample = _sample(_training_texts(sentences, normalisation), seed=seed)
+        if normalisation == "nfc":
+            sample = _without_rare_relatives(sample)
         if not sample:
             raise InputError(
                 "there is no sentence with text to train the subword model on; check the corpus"
@@ -135,7 +144,7 @@ class Subwords:
                 normalization_rule_name=_RULE_OF_NORMALISATION[normalisation],
                 vocab_size=vocab_size,
                 hard_vocab_limit=False,
-                character_coverage=0.9999,
+                character_coverage=_character_coverage(sample, vocab_size),
                 pad_id=PAD_ID,
                 unk_id=UNK_ID,
                 bos_id=SOS_ID,
@@ -210,6 +219,24 @@ def _training_texts(sentences: Iterable[str], normalisation: Normalisation) -> I
             text = text[end:]
         if text.strip():
             yield text
+
+
+def _without_rare_relatives(texts: list[str]) -> list[str]:
+    """The texts with each rare character replaced by a related one that is frequent."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        if not text.isascii():
+            counts.update(text)
+    min_count = _MIN_SHARE_OF_RELATED_CHARACTERS * sum(map(len, texts))
+    frequent = (character for character, n in counts.items() if n >= min_count)
+    return KnownCharacters([*map(chr, range(0x7F)), *frequent]).as_read(texts)
+
+
+def _character_coverage(texts: list[str], vocab_size: int) -> float:
+    """The share of the text whose characters get a piece each."""
+    n_characters = len(set().union(*texts))
+    has_room = n_characters <= _MAX_SHARE_FOR_ALL_CHARACTERS * vocab_size
+    return 1.0 if has_room else _CHARACTER_COVERAGE
 
 
 def _training_failure(error: RuntimeError, vocab_size: int) -> str:

@@ -33,6 +33,7 @@ from pipeline.prepare.leakage import leakage_certificate
 from pipeline.prepare.output_folder import check_output, reserved_output, staged_output
 from pipeline.prepare.pairs import RawPair, iter_pairs
 from pipeline.prepare.reuse import usable_dataset, values_made_from
+from pipeline.prepare.round_trip import round_trip_counts
 from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.prepare.splitting import Splitter, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
@@ -124,6 +125,7 @@ def _write_dataset(
         inputs=tuple(counts),
         splits=splits,
         leakage=leakage_certificate(pairs_files, counts),
+        round_trips=round_trip_counts(pairs_files, subwords),
         files_sha256=_digests(staging),
     )
     write_json(staging / MANIFEST, manifest.model_dump(mode="json"))
