@@ -66,7 +66,9 @@ def _is_empty(text: str) -> bool:
 
 def _check_readable(pair: RawPair, split: str) -> None:
     if pair.problem is not None:
+        line = "" if pair.line is None else f" (line {pair.line} of the file)"
+        detail = "" if pair.detail is None else f" ({pair.detail})"
         raise InputError(
-            f"{pair.origin}: the row is {pair.problem}, and a given {split} file is scored whole; "
-            "mend the row, or take it out of the file"
+            f"{pair.origin}{line}: the row is {pair.problem}{detail}, and a given {split} file is "
+            "used whole; mend the row, or take it out of the file"
         )

@@ -210,6 +210,9 @@ def _rejected_row(pair: RawPair, split: Split, reason: str) -> dict[str, Any]:
         "reason": reason,
         "source": pair.source,
         "target": pair.target,
+        "detail": pair.detail,
+        "line": pair.line,
+        "text": pair.text,
     }
 
 

@@ -123,3 +123,13 @@ def test_both_normal_forms_become_the_same_pair(text: str) -> None:
     decomposed = unicodedata.normalize("NFD", text)
     assert decomposed != text
     assert strip_pair(pair(f" {decomposed} ", decomposed)) == (text, text)
+
+
+def test_the_error_says_where_the_row_is_and_why_it_cannot_be_read() -> None:
+    row = RawPair("a", None, "x.csv:6", "malformed", {}, detail="1 cell, the header has 2", line=9)
+    with pytest.raises(InputError) as error:
+        reason_to_reject(row, CONFIG, "test")
+    assert str(error.value) == (
+        "x.csv:6 (line 9 of the file): the row is malformed (1 cell, the header has 2), and a "
+        "given test file is used whole; mend the row, or take it out of the file"
+    )

@@ -49,7 +49,9 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_every_row_is_kept_or_rejected_with_a_reason(messy: Any) -> None:
-    assert rows_of(messy.output / "rejected") == [
+    places = ("detail", "line", "text")
+    rejected = rows_of(messy.output / "rejected")
+    assert [{k: v for k, v in row.items() if k not in places} for row in rejected] == [
         row for rows in messy.rejected.values() for row in rows
     ]
     for split in SPLITS:
