@@ -84,6 +84,7 @@ def prepare(
     try:
         from pipeline.prepare.config import PrepareConfig
         from pipeline.prepare.corpus import load_corpus
+        from pipeline.prepare.notes import notes_of
         from pipeline.prepare.stage import prepare_corpus
         from pipeline.table.query import rejected_rows_command
 
@@ -104,6 +105,8 @@ def prepare(
         print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
     if manifest.splits["valid"].n_pairs == 0:
         print("note: the validation split is empty, so no model can be trained on this dataset")
+    for note in notes_of(manifest):
+        print(f"note: {note}")
     n_rejected = sum(manifest.n_rejected.values())
     if n_rejected:
         print(f"rejected rows, with reasons: {output / 'rejected'}")
@@ -198,6 +201,8 @@ def evaluate(
     )
     for score in report.scores:
         print(f"{score.metric} = {score.score:.2f}   {score.signature}")
+    for note in report.notes:
+        print(f"note: {note}")
     print(f"report: {report.folder}/report.html")
 
 

@@ -59,6 +59,32 @@ class SplitCounts(Settings):
     encoded_files: tuple[str, ...]
 
 
+class ChangedText(Settings):
+    """A text that the subword model changes.
+
+    Args:
+        text: the text in PAIRS.
+        decoded: the text after it is encoded and decoded.
+    """
+
+    text: str
+    decoded: str
+
+
+class RoundTripCounts(Settings):
+    """How many texts of a split change when the subword model encodes and decodes them.
+
+    Args:
+        n_sources_changed: sources that change.
+        n_targets_changed: targets that change; no translation can equal them.
+        target_example: one of these targets, or None.
+    """
+
+    n_sources_changed: int
+    n_targets_changed: int
+    target_example: ChangedText | None
+
+
 class LeakageCertificate(Settings):
     """Evidence that no normalised source is in two splits, counted on the written files.
 
@@ -90,6 +116,8 @@ class DatasetManifest(Manifest):
             earlier releases list them in reading order.
         splits: the counts and files of every split.
         leakage: the leakage certificate.
+        round_trips: the texts of each split that the subword model changes. Empty in datasets of
+            earlier releases.
         files_sha256: SHA-256 of every other file of the dataset, by relative path. Empty in
             datasets of earlier releases.
     """
@@ -107,6 +135,7 @@ class DatasetManifest(Manifest):
     inputs: tuple[InputCounts, ...]
     splits: dict[Split, SplitCounts]
     leakage: LeakageCertificate | None = None
+    round_trips: dict[Split, RoundTripCounts] = Field(default_factory=dict)
     files_sha256: dict[str, str] = Field(default_factory=dict)
 
     @property

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from lingo_model.unicode_text import DEFAULT_NORMALISATION, Normalisation
 from pipeline.settings import Settings
 
 
@@ -27,6 +28,11 @@ class SubwordsConfig(Settings):
 
     vocab_size: int = Field(
         default=8000, ge=32, description="largest number of pieces, special ones included"
+    )
+    normalisation: Normalisation = Field(
+        default=DEFAULT_NORMALISATION,
+        description="`nfc` keeps the characters of the text; `nmt_nfkc` also turns full-width "
+        "punctuation into ASCII, no-break spaces into spaces and `½` into `1/2`",
     )
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import unicodedata
 
+from lingo_model.unicode_text import without_ignorable
+
 
 def normalise(text: str) -> str:
     """Normalise a sentence: NFKC, case folding, and only its letters, marks and digits.
 
-    Runs of other characters become one space. A text without letters, marks and digits, such as
-    "...", is returned as it is.
+    Default ignorable characters, such as soft hyphens and zero width spaces, are removed, because
+    nobody sees them. Runs of other characters become one space. A text without letters, marks and
+    digits, such as "...", keeps its other characters.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = without_ignorable(unicodedata.normalize("NFKC", text).casefold())
     words = "".join(c if _is_word_character(c) else " " for c in folded).split()
-    return " ".join(words) or text
+    return " ".join(words or folded.split())
 
 
 def _is_word_character(character: str) -> bool:

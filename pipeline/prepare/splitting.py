@@ -62,8 +62,12 @@ class Splitter:
 
     def reason_to_reject(self, split: Split, source: str, target: str) -> str | None:
         """``leak``, ``duplicate``, or None. Remembers the pair if it is kept."""
-        source_hash = hash64(normalise(source))
-        if any(source_hash in self._held_out_sources[other] for other in _OTHER_HELD_OUT[split]):
+        normalised = normalise(source)
+        source_hash = hash64(normalised)
+        # Empty lines, which given files may have, are not the same sentence.
+        if normalised and any(
+            source_hash in self._held_out_sources[other] for other in _OTHER_HELD_OUT[split]
+        ):
             return "leak"
         if split == "train" or split not in self._given_splits:
             pair_hash = hash64(source, target)

@@ -34,6 +34,7 @@ from pipeline.prepare.leakage import leakage_certificate
 from pipeline.prepare.output_folder import check_output, reserved_output, staged_output
 from pipeline.prepare.pairs import RawPair, iter_pairs
 from pipeline.prepare.reuse import usable_dataset, values_made_from
+from pipeline.prepare.round_trip import round_trip_counts
 from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.prepare.splitting import Splitter, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
@@ -130,6 +131,7 @@ def _write_dataset(
         inputs=tuple(counts),
         splits=splits,
         leakage=leakage_certificate(pairs_files, counts),
+        round_trips=round_trip_counts(pairs_files, subwords),
         files_sha256=_digests(staging),
     )
     write_json(staging / MANIFEST, manifest.model_dump(mode="json"))
@@ -169,9 +171,9 @@ def _write_pairs(
                 bar.advance()
                 source, target = strip_pair(pair)
                 split = splitter.split_of(item, source)
-                reason = reason_to_reject(pair, config.clean) or splitter.reason_to_reject(
-                    split, source, target
-                )
+                reason = reason_to_reject(
+                    pair, config.clean, item.split
+                ) or splitter.reason_to_reject(split, source, target)
                 if reason is None:
                     n_kept += 1
                     n_pairs[split] += 1
@@ -214,6 +216,9 @@ def _rejected_row(pair: RawPair, split: Split, reason: str) -> dict[str, Any]:
         "reason": reason,
         "source": pair.source,
         "target": pair.target,
+        "detail": pair.detail,
+        "line": pair.line,
+        "text": pair.text,
     }
 
 

@@ -25,6 +25,13 @@ from pipeline.prepare.normalise import normalise
         ("...", "..."),
         ("?!", "?!"),
         ("😀", "😀"),
+        ("exam\u00adple", "example"),
+        ("zero\u200bwidth \ufeffbom", "zerowidth bom"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("\u202bשלום\u202c", "שלום"),
+        ("❤\ufe0f", "❤"),
+        ("...\u200b", "..."),
+        ("\u200b", ""),
         ("", ""),
     ],
 )

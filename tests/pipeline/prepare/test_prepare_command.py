@@ -67,6 +67,24 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
         assert pq.read_table(tmp_path / f"d/pairs/split={split}").num_rows == c.n_pairs > 0
 
 
+def test_what_limits_the_subword_model_is_printed_as_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = "subwords: {normalisation: nmt_nfkc, vocab_size: 30000}\n"
+    content = tsv() + "".join(f"Ask {n}: ok\tPide {n}…\n" for n in range(30)).encode()
+    write_corpus(tmp_path, {"x.tsv": content, "config.yaml": config.encode()}, path="x.tsv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["lingo", "prepare", "corpus.yaml", "--config", "config.yaml", "-o", "d"]
+    )
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert any("pieces, not the 30,000 of subwords.vocab_size" in note for note in notes)
+    assert any("train targets do not survive" in note and "…" in note for note in notes)
+
+
 UNEQUAL = {"a.en": b"one\n" * 5, "a.es": b"uno\n" * 4}
 
 BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
