@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from pipeline.dataset.splits import SPLITS, Split
@@ -32,7 +31,7 @@ from pipeline.models.registry import promote
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.stage import prepare_corpus
-from pipeline.storage.files import write_bytes, write_parquet
+from pipeline.storage.files import read_parquet, write_bytes, write_parquet
 from pipeline.table.query import sql_command
 from pipeline.train.export import training_summary
 from pipeline.train.recipe import TrainResources, recipe_named
