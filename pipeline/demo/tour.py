@@ -139,7 +139,7 @@ def _timed(stage: str) -> Iterator[None]:
 
 
 def _print_result(output: Path, report: ScoreReport) -> None:
-    segments = pq.read_table(Path(report.folder) / "segments.parquet", partitioning=None)
+    segments = read_parquet(Path(report.folder) / "segments.parquet")
     print("\nTen test sentences; training had none of their combinations of verb and object noun:")
     for row in example_rows(segments):
         print(f"\n  source     {row['source']}")
