@@ -81,14 +81,14 @@ def prepare(
     config: ConfigOption = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
-    from pipeline.prepare.config import PrepareConfig
-    from pipeline.prepare.corpus import load_corpus
-    from pipeline.prepare.notes import notes_of
-    from pipeline.prepare.stage import prepare_corpus
-    from pipeline.table.query import rejected_rows_command
-
-    settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
     try:
+        from pipeline.prepare.config import PrepareConfig
+        from pipeline.prepare.corpus import load_corpus
+        from pipeline.prepare.notes import notes_of
+        from pipeline.prepare.stage import prepare_corpus
+        from pipeline.table.query import rejected_rows_command
+
+        settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
         manifest = prepare_corpus(
             load_corpus(corpus), output, settings, on_progress=lines_without_terminal("prepare")
         )

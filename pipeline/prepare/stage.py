@@ -7,6 +7,7 @@ Run: ``lingo prepare corpus.yaml --output DATASET``
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -73,14 +74,15 @@ def prepare_corpus(
     check_output(output.absolute())
     inputs = named_inputs(corpus.inputs)
     if (output / MANIFEST).exists():
-        manifest = usable_dataset(output, values_made_from(corpus, inputs, config))
+        made_from = values_made_from(corpus, inputs, config)
+        manifest = usable_dataset(output, made_from, on_damage=_report_damage)
         if manifest is not None:
             return manifest
     # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
     with reserved_output(output.absolute()):
         made_from = values_made_from(corpus, inputs, config)
         if (output / MANIFEST).exists():  # perhaps of the process that held the lock before
-            manifest = usable_dataset(output, made_from)
+            manifest = usable_dataset(output, made_from, on_damage=lambda damage: None)
             if manifest is not None:
                 return manifest
         schema = pa.schema([*PAIRS, *extra_schema(corpus, columns)])
@@ -91,6 +93,10 @@ def prepare_corpus(
             if values_made_from(corpus, inputs, config) != made_from:
                 raise InputError(f"{output}: an input changed while it was read; prepare it again")
     return manifest
+
+
+def _report_damage(damage: str) -> None:
+    print(f"lingo: {damage}; the dataset is prepared anew", file=sys.stderr)
 
 
 def _write_dataset(
