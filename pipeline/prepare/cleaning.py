@@ -12,7 +12,7 @@ from pipeline.prepare.pairs import RawPair
 _SPACE_MARK = "\u2581"
 
 
-def strip_pair(pair: RawPair) -> tuple[str, str]:
+def cleaned_texts(pair: RawPair) -> tuple[str, str]:
     """Source and target in Unicode NFC, without surrounding white space. A missing side is empty.
 
     In NFC, letters with accents have one form. Pairs that differ only in the form are therefore
@@ -49,7 +49,7 @@ def reason_to_reject(
         return None
     if pair.problem is not None:
         return pair.problem
-    source, target = strip_pair(pair)
+    source, target = cleaned_texts(pair)
     if _is_empty(source) or _is_empty(target):
         return "empty"
     shorter, longer = sorted((len(source), len(target)))
