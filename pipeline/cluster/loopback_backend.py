@@ -68,7 +68,7 @@ def _join(
     dist.init_process_group(
         backend,
         # A store, because PyTorch does not decode the %3A of a file:// URI.
-        store=dist.FileStore(rendezvous, world_size),
+        store=dist.FileStore(rendezvous, world_size),  # type: ignore[attr-defined]
         rank=world_rank,
         world_size=world_size,
         timeout=datetime.timedelta(seconds=timeout_s),
