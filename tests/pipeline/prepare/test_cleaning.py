@@ -131,5 +131,5 @@ def test_the_error_says_where_the_row_is_and_why_it_cannot_be_read() -> None:
         reason_to_reject(row, CONFIG, "test")
     assert str(error.value) == (
         "x.csv:6 (line 9 of the file): the row is malformed (1 cell, the header has 2), and a "
-        "given test file is used whole; mend the row, or take it out of the file"
+        "given test file is used whole; mend the row, or take the row out of the file"
     )
