@@ -54,8 +54,9 @@ def training(corpus: Path, tmp_path: Path) -> Iterator[tuple[psutil.Popen, psuti
         assert time.monotonic() < deadline
         time.sleep(0.05)
     yield process, child
-    process.kill()
-    process.wait()
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def ends(process: psutil.Process) -> bool:
