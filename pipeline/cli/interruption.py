@@ -10,7 +10,7 @@ import signal
 from types import FrameType
 
 CONTINUES = "the same command continues the work"
-STARTS_OVER = "nothing was written; run the same command again"
+STARTS_OVER = "nothing was written; start the command again"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
