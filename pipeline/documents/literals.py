@@ -76,7 +76,7 @@ _PATTERNS: dict[SpanKind, str] = {
 }
 
 # Every literal contains one of these. They are quick to search for.
-_HINT = re.compile(rf"[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w")
+_HINT = re.compile(rf"[\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w")
 _UNIT = re.compile(f"[%‰{_CURRENCY}]")
 
 # Literals with at most this many characters between them, and no letter, are kept as one.

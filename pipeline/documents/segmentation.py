@@ -19,7 +19,7 @@ from lingo_model.special_ids import PLACEHOLDERS
 from pipeline.documents.literals import find_literals
 from pipeline.documents.sentence_ends import LINE_MARKS, sentence_ends
 from pipeline.documents.span_kinds import SpanKind
-from pipeline.documents.spans import Span, find_spans
+from pipeline.documents.spans import Span, ends_sentence, find_spans, is_comment
 
 SEGMENTER_VERSION = "segments-3"
 """Changes whenever texts may be split in other places, or other spans may be found."""
@@ -148,6 +148,9 @@ def split_text(text: str, language: str, *, join_lines: bool = False) -> list[Pa
     cuts = [0]
     for line in _lines(text, join_lines=join_lines):
         cuts += [cuts[-1] + end for end in sentence_ends(line, language)]
+    blocks = [edge for span in whole.spans if ends_sentence(text[slice(*span)]) for edge in span]
+    if blocks:
+        cuts = sorted({*cuts, *blocks})
     return _parts(whole, _outside_spans(cuts, whole.spans))
 
 
@@ -275,6 +278,10 @@ def _parts(whole: Segment, edges: list[int]) -> list[Part]:
         while span[0] < stop:
             piece_spans.append(span)
             span = next(spans)
+        while piece_spans and _starts_with_comment(whole.text, start, piece_spans[0]):
+            end = piece_spans.pop(0)[1]
+            kept.append(whole.text[start:end])
+            start = end
         body = whole.text[start:stop].strip()
         if not body:
             kept.append(whole.text[start:stop])
@@ -294,6 +301,11 @@ def _parts(whole: Segment, edges: list[int]) -> list[Part]:
     if text := "".join(kept):
         parts.append(text)
     return parts
+
+
+def _starts_with_comment(text: str, start: int, span: Span) -> bool:
+    """Whether a piece that begins at ``start`` begins with a comment."""
+    return is_comment(text[slice(*span)]) and not text[start : span[0]].strip()
 
 
 def _middle_cut(segment: Segment) -> int:

@@ -8,10 +8,11 @@ import sentencex
 
 from pipeline.languages import primary_language
 
-# sentencex takes quadratic time in the number of sentences. It reads a longer line through a window
-# of this many characters.
-_MAX_LINE = 2048
+# sentencex takes quadratic time in the number of sentences and of marks that may end one. It reads a
+# line of more than _MAX_LINE characters through a window, which grows until it holds a sentence.
+_MAX_LINE = 8192
 _WINDOW = 1024
+_MAX_WINDOW = 4096
 
 _UNUSUAL_SPACE = re.compile(r"[^\S \t]")
 
@@ -62,18 +63,20 @@ def _ends_within(line: str, start: int, stop: int, language: str) -> list[int]:
         return [start + end for end in _sentencex_ends(line[start:stop], language)]
     ends: list[int] = []
     size = _WINDOW
-    while start < stop:
-        is_last = start + size >= stop
-        found = _sentencex_ends(line[start : min(start + size, stop)], language)
-        if not is_last:
-            # What follows the window may change the sentences near its end.
-            found = [end for end in found if end <= size // 2]
-            if not found:
-                size *= 2
-                continue
-        ends += [start + end for end in found]
-        start, size = ends[-1], _WINDOW
-    return ends
+    while start + size < stop:
+        # What follows the window may change the sentences near its end.
+        window = line[start : start + size]
+        if window.count('"') % 2:  # sentencex would pair the wrong quotation marks
+            window = window[: window.rindex('"')]
+        found = _sentencex_ends(window, language)
+        if found := [end for end in found if end <= size // 2]:
+            ends += [start + end for end in found]
+            start, size = ends[-1], _WINDOW
+        elif size < _MAX_WINDOW:
+            size *= 2
+        else:
+            start += size // 2
+    return ends + [start + end for end in _sentencex_ends(line[start:stop], language)]
 
 
 def _sentencex_ends(text: str, language: str) -> list[int]:

@@ -31,7 +31,13 @@ _HINT = re.compile(r"[{%<&@`$\[~/＜]|:\S|[wW][wW][wW]\.")
 # The elements whose content is not prose.
 _KEPT_ELEMENTS = frozenset({"script", "style", "code", "pre", "kbd", "samp", "var", "svg", "math"})
 _NOT_TRANSLATED = re.compile(r"""\stranslate\s*=\s*["']?no\b|\bnotranslate\b""", re.IGNORECASE)
-_TAG_NAME = re.compile(r"<([A-Za-z][A-Za-z0-9:._-]*)")
+# Elements that end a sentence before and after their tags.
+_BLOCKS = frozenset(
+    "address article aside blockquote body caption dd details div dl dt fieldset figcaption "
+    "figure footer form h1 h2 h3 h4 h5 h6 head header hr html li main nav ol option p section "
+    "select summary table tbody td tfoot th thead title tr ul".split()
+)
+_TAG_NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9:._-]*)")
 
 _CLOSERS = {
     "<!--": "-->",
@@ -73,7 +79,7 @@ _WHOLE = (
     | (?<![\w%])%L?[1-9]\d?(?![\w%])                            # %1
     | (?<!%)%%(?!%)                                             # %%
     | <(?:[a-z][a-z0-9+.-]{1,20}:[^<>\s]{1,2000}|[^<>\s@]{1,64}@[^<>\s@]{1,255})>  # <https://x.org>
-    | </?[a-z][a-z0-9:._-]{0,60}(?:\s(?:[^<>"']|"[^"]*"|'[^']*')*+|/)?>             # <b> </a> <br/>
+    | </?[a-z][a-z0-9:._-]{0,60}(?:\s(?:[^<>"']++|"[^"]*+"|'[^']*+'){0,80}+|/)?>             # <b> </a> <br/>
     | </?[a-z][a-z0-9:._-]{0,60}(?:\s[^<>\n]{0,1000})?/?>       # a tag with a stray quotation mark
     | <![a-z][^<>]{0,1000}>                                     # <!DOCTYPE html>
     | [<＜]ph\d[>＞]                                            # a placeholder symbol
@@ -84,7 +90,7 @@ _WHOLE = (
         (?: [a-z][a-z0-9+.-]{{1,20}}:// | (?<!{LETTER})www\.
           | (?<!{LETTER})(?:mailto|tel|sms|urn|doi|magnet):(?=[\w+?]) | (?<!{LETTER})data:\w+/ )
         (?: [^\s<>"{{}}|\\^`{_UNSPACED}] | \{{[^{{}}\s]{{0,100}}\}} )++ )
-    | (?<!{LETTER})(?<![.+-])(?:{LETTER}|[.+-]){{1,64}}@                                 # a@b.org
+    | (?<!{LETTER})(?<![.+@-])(?:{LETTER}|[.+-]){{1,64}}@                                 # a@b.org
       (?:{LETTER}|-){{1,63}}(?:\.(?:{LETTER}|-){{1,63}}){{1,8}}
     """
 )
@@ -126,6 +132,19 @@ def find_spans(text: str) -> tuple[Span, ...]:
     if _HINT.search(text) is None:
         return ()
     return tuple(_Scanner(text).spans())
+
+
+def ends_sentence(span: str) -> bool:
+    """Whether a span ends the sentence before it: the tag of a block, such as ``<p>``."""
+    if span[0] != "<":
+        return False
+    name = _TAG_NAME.match(span)
+    return name is not None and name[1].lower() in _BLOCKS
+
+
+def is_comment(span: str) -> bool:
+    """Whether a span is a comment or an instruction that is no part of a sentence."""
+    return span.startswith(("<!", "<?", "{#", "{%"))
 
 
 class _Scanner:
@@ -173,7 +192,7 @@ class _Scanner:
     def _end_of_whole(self, match: re.Match[str]) -> int:
         if match["url"] is not None:
             return match.start() + _address_length(match["url"])
-        if match[0][0] == "<" and (name := _TAG_NAME.match(match[0])):
+        if match[0][0] == "<" and match[0][1] != "/" and (name := _TAG_NAME.match(match[0])):
             element = name[1].lower()
             is_kept = element in _KEPT_ELEMENTS or _NOT_TRANSLATED.search(match[0]) is not None
             if is_kept and not match[0].endswith("/>"):

@@ -31,6 +31,10 @@ def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
             "max_segment_tokens",
         },
     )
+    # At their defaults, later settings do not change the key of tables that were made without them.
+    settings |= config.model_dump(
+        mode="json", include={"spans", "join_lines"}, exclude_defaults=True
+    )
     settings |= {
         "segmenter": SEGMENTER_VERSION,
         "decode": config.decode.fingerprint(),
