@@ -11,6 +11,7 @@ None of the readers needs Lingo.
 from __future__ import annotations
 
 import argparse
+import glob
 from pathlib import Path
 
 import duckdb
@@ -23,31 +24,49 @@ ROWS = "data/*/*/*.parquet"
 TOMBSTONES = "data/*/*/_tombstones/*.parquet"
 
 
+# DuckDB and Polars take every key=value folder of a path for a column, also those above the table.
+# So they do not look at the folders here; the name of the run is taken from the file names.
+RUN_OF_ROWS = "run=([^/]+)/[^/]+$"
+RUN_OF_TOMBSTONES = "run=([^/]+)/_tombstones/[^/]+$"
+
+
 def with_duckdb(table: Path) -> pd.DataFrame:
     """The latest rows, by SQL."""
     run_number = "CAST(split_part(run, '-', 1) AS BIGINT)"
-    return duckdb.sql(f"""
+    return duckdb.execute(
+        f"""
         WITH translations AS (
-            SELECT *, {run_number} AS run_number
-            FROM read_parquet('{table}/{ROWS}', union_by_name = true)
+            SELECT * EXCLUDE (run_file), regexp_extract(run_file, $run_of_rows, 1) AS run,
+                {run_number} AS run_number
+            FROM read_parquet($rows, union_by_name = true, hive_partitioning = false,
+                              filename = 'run_file')
         ),
         tombstones AS (
-            SELECT row_id, max({run_number}) AS run_number
-            FROM read_parquet('{table}/{TOMBSTONES}') GROUP BY row_id
-        )
+            SELECT row_id, regexp_extract(run_file, $run_of_tombstones, 1) AS run,
+                {run_number} AS run_number
+            FROM read_parquet($tombstones, hive_partitioning = false, filename = 'run_file')
+        ),
+        void AS (SELECT row_id, max(run_number) AS run_number FROM tombstones GROUP BY row_id)
         SELECT * EXCLUDE (run_number) FROM translations
-        ANTI JOIN tombstones ON tombstones.row_id = translations.row_id
-            AND tombstones.run_number > translations.run_number
+        ANTI JOIN void ON void.row_id = translations.row_id
+            AND void.run_number > translations.run_number
         QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY run_number DESC) = 1
-    """).df()
+        """,
+        {
+            "rows": _pattern(table, ROWS),
+            "tombstones": _pattern(table, TOMBSTONES),
+            "run_of_rows": RUN_OF_ROWS,
+            "run_of_tombstones": RUN_OF_TOMBSTONES,
+        },
+    ).df()
 
 
 def with_polars(table: Path) -> pd.DataFrame:
     """The latest rows, by lazy frames."""
     run_number = pl.col("run").str.split("-").list.first().cast(pl.Int64)
-    rows = pl.scan_parquet(table / ROWS, hive_partitioning=True).with_columns(number=run_number)
+    rows = _scanned(table, ROWS, RUN_OF_ROWS).with_columns(number=run_number)
     tombstones = (
-        pl.scan_parquet(table / TOMBSTONES, hive_partitioning=True)
+        _scanned(table, TOMBSTONES, RUN_OF_TOMBSTONES)
         .group_by("row_id")
         .agg(voided_by=run_number.max())
     )
@@ -60,6 +79,17 @@ def with_polars(table: Path) -> pd.DataFrame:
         .collect()
         .to_pandas()
     )
+
+
+def _scanned(table: Path, files: str, run: str) -> pl.LazyFrame:
+    scanned = pl.scan_parquet(
+        _pattern(table, files), hive_partitioning=False, include_file_paths="run_file"
+    )
+    return scanned.with_columns(run=pl.col("run_file").str.extract(run)).drop("run_file")
+
+
+def _pattern(table: Path, files: str) -> str:
+    return f"{glob.escape(str(table.absolute()))}/{files}"
 
 
 def with_pandas(table: Path) -> pd.DataFrame:

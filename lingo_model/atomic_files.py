@@ -52,6 +52,10 @@ def new_folder(final: Path) -> Iterator[Path]:
     sync_folder(final.parent)
 
 
+class LocksUnsupportedError(InputError):
+    """The file system of a folder does not support locks."""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a lock file in a folder. The lock ends with the process.
@@ -59,20 +63,47 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds the lock, or the file system does not support locks.
     """
-    with (folder / LOCK).open("a+") as file:
+    with _lock_held(folder / LOCK, folder):
+        yield
+
+
+@contextmanager
+def reserved(path: Path) -> Iterator[None]:
+    """Hold a lock on a path that may not exist. The lock file beside it is removed at the end.
+
+    Raises:
+        InputError: another process holds the lock, or the file system does not support locks.
+    """
+    lock = path.with_name(f".{path.name}{LOCK}")
+    with _lock_held(lock, path):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise InputError(
-                f"{folder}: another process is using it (process {holder}); wait for it to end"
-            ) from error
-        except OSError as error:
-            raise InputError(
-                f"{folder}: its file system does not support locks ({error.strerror}); "
-                "use a folder on another file system"
-            ) from error
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _lock_held(lock: Path, what: Path) -> Iterator[None]:
+    """Hold the lock file ``lock``; the error messages name ``what``."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(lock.open("a+"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise InputError(
+                    f"{what}: another process is using it (process {holder}); wait for it to end"
+                ) from error
+            except OSError as error:
+                raise LocksUnsupportedError(
+                    f"{what}: its file system does not support locks ({error.strerror}); "
+                    "use a folder on another file system"
+                ) from error
+            # The process that held the lock before may have removed the file meanwhile.
+            if lock.exists() and os.path.samestat(lock.stat(), os.fstat(file.fileno())):
+                break
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -1,6 +1,7 @@
 """SentencePiece subwords (Kudo and Richardson 2018) with this project's special ids.
 
-The special ids are defined in ``lingo_model/special_ids.py``.
+The special ids are defined in ``lingo_model/special_ids.py``, and the form of text that a model
+reads in ``lingo_model/unicode_text.py``.
 """
 
 from __future__ import annotations
@@ -9,23 +10,55 @@ import hashlib
 import io
 import os
 import random
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import sentencepiece
 
 from lingo_model.errors import InputError
 from lingo_model.special_ids import EOS_ID, N_SPECIAL, PAD_ID, PLACEHOLDERS, SOS_ID, UNK_ID
+from lingo_model.unicode_text import (
+    DEFAULT_NORMALISATION,
+    KnownCharacters,
+    Normalisation,
+    one_line_nfc,
+    with_single_spaces,
+)
+
+# SentencePiece's rules for training. With "identity" this module normalises the text itself.
+_RULE_OF_NORMALISATION: dict[Normalisation, str] = {"nfc": "identity", "nmt_nfkc": "nmt_nfkc"}
 
 # SentencePiece keeps its training sentences in memory, and unigram models do not gain from more.
 _MAX_TRAINING_SENTENCES = 2_000_000
 # The number of threads changes the order of float sums and with it the pieces. It is fixed so that
 # every machine trains the same model.
 _TRAINING_THREADS = 2
+# SentencePiece skips sentences of more than 4,192 bytes, and its sums overflow if that limit is
+# raised. Longer sentences are therefore cut. A character has at most 4 bytes.
+_MAX_TRAINING_CHARACTERS = 1000
+# Rare characters get no piece, because nothing is learned from a few examples: those of the last
+# ten-thousandth of the text, unless all characters together take few of the pieces.
+_CHARACTER_COVERAGE = 0.9999
+_MAX_SHARE_FOR_ALL_CHARACTERS = 1 / 4
+# A rarer character is read as a related one, such as a no-break space as a space.
+_MIN_SHARE_OF_RELATED_CHARACTERS = 1e-5
+# SentencePiece skips sentences with this character, which it uses to mark unknown ones.
+_RESERVED_CHARACTER = "\u2585"
+
+# Field numbers in SentencePiece's sentencepiece_model.proto.
+_NORMALIZER_SPEC_FIELD = 3
+_NORMALIZER_NAME_FIELD = 1
 
 
 class Subwords:
     """A joint subword model of both languages: text to ids and back, in batches.
+
+    The model file holds the rule by which texts are normalised, so that a model always encodes as
+    it was trained. Attribute ``normalises_nfc`` tells whether it is ``nfc`` of
+    :data:`~lingo_model.unicode_text.Normalisation`; SentencePiece itself applies any other rule.
 
     Args:
         serialized: content of a SentencePiece model file.
@@ -59,33 +92,60 @@ class Subwords:
                 f"{placeholders}; needs (0, 1, 2, 3) and {PLACEHOLDERS[0]} to "
                 f"{PLACEHOLDERS[-1]}; train the subwords with `lingo prepare`"
             )
+        self.normalises_nfc = _rule_of(serialized) == _RULE_OF_NORMALISATION["nfc"]
+        self._known_characters = KnownCharacters(
+            piece
+            for piece in map(self._processor.IdToPiece, range(self.vocab_size))
+            if len(piece) == 1
+        )
 
     @classmethod
-    def train(cls, sentences: Iterable[str], *, vocab_size: int, seed: int = 0) -> Subwords:
+    def train(
+        cls,
+        sentences: Iterable[str],
+        *,
+        vocab_size: int,
+        seed: int = 0,
+        normalisation: Normalisation = DEFAULT_NORMALISATION,
+    ) -> Subwords:
         """Train a unigram model.
 
         Args:
-            sentences: sentences of both languages.
+            sentences: sentences of both languages, of any length.
             vocab_size: maximum number of pieces, special ids included; a small corpus gives fewer.
             seed: decides which sentences are sampled if there are more than two million.
+            normalisation: what happens to a text before it is encoded.
 
         Raises:
             InputError: ``vocab_size`` is too small for the special ids or for the characters of
-                the sentences, or there are no sentences.
+                the sentences, there is no sentence with text, or ``normalisation`` is unknown.
         """
         if vocab_size <= N_SPECIAL:
             raise InputError(
                 f"vocab_size={vocab_size}: needs more than the {N_SPECIAL} special ids"
             )
+        if normalisation not in _RULE_OF_NORMALISATION:
+            raise InputError(
+                f"normalisation={normalisation!r}: needs one of "
+                f"{', '.join(get_args(Normalisation))}"
+            )
+        sample = _sample(_training_texts(sentences, normalisation), seed=seed)
+        if normalisation == "nfc":
+            sample = _without_rare_relatives(sample)
+        if not sample:
+            raise InputError(
+                "there is no sentence with text to train the subword model on; check the corpus"
+            )
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.Train(
-                sentence_iterator=iter(_sample(sentences, seed=seed)),
+                sentence_iterator=iter(sample),
                 model_writer=model,
                 model_type="unigram",
+                normalization_rule_name=_RULE_OF_NORMALISATION[normalisation],
                 vocab_size=vocab_size,
                 hard_vocab_limit=False,
-                character_coverage=0.9999,
+                character_coverage=_character_coverage(sample, vocab_size),
                 pad_id=PAD_ID,
                 unk_id=UNK_ID,
                 bos_id=SOS_ID,
@@ -99,11 +159,7 @@ class Subwords:
                 minloglevel=2,
             )
         except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"vocab_size={vocab_size}: training the subwords failed ({reason}); "
-                "change subwords.vocab_size"
-            ) from error
+            raise InputError(_training_failure(error, vocab_size)) from error
         return cls(model.getvalue())
 
     @classmethod
@@ -136,14 +192,125 @@ class Subwords:
         return int(self._processor.GetPieceSize())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Encode each text as piece ids, without sos and eos."""
-        return self._processor.Encode(list(texts), out_type=int, num_threads=1)  # type: ignore[no-any-return]
+        """Encode each text as piece ids, without sos and eos.
+
+        Runs of spaces count as one. With the normalisation ``nfc``, a character that the model does
+        not know is read as a related one that it knows, if there is one; see
+        :class:`~lingo_model.unicode_text.KnownCharacters`.
+        """
+        read = self._known_characters.as_read(texts) if self.normalises_nfc else list(texts)
+        return self._processor.Encode(read, out_type=int, num_threads=1)  # type: ignore[no-any-return]
+
+    def changed(self, texts: Sequence[str]) -> list[tuple[str, str]]:
+        """The texts that encoding and decoding change, each with what it becomes.
+
+        A model can write none of them. Normal forms, runs of spaces and line breaks do not count,
+        because no score counts them.
+        """
+        return [
+            (text, decoded)
+            for text, decoded in zip(texts, self.decode(self.encode(texts)), strict=True)
+            if decoded != text and decoded != with_single_spaces(text)
+        ]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Decode each row of ids as text; pad, sos and eos are skipped."""
         rows = [list(row) for row in ids]
         # SentencePiece reads an empty list as one empty row and would return one text.
         return self._processor.Decode(rows, num_threads=1) if rows else []
+
+
+def _training_texts(sentences: Iterable[str], normalisation: Normalisation) -> Iterator[str]:
+    """The sentences as the trainer reads them: long ones in parts, and no empty ones."""
+    for sentence in sentences:
+        text = one_line_nfc(sentence) if normalisation == "nfc" else sentence
+        text = text.replace(_RESERVED_CHARACTER, " ")
+        while len(text) > _MAX_TRAINING_CHARACTERS:
+            end = text.rfind(" ", 1, _MAX_TRAINING_CHARACTERS)
+            end = end if end > 0 else _MAX_TRAINING_CHARACTERS
+            yield text[:end]
+            text = text[end:]
+        if text.strip():
+            yield text
+
+
+def _without_rare_relatives(texts: list[str]) -> list[str]:
+    """The texts with each rare character replaced by a related one that is frequent."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        if not text.isascii():
+            counts.update(text)
+    min_count = _MIN_SHARE_OF_RELATED_CHARACTERS * sum(map(len, texts))
+    frequent = (character for character, n in counts.items() if n >= min_count)
+    return KnownCharacters([*map(chr, range(0x7F)), *frequent]).as_read(texts)
+
+
+def _character_coverage(texts: list[str], vocab_size: int) -> float:
+    """The share of the text whose characters get a piece each."""
+    n_characters = len(set().union(*texts))
+    has_room = n_characters <= _MAX_SHARE_FOR_ALL_CHARACTERS * vocab_size
+    return 1.0 if has_room else _CHARACTER_COVERAGE
+
+
+def _training_failure(error: RuntimeError, vocab_size: int) -> str:
+    """A message for an error of the trainer, whose own words name options that we do not have."""
+    reason = " ".join(str(error).split())
+    if sizes := re.search(r"smaller than required_chars\W+(\d+) vs (\d+)", reason):
+        return (
+            f"vocab_size={vocab_size}: the text needs {int(sizes[2]):,} or more, for its "
+            f"characters and the special ids; increase subwords.vocab_size"
+        )
+    return (
+        f"vocab_size={vocab_size}: training the subwords failed ({reason}); "
+        "change subwords.vocab_size"
+    )
+
+
+def _rule_of(serialized: bytes) -> str:
+    """The name of the normalisation rule in a SentencePiece model file, "" if it has none."""
+    name = ""
+    for number, spec in _protobuf_bytes_fields(serialized):
+        if number == _NORMALIZER_SPEC_FIELD:
+            for inner_number, value in _protobuf_bytes_fields(spec):
+                if inner_number == _NORMALIZER_NAME_FIELD:
+                    name = value.decode()
+    return name
+
+
+def _protobuf_bytes_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """The number and value of each field of bytes, text or messages in a protobuf message.
+
+    Reads the wire format, because the protobuf package is not a dependency. See "Encoding" in
+    Google's documentation of protocol buffers.
+    """
+    position = 0
+    while position < len(message):
+        key, position = _protobuf_varint(message, position)
+        match key & 7:
+            case 0:  # a number of variable length
+                _, position = _protobuf_varint(message, position)
+            case 1:  # 8 bytes
+                position += 8
+            case 2:  # bytes after their length
+                length, position = _protobuf_varint(message, position)
+                yield key >> 3, message[position : position + length]
+                position += length
+            case 5:  # 4 bytes
+                position += 4
+            case wire_type:
+                raise ValueError(f"protobuf wire type {wire_type}: needs one of 0, 1, 2, 5")
+
+
+def _protobuf_varint(message: bytes, position: int) -> tuple[int, int]:
+    """An integer of 7 bits a byte, least significant first, and the position after it."""
+    value = shift = 0
+    while True:
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, position
 
 
 def _sample(sentences: Iterable[str], *, seed: int) -> list[str]:

@@ -22,9 +22,14 @@ REJECTED = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
         pa.field("source", pa.string()),
         pa.field("target", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("line", pa.int64()),
+        pa.field("text", pa.string()),
     ]
 )
-"""Pairs that ``prepare`` rejected. Bytes that are not UTF-8 are replaced by U+FFFD."""
+"""Pairs that ``prepare`` rejected. Bytes that are not UTF-8 are replaced by U+FFFD. ``detail`` says
+why a row cannot be read, ``line`` is its first line in the file, and ``text`` is the beginning of
+its text if it is malformed."""
 
 
 ENCODED = pa.schema(

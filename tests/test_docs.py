@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import glob
 import importlib
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,7 +30,7 @@ from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.settings import load_yaml
-from pipeline.table.query import VIEWS
+from pipeline.table.query import VIEWS, connect
 from pipeline.train.recipe import DEFAULT_PRESET, PRESETS, TrainConfig
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.in_process import run_in_process
@@ -236,37 +239,58 @@ def test_architecture_names_every_dependency() -> None:
 
 # Queries and code
 
+# Folders above a table that must not change what a query gives. All are columns of a table, or have
+# a meaning in patterns.
+ABOVE = [
+    "plain",
+    "env=prod/day=2020-01-01",
+    "run=7",
+    "run_date=2020-01-01/run=000099-aaaa",
+    "row_id=3/translation=x/lang=es",
+    "a[1]/b*c?",
+]
+above = pytest.mark.parametrize("folder", ABOVE)
 
-def test_the_query_for_the_newest_rows_works_as_printed(tmp_path: Path) -> None:
+
+def in_pattern(path: Path) -> str:
+    """A path in a pattern of DuckDB, as the page says."""
+    return glob.escape(str(path))
+
+
+@above
+def test_the_query_for_the_newest_rows_works_as_printed(tmp_path: Path, folder: str) -> None:
+    table_path = tmp_path / folder / "TABLE"
     sql = blocks(doc("translation-table"), "sql")[LATEST]
     rows = {"000009-ffff": "abcd", "000010-0000": "ad"}
     tombstones = {"000009-ffff": "c", "000010-0000": "bd"}  # a run's own rows stay
     for run, ids in rows.items():
-        folder = tmp_path / "TABLE" / "data" / "run_date=2026-11-22" / f"run={run}"
-        (folder / "_tombstones").mkdir(parents=True)
+        run_folder = table_path / "data" / "run_date=2026-11-22" / f"run={run}"
+        (run_folder / "_tombstones").mkdir(parents=True)
         table = pa.table({"row_id": list(ids), "translation": [run[:6]] * len(ids)})
-        pq.write_table(table, folder / "p.parquet")
+        pq.write_table(table, run_folder / "p.parquet")
         pq.write_table(
-            pa.table({"row_id": list(tombstones[run])}), folder / "_tombstones" / "p.parquet"
+            pa.table({"row_id": list(tombstones[run])}), run_folder / "_tombstones" / "p.parquet"
         )
 
-    latest = duckdb.sql(sql.replace("TABLE", str(tmp_path / "TABLE"))).fetchall()
+    latest = duckdb.sql(sql.replace("TABLE", in_pattern(table_path))).fetchall()
 
     assert sorted(row[:2] for row in latest) == [("a", "000010"), ("c", "000009"), ("d", "000010")]
 
 
-def test_the_query_that_asks_for_manifests_works_as_printed(tmp_path: Path) -> None:
+@above
+def test_the_query_that_asks_for_manifests_works_as_printed(tmp_path: Path, folder: str) -> None:
+    table_path = tmp_path / folder / "TABLE"
     sql = blocks(doc("translation-table"), "sql")[PUBLISHED_ON_S3]
     for run in ("000001-ffff", "000002-0000"):
-        folder = tmp_path / "data" / "run_date=2026-11-22" / f"run={run}"
-        folder.mkdir(parents=True)
-        pq.write_table(pa.table({"row_id": [run]}), folder / "p.parquet")
-    first = tmp_path / "data" / "run_date=2026-11-22" / "run=000001-ffff"
+        run_folder = table_path / "data" / "run_date=2026-11-22" / f"run={run}"
+        run_folder.mkdir(parents=True)
+        pq.write_table(pa.table({"row_id": [run]}), run_folder / "p.parquet")
+    first = table_path / "data" / "run_date=2026-11-22" / "run=000001-ffff"
     (first / "_manifest.json").write_text('{"run_id": "000001-ffff", "more": [1]}')
 
-    rows = duckdb.sql(sql.replace("s3://lake/translations", str(tmp_path))).fetchall()
+    rows = duckdb.sql(sql.replace("s3://lake/translations", in_pattern(table_path))).fetchall()
 
-    assert [row[0] for row in rows] == ["000001-ffff"]
+    assert rows == [("000001-ffff",)]
 
 
 @pages
@@ -275,22 +299,39 @@ def test_python_blocks_compile(page: Path) -> None:
         ast.parse(block)
 
 
-def test_the_recipes_of_readers_work_as_printed(bundle: Path, tmp_path: Path) -> None:
-    lake = tmp_path / "lake.txt"
-    lake.write_text("One sentence.\nAnother one.\n123\n", encoding="utf-8")
-    translate_table(lake, bundle, tmp_path / "TABLE", run_units=run_in_process)
+@pytest.fixture(scope="module")
+def small_table(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of three rows with columns that have the names of folders above it."""
+    folder = tmp_path_factory.mktemp("docs")
+    lake = folder / "lake.csv"
+    lake.write_text("text,env,lang\nOne sentence.,dev,en\nAnother one.,dev,en\n123,dev,en\n")
+    translate_table(lake, bundle, folder / "table", run_units=run_in_process)
+    return folder / "table"
+
+
+@above
+def test_the_recipes_of_readers_work_as_printed(
+    small_table: Path, tmp_path: Path, folder: str
+) -> None:
+    table = shutil.copytree(small_table, tmp_path / folder / "TABLE")
+    columns = ["row_id", "translation", "run"]
+    expected = connect(small_table, None).sql(
+        f"SELECT {', '.join(columns)}, env, lang, run_date::VARCHAR FROM latest ORDER BY row_id"
+    )
     recipes = [b for b in blocks(doc("translation-table"), "python") if "pyspark" not in b]
     assert len(recipes) == 4
 
     for recipe in recipes:
         names: dict[str, Any] = {}
-        exec(recipe.replace("TABLE", str(tmp_path / "TABLE")), names)
-        n_rows = 3
-        if "count(*)" in recipe:
-            counts = dict(names["rows"].fetchall())
-            assert sum(counts.values()) == n_rows
-        else:
-            assert len(names["rows"]) == n_rows
+        exec(recipe.replace("TABLE", str(table)), names)
+        rows = names["rows"]
+        frame = rows if isinstance(rows, pd.DataFrame) else rows.to_pandas()
+        shown = [c for c in [*columns, "env", "lang", "run_date"] if c in frame.columns]
+        values = frame[shown].astype(str).sort_values("row_id")
+        wanted = expected.df()
+        wanted.columns = [*columns, "env", "lang", "run_date"]
+        assert set(columns) <= set(shown)
+        assert values.to_dict("list") == wanted[shown].astype(str).to_dict("list")
 
 
 @pages

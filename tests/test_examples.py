@@ -145,12 +145,14 @@ def table(bundle: Path, lake: Path, tmp_path: Path) -> Path:
     return output
 
 
+@pytest.mark.parametrize("folder", ["plain", "env=prod/run=7", "row_id=3/run_date=x", "it's [1]*?"])
 @pytest.mark.parametrize("reader", ["duckdb", "pandas", "polars", "pyarrow"])
 def test_every_reader_gives_the_latest_rows(
-    query_table: ModuleType, table: Path, reader: str
+    query_table: ModuleType, table: Path, tmp_path: Path, reader: str, folder: str
 ) -> None:
     columns = ["row_id", "translation", "score", "status", "run"]
-    rows: pd.DataFrame = query_table.READERS[reader](table)
+    copy = shutil.copytree(table, tmp_path / folder / "table")
+    rows: pd.DataFrame = query_table.READERS[reader](copy)
 
     latest = connect(table, None).sql(f"SELECT {', '.join(columns)} FROM latest").fetchall()
     assert len(latest) == 2

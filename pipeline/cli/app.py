@@ -14,7 +14,7 @@ import typer
 
 from lingo_model import InputError
 from pipeline.cli import models, tables
-from pipeline.cli.exit_status import run_command_line
+from pipeline.cli.exit_status import Interrupted, run_command_line
 from pipeline.cli.options import (
     MODELS,
     REPORTS,
@@ -27,9 +27,11 @@ from pipeline.cli.options import (
     RayOption,
     decode_config,
     location_of,
+    on_this_machine,
     refuse_together,
 )
 from pipeline.cli.preview import preview
+from pipeline.cli.progress import lines_without_terminal
 from pipeline.cli.translate import translate
 from pipeline.dataset.splits import SPLITS, TEST_SPLIT, checked_split
 from pipeline.models.reference import CHAMPION
@@ -52,7 +54,9 @@ def main() -> None:
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder of all results.")] = Path("demo"),
+    output: Annotated[
+        Path, typer.Option(help="Folder of all results.", callback=on_this_machine)
+    ] = Path("demo"),
     pairs: Annotated[int, typer.Option(min=1000, help="Training pairs to generate.")] = 20_000,
     only_corpus: Annotated[
         bool, typer.Option("--only-corpus", help="Generate and prepare the corpus, then stop.")
@@ -67,17 +71,29 @@ def demo(
 
 @app.command()
 def prepare(
-    corpus: Annotated[Path, typer.Argument(help="A corpus description in YAML.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new dataset.")],
+    corpus: Annotated[
+        Path, typer.Argument(help="A corpus description in YAML.", callback=on_this_machine)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder of the new dataset.", callback=on_this_machine),
+    ],
     config: ConfigOption = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
-    from pipeline.prepare.config import PrepareConfig
-    from pipeline.prepare.corpus import load_corpus
-    from pipeline.prepare.stage import prepare_corpus
+    try:
+        from pipeline.prepare.config import PrepareConfig
+        from pipeline.prepare.corpus import load_corpus
+        from pipeline.prepare.notes import notes_of
+        from pipeline.prepare.stage import prepare_corpus
+        from pipeline.table.query import rejected_rows_command
 
-    settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
-    manifest = prepare_corpus(load_corpus(corpus), output, settings)
+        settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
+        manifest = prepare_corpus(
+            load_corpus(corpus), output, settings, on_progress=lines_without_terminal("prepare")
+        )
+    except KeyboardInterrupt as error:
+        raise Interrupted("nothing was written; start the command again") from error
     for item in manifest.inputs:
         rejected = ", ".join(f"{n} {reason}" for reason, n in item.n_rejected.items())
         print(
@@ -89,6 +105,12 @@ def prepare(
         print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
     if manifest.splits["valid"].n_pairs == 0:
         print("note: the validation split is empty, so no model can be trained on this dataset")
+    for note in notes_of(manifest):
+        print(f"note: {note}")
+    n_rejected = sum(manifest.n_rejected.values())
+    if n_rejected:
+        print(f"rejected rows, with reasons: {output / 'rejected'}")
+        print(f"query: {rejected_rows_command(output)}")
     print(f"dataset: {output}")
 
 
@@ -96,7 +118,13 @@ def prepare(
 def train(
     dataset: DatasetArgument,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder of the new model, such as models/en-de.",
+            callback=on_this_machine,
+        ),
     ],
     preset: Annotated[
         str | None,
@@ -107,7 +135,11 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="A recipe in a YAML file instead; unknown keys are refused."),
+        typer.Option(
+            "--config",
+            help="A recipe in a YAML file instead; unknown keys are refused.",
+            callback=on_this_machine,
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -151,7 +183,9 @@ def evaluate(
     split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="The split.")] = TEST_SPLIT,
     precision: PrecisionOption = None,
     beam_size: BeamOption = None,
-    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = REPORTS,
+    reports: Annotated[
+        Path, typer.Option(help="Folder of reports.", callback=on_this_machine)
+    ] = REPORTS,
     models: ModelsOption = MODELS,
 ) -> None:
     """Score a model on a dataset's test sentences: BLEU, chrF and TER, with a report."""
@@ -167,6 +201,8 @@ def evaluate(
     )
     for score in report.scores:
         print(f"{score.metric} = {score.score:.2f}   {score.signature}")
+    for note in report.notes:
+        print(f"note: {note}")
     print(f"report: {report.folder}/report.html")
 
 
@@ -178,7 +214,8 @@ def sql(
     query: Annotated[str, typer.Argument(help="SQL in DuckDB's dialect.")],
     table: Annotated[str | None, typer.Option(help="A translation table, here or on S3.")] = None,
     reports: Annotated[
-        Path | None, typer.Option(help="Folder of reports, for the view scores.")
+        Path | None,
+        typer.Option(help="Folder of reports, for the view scores.", callback=on_this_machine),
     ] = None,
     as_of: Annotated[
         str | None,

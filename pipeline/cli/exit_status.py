@@ -18,6 +18,10 @@ EXIT_DEFERRED = 3
 _EXIT_INTERRUPTED = 130  # typer's exit status for Ctrl-C
 
 
+class Interrupted(Exception):
+    """Ctrl-C ended a command that does not continue its work. The message says what to do."""
+
+
 def run_command_line(command_line: Callable[[], object]) -> None:
     """Call the command line. Expected errors become one line and an exit status."""
     try:
@@ -26,6 +30,9 @@ def run_command_line(command_line: Callable[[], object]) -> None:
         if exit_status.code == _EXIT_INTERRUPTED:
             print("lingo: interrupted; the same command continues the work", file=sys.stderr)
         raise
+    except Interrupted as error:
+        print(f"lingo: interrupted; {error}", file=sys.stderr)
+        sys.exit(_EXIT_INTERRUPTED)
     except InputError as error:
         _fail(error, EXIT_BAD_INPUT)
     except (RunError, OSError) as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import MODELS, ModelsOption
+from pipeline.cli.options import MODELS, ModelsOption, on_this_machine
 
 app = typer.Typer(help="List, show, import and promote models.", no_args_is_help=True)
 
@@ -53,12 +53,16 @@ def show(
 @app.command("import")
 def import_(
     weights: Annotated[
-        Path, typer.Argument(help="A state dict saved by torch.save, such as TorchLingo's.")
+        Path,
+        typer.Argument(
+            help="A state dict saved by torch.save, such as TorchLingo's.", callback=on_this_machine
+        ),
     ],
     subwords: Annotated[
         Path,
         typer.Option(
-            help="The SentencePiece model that it was trained with, made by `lingo prepare`."
+            help="The SentencePiece model that it was trained with, made by `lingo prepare`.",
+            callback=on_this_machine,
         ),
     ],
     source_lang: Annotated[
@@ -68,7 +72,13 @@ def import_(
         str, typer.Option(help="The language that it translates to, such as de.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the new model, such as models/en-de.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder of the new model, such as models/en-de.",
+            callback=on_this_machine,
+        ),
     ],
 ) -> None:
     """Convert weights that TorchLingo trained to a model. Their shapes tell the architecture."""
@@ -83,7 +93,9 @@ def import_(
 @app.command()
 def promote(
     name: Annotated[str, typer.Argument(help="A model's name.")],
-    report: Annotated[Path, typer.Option(help="The report.json of its evaluation.")],
+    report: Annotated[
+        Path, typer.Option(help="The report.json of its evaluation.", callback=on_this_machine)
+    ],
     models: ModelsOption = MODELS,
 ) -> None:
     """Make a model the champion. Its score report is the evidence."""

@@ -14,7 +14,7 @@ import typer
 from lingo_model import DecodePrecision, InputError
 from pipeline.decoding import DecodeConfig
 from pipeline.settings import load_yaml, parse_settings
-from pipeline.storage.location import location
+from pipeline.storage.location import local_path, location
 from pipeline.translate.config import TranslateConfig, TranslateResources
 
 if TYPE_CHECKING:
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 MODELS = Path("models")
 REPORTS = Path("reports")
+
+
+def on_this_machine(path: Path | None) -> Path | None:
+    """The callback of each option and argument that is a path on this machine.
+
+    Raises:
+        InputError: the path was given as a URI.
+    """
+    return None if path is None else local_path(path)
 
 
 def default_of(settings: type[BaseModel], field: str) -> str:
@@ -36,7 +45,12 @@ def _choices(literal: Any) -> str:
 
 
 DatasetArgument = Annotated[
-    Path, typer.Argument(help="A dataset, which `lingo prepare` writes.", show_default=False)
+    Path,
+    typer.Argument(
+        help="A dataset, which `lingo prepare` writes.",
+        show_default=False,
+        callback=on_this_machine,
+    ),
 ]
 InputArgument = Annotated[
     str,
@@ -53,11 +67,15 @@ OutputOption = Annotated[
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="A model's folder or name, or 'champion'.")
 ]
-ModelsOption = Annotated[Path, typer.Option("--models", help="Folder of models, by name.")]
+ModelsOption = Annotated[
+    Path, typer.Option("--models", help="Folder of models, by name.", callback=on_this_machine)
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="A YAML file with settings. Options win over it; unknown keys are refused."
+        "--config",
+        help="A YAML file with settings. Options win over it; unknown keys are refused.",
+        callback=on_this_machine,
     ),
 ]
 RayOption = Annotated[

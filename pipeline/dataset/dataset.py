@@ -19,11 +19,13 @@ from pipeline.dataset.manifest import MANIFEST, SUBWORDS, DatasetManifest
 from pipeline.dataset.splits import Split
 from pipeline.errors import one_line
 from pipeline.schemas import ENCODED, PAIRS
+from pipeline.storage.files import read_parquet
+from pipeline.storage.hashing import sha256_of_file
 
 _PAIRS_COLUMNS = ("pair_id", "source", "target")
 
 # What reading a missing, damaged or foreign Parquet file raises.
-_READ_ERRORS = (OSError, pa.ArrowException, ValueError)
+_READ_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Dataset:
         Raises:
             InputError: the file is missing or damaged, or is not the model that the manifest names.
         """
+        if not (self.path / SUBWORDS).exists():
+            raise InputError(f"{self.path / SUBWORDS}: is missing; prepare the dataset again")
         subwords = Subwords.load(self.path / SUBWORDS)
         if subwords.fingerprint != self.manifest.subwords_sha256:
             raise InputError(
@@ -84,15 +88,46 @@ class Dataset:
         n_row_groups = 0
         for file in self.encoded_files(split):
             with dataset_read_errors(file):
-                n_row_groups += pq.read_metadata(file).num_row_groups
+                n_row_groups += _file_metadata(file).num_row_groups
         return n_row_groups
+
+    def check_files(self) -> None:
+        """Check that every file of the dataset is as ``prepare`` wrote it.
+
+        Compares the digests of the files with the manifest. Manifests of earlier releases have no
+        digests; then the files must be readable and have the right number of rows.
+
+        Raises:
+            InputError: a file is missing or damaged.
+        """
+        for name, digest in self.manifest.files_sha256.items():
+            with dataset_read_errors(self.path / name):
+                is_same = sha256_of_file(self.path / name) == digest
+            if not is_same:
+                raise InputError(f"{self.path / name}: is damaged; prepare the dataset again")
+        if not self.manifest.files_sha256:
+            self._check_files_without_digests()
+
+    def _check_files_without_digests(self) -> None:
+        self.subwords()
+        for split, counts in self.manifest.splits.items():
+            for names in (counts.pairs_files, counts.encoded_files):
+                n_rows = 0
+                for name in names:
+                    with dataset_read_errors(self.path / name):
+                        n_rows += _file_metadata(self.path / name).num_rows
+                if n_rows != counts.n_pairs:
+                    raise InputError(
+                        f"{self.path}: split {split} has {n_rows} rows in {', '.join(names)}, and "
+                        f"{counts.n_pairs} in the manifest; prepare the dataset again"
+                    )
 
     def _table(self, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
         tables = [schema.empty_table()]
         for name in names:
             with dataset_read_errors(self.path / name):
-                table = pq.read_table(self.path / name, columns=schema.names, partitioning=None)
-                tables.append(table.cast(schema))
+                table = read_parquet(self.path / name, schema.names)
+                tables.append(table.select(schema.names).cast(schema))
         return pa.concat_tables(tables)
 
 
@@ -103,6 +138,11 @@ def open_dataset(path: Path) -> Dataset:
         InputError: the folder has no manifest, or one of another format version.
     """
     return Dataset(path, DatasetManifest.load(path / MANIFEST))
+
+
+def _file_metadata(file: Path) -> pq.FileMetaData:
+    # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
+    return pq.read_metadata(file.absolute())
 
 
 @contextmanager

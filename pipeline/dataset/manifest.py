@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from pipeline.dataset.splits import Split
 from pipeline.settings import Settings
 from pipeline.storage.manifests import Manifest
@@ -24,7 +26,8 @@ class InputCounts(Settings):
     """The number of rows of one input: ``n_kept + sum(n_rejected.values()) == n_read``.
 
     Args:
-        name: the file's name, or both names of aligned files.
+        name: the file's name, or both names of aligned files, with as many of their folders as tell
+            the inputs of the corpus apart.
         split: the split that the corpus description gives, or None.
         n_read: rows read.
         n_kept: rows written to PAIRS.
@@ -56,6 +59,32 @@ class SplitCounts(Settings):
     encoded_files: tuple[str, ...]
 
 
+class ChangedText(Settings):
+    """A text that the subword model changes.
+
+    Args:
+        text: the text in PAIRS.
+        decoded: the text after it is encoded and decoded.
+    """
+
+    text: str
+    decoded: str
+
+
+class RoundTripCounts(Settings):
+    """How many texts of a split change when the subword model encodes and decodes them.
+
+    Args:
+        n_sources_changed: sources that change.
+        n_targets_changed: targets that change; no translation can equal them.
+        target_example: one of these targets, or None.
+    """
+
+    n_sources_changed: int
+    n_targets_changed: int
+    target_example: ChangedText | None
+
+
 class LeakageCertificate(Settings):
     """Evidence that no normalised source is in two splits, counted on the written files.
 
@@ -83,9 +112,14 @@ class DatasetManifest(Manifest):
         target_lang: language tag of the targets.
         subwords_sha256: SHA-256 of ``subwords.model``.
         vocab_size: number of pieces of the subword model.
-        inputs: the counts of every input, in reading order.
+        inputs: the counts of every input, in the order of the corpus description. Datasets of
+            earlier releases list them in reading order.
         splits: the counts and files of every split.
         leakage: the leakage certificate.
+        round_trips: the texts of each split that the subword model changes. Empty in datasets of
+            earlier releases.
+        files_sha256: SHA-256 of every other file of the dataset, by relative path. Empty in
+            datasets of earlier releases.
     """
 
     FORMAT_VERSION = 1
@@ -101,6 +135,8 @@ class DatasetManifest(Manifest):
     inputs: tuple[InputCounts, ...]
     splits: dict[Split, SplitCounts]
     leakage: LeakageCertificate | None = None
+    round_trips: dict[Split, RoundTripCounts] = Field(default_factory=dict)
+    files_sha256: dict[str, str] = Field(default_factory=dict)
 
     @property
     def n_rejected(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """BLEU, chrF and TER as sacreBLEU computes them, tokenised for the target language.
 
-Training selects its best step with the same BLEU.
+Training selects its best step with the same BLEU. Translations and references are compared in
+Unicode NFC: sacreBLEU takes the two forms of an accented letter for different letters.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
+from lingo_model.unicode_text import nfc
 from pipeline.evaluate.scores import Score
 from pipeline.languages import primary_language
 
@@ -54,6 +56,7 @@ def corpus_scores(translations: list[str], references: list[str], target_lang: s
     """
     if len(translations) != len(references):
         raise ValueError(f"{len(translations)} translations but {len(references)} references")
+    translations, references = list(map(nfc, translations)), list(map(nfc, references))
     scores = []
     for metric in (bleu_metric(target_lang), CHRF(), ter_metric(target_lang)):
         if metric is None:
@@ -73,6 +76,6 @@ def sentence_chrf(translations: list[str], references: list[str]) -> list[float]
     """
     metric = CHRF()
     return [
-        metric.sentence_score(translation, [reference]).score
+        metric.sentence_score(nfc(translation), [nfc(reference)]).score
         for translation, reference in zip(translations, references, strict=True)
     ]

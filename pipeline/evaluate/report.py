@@ -56,7 +56,10 @@ def markdown_report(report: ScoreReport, segments: pa.Table) -> str:
     environment = template_environment(autoescape=False)
     environment.filters["cell"] = _markdown_cell
     return environment.get_template("report.md").render(
-        report=report, examples=example_rows(segments), reliability=_reliability(report)
+        report=report,
+        rows=_rows(report),
+        examples=example_rows(segments),
+        reliability=_reliability(report),
     )
 
 
@@ -65,12 +68,20 @@ def html_report(report: ScoreReport, segments: pa.Table, training: TrainingRecor
     worst_rows = segments.sort_by("chrf").slice(0, N_EXAMPLES).to_pylist()
     return html_page("report.html").render(
         report=report,
+        rows=_rows(report),
         training=training,
         reliability=_reliability(report),
         tables=[("Examples", example_rows(segments)), ("Lowest scores", worst_rows)],
         histogram=_histogram(segments["chrf"].to_pylist()),
         curves=_learning_curves(training.history),
     )
+
+
+def _rows(report: ScoreReport) -> str:
+    """Words after the number of sentences that tell how many rows the given files have."""
+    if report.n_given_rows is None:
+        return ""
+    return f" of the {report.n_given_rows:,} rows of the given files"
 
 
 def _reliability(report: ScoreReport) -> str:
@@ -92,7 +103,7 @@ def _reliability(report: ScoreReport) -> str:
         )
     return (
         "The model was trained on this dataset. The leakage certificate of the dataset states that "
-        "no test sentence is among the training sentences."
+        "no test sentence is among the training sentences, compared by their letters and digits."
     )
 
 

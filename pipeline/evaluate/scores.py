@@ -44,9 +44,14 @@ class ScoreReport(Manifest):
     target_lang: str
     decode: DecodeConfig = DecodeConfig()
     n_sentences: int
+    n_given_rows: int | None = Field(
+        default=None,
+        description="rows of the files that are given for the split; none if it is sampled",
+    )
     seconds: float = Field(description="duration of the translation")
     scores: tuple[Score, ...]
     folder: str = Field(description="folder of this report")
+    notes: tuple[str, ...] = Field(default=(), description="what makes the scores hard to compare")
 
     def score(self, metric: str) -> float:
         """The score of a metric, by the metric's name.

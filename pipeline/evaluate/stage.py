@@ -20,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lingo_model import (
+    Bundle,
     BundleManifest,
     InputError,
     Translation,
@@ -31,8 +32,10 @@ from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import TEST_SPLIT, Split
 from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.metrics import corpus_scores, sentence_chrf
+from pipeline.evaluate.reference_checks import reference_warnings
 from pipeline.evaluate.report import write_report
 from pipeline.evaluate.scores import ScoreReport, scores_table
+from pipeline.languages import primary_language
 from pipeline.observability.progress import progress_bar
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
@@ -68,17 +71,25 @@ def evaluate_model(
     opened = open_dataset(dataset)
     manifest = opened.manifest
     bundle = load_bundle(model)
-    _check_languages(model, bundle.manifest, dataset, manifest)
+    notes = _language_notes(model, bundle.manifest, dataset, manifest)
     pairs = opened.pairs(split)
     if pairs.num_rows == 0:
         raise InputError(f"{dataset}: the {split} split is empty; choose another split")
     training = TrainingRecord.load(model)
 
     started_at = datetime.now(UTC)
-    translations = _translate(decode.translator(bundle), pairs)
+    translations = _translate(_translator(bundle, decode, pairs), pairs)
     seconds = (datetime.now(UTC) - started_at).total_seconds()
 
     segments = join_by_id(pairs, translations)
+    texts, references = segments["translation"].to_pylist(), segments["reference"].to_pylist()
+    notes += reference_warnings(texts, references)
+    n_changed = len(bundle.subwords.changed(references))
+    if n_changed:
+        notes.append(
+            f"{n_changed:,} of {len(references):,} references do not survive the model's subwords, "
+            "so no translation can equal them"
+        )
     evaluation_id = fingerprint_of(
         [bundle.manifest.model_id, manifest.fingerprint, split, decode.fingerprint()]
     )[:16]
@@ -99,14 +110,10 @@ def evaluate_model(
         decode=decode,
         n_sentences=pairs.num_rows,
         seconds=seconds,
-        scores=tuple(
-            corpus_scores(
-                segments["translation"].to_pylist(),
-                segments["reference"].to_pylist(),
-                manifest.target_lang,
-            )
-        ),
+        n_given_rows=_n_given_rows(manifest, split),
+        scores=tuple(corpus_scores(texts, references, manifest.target_lang)),
         folder=str(folder),
+        notes=tuple(notes),
     )
     write_parquet(folder / "segments.parquet", segments)
     write_report(folder, report, segments, training)
@@ -153,16 +160,45 @@ def join_by_id(pairs: pa.Table, translations: dict[str, Translation]) -> pa.Tabl
     )
 
 
-def _check_languages(
+def _language_notes(
     model: Path, bundle: BundleManifest, dataset: Path, manifest: DatasetManifest
-) -> None:
-    model_languages = f"{bundle.source_lang}-{bundle.target_lang}"
-    dataset_languages = f"{manifest.source_lang}-{manifest.target_lang}"
-    if model_languages != dataset_languages:
+) -> list[str]:
+    """A note if model and dataset have different tags of the same languages.
+
+    Raises:
+        InputError: their languages differ.
+    """
+    of_model = (bundle.source_lang, bundle.target_lang)
+    of_dataset = (manifest.source_lang, manifest.target_lang)
+    if of_model == of_dataset:
+        return []
+    model_languages, dataset_languages = "-".join(of_model), "-".join(of_dataset)
+    if list(map(primary_language, of_model)) != list(map(primary_language, of_dataset)):
         raise InputError(
             f"{model}: the model translates {model_languages}, but {dataset} is "
             f"{dataset_languages}; choose a model for {dataset_languages}"
         )
+    return [
+        f"the model translates {model_languages}, and the dataset is {dataset_languages}: the "
+        "languages are the same, but regions or scripts may differ"
+    ]
+
+
+def _n_given_rows(manifest: DatasetManifest, split: Split) -> int | None:
+    """The number of rows of the files that the corpus description gives for a split."""
+    n_rows = [item.n_read for item in manifest.inputs if item.split == split]
+    return sum(n_rows) if n_rows and split != "train" else None
+
+
+def _translator(bundle: Bundle, decode: DecodeConfig, pairs: pa.Table) -> Translator:
+    """A translator that accepts every source of a split, however long it is."""
+    longest = max(
+        len(ids)
+        for batch in pairs.to_batches(max_chunksize=_SENTENCES_PER_BATCH)
+        for ids in bundle.subwords.encode(batch.column("source").to_pylist())
+    )
+    limit = max(decode.max_source_tokens, longest + 1)  # with eos
+    return decode.model_copy(update={"max_source_tokens": limit}).translator(bundle)
 
 
 def _translate(translator: Translator, pairs: pa.Table) -> dict[str, Translation]:

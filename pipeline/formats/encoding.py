@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lingo_model import InputError
-from pipeline.formats.rows import UNDECODABLE, Row
+from pipeline.formats.rows import MALFORMED, MAX_TEXT_CHARACTERS, UNDECODABLE, Row
 
 
 def open_bytes(path: Path) -> io.BufferedReader:
@@ -60,6 +60,23 @@ def checked_row(values: dict[str, Any]) -> Row:
         if isinstance(value, str) and (repaired := repaired_text(value)) is not None:
             values[name], problem = repaired, UNDECODABLE
     return Row(values, problem)
+
+
+def malformed_row(
+    line: int, text: str, detail: str, values: dict[str, Any] | None = None, n_lines: int = 1
+) -> Row:
+    """A row that breaks the rules of its format.
+
+    Args:
+        line: the number of its first line.
+        text: its text. The row keeps the first :data:`MAX_TEXT_CHARACTERS`.
+        detail: which rule it breaks.
+        values: the cells that could be read.
+        n_lines: the number of lines that it takes.
+    """
+    kept = text[:MAX_TEXT_CHARACTERS]
+    kept = repaired_text(kept) or kept
+    return Row(values or {}, MALFORMED, detail, line, n_lines, kept)
 
 
 def repaired_text(text: str) -> str | None:

@@ -34,21 +34,32 @@ UNDECODABLE = "undecodable"
 MALFORMED = "malformed"
 """The problem of a row that breaks the rules of its format, or has too many or too few cells."""
 
+MAX_TEXT_CHARACTERS = 4096
+"""How much of the text of a malformed row is kept."""
 
 _READ_ERRORS = (EOFError, zlib.error, csv.Error, OSError, pa.ArrowException, UnicodeDecodeError)
 
 
 @dataclasses.dataclass(slots=True)
 class Row:
-    """One row of a file.
+    """One row of a file. Rows are equal if their values and problems are.
 
     Args:
         values: the cells by column name.
         problem: ``undecodable``, ``malformed``, or None if the row is good.
+        detail: why the row has its problem, such as ``3 cells, the header has 2``.
+        line: the number of its first line in the uncompressed file, counted from 1. None for
+            Parquet.
+        n_lines: the number of lines that it takes.
+        text: the beginning of a malformed row's text, as it is in the file.
     """
 
     values: dict[str, Any]
     problem: str | None = None
+    detail: str | None = dataclasses.field(default=None, compare=False)
+    line: int | None = dataclasses.field(default=None, compare=False)
+    n_lines: int = dataclasses.field(default=1, compare=False)
+    text: str | None = dataclasses.field(default=None, compare=False)
 
 
 def format_of(path: Path) -> Format:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import Field
 
+from lingo_model.unicode_text import DEFAULT_NORMALISATION, Normalisation
 from pipeline.settings import Settings
 
 
@@ -25,6 +29,11 @@ class SubwordsConfig(Settings):
     vocab_size: int = Field(
         default=8000, ge=32, description="largest number of pieces, special ones included"
     )
+    normalisation: Normalisation = Field(
+        default=DEFAULT_NORMALISATION,
+        description="`nfc` keeps the characters of the text; `nmt_nfkc` also turns full-width "
+        "punctuation into ASCII, no-break spaces into spaces and `½` into `1/2`",
+    )
 
 
 class SplitConfig(Settings):
@@ -37,9 +46,22 @@ class SplitConfig(Settings):
 class PrepareConfig(Settings):
     """The settings of ``prepare``. Each of them can change the dataset and its fingerprint."""
 
+    MISPLACED: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("source_lang", "target_lang", "inputs"), "the corpus description"
+    )
+
     seed: int = Field(
         default=1, ge=0, lt=2**63, description="of the subword model and of the row order"
     )
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()
     subwords: SubwordsConfig = SubwordsConfig()
+
+    @classmethod
+    def all_keys(cls) -> set[str]:
+        """The names of all settings and of their groups, such as ``clean`` and ``vocab_size``."""
+        keys = set(cls.model_fields)
+        for field in cls.model_fields.values():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+                keys.update(field.annotation.model_fields)
+        return keys

@@ -6,21 +6,40 @@ Writes: nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Annotated, ClassVar, Self
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lingo_model import InputError
 from pipeline.dataset.splits import Split
 from pipeline.formats.describe import FileColumns, describe_columns
+from pipeline.formats.rows import format_of
+from pipeline.prepare.config import PrepareConfig
 from pipeline.schemas import PAIRS
 from pipeline.settings import Settings, load_yaml
+from pipeline.storage.location import LocalPath
 
 LANGUAGE_TAG = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*$"
 """A pattern that accepts language tags such as ``en``, ``pt-BR`` and ``zh_Hant``."""
+
+
+def _language_tag(text: str) -> str:
+    if not re.fullmatch(LANGUAGE_TAG, text):
+        raise ValueError("is no language tag; needs one such as en, pt-BR or zh_Hant")
+    return text
+
+
+LanguageTag = Annotated[str, AfterValidator(_language_tag)]
+"""The type of a language tag in a corpus description."""
+
+_PREPARE_SETTINGS = dict.fromkeys(
+    PrepareConfig.all_keys(),
+    "the settings of prepare; write it to a file of its own and give that with --config",
+)
 
 
 class CorpusInput(Settings):
@@ -36,9 +55,11 @@ class CorpusInput(Settings):
             see :class:`pipeline.prepare.splitting.Splitter`.
     """
 
-    source: Path | None = None
-    target: Path | None = None
-    path: Path | None = None
+    MISPLACED: ClassVar[Mapping[str, str]] = _PREPARE_SETTINGS
+
+    source: LocalPath | None = None
+    target: LocalPath | None = None
+    path: LocalPath | None = None
     source_column: str = "source"
     target_column: str = "target"
     split: Split | None = None
@@ -73,8 +94,10 @@ class CorpusDescription(Settings):
         inputs: one or more inputs.
     """
 
-    source_lang: str = Field(pattern=LANGUAGE_TAG)
-    target_lang: str = Field(pattern=LANGUAGE_TAG)
+    MISPLACED: ClassVar[Mapping[str, str]] = _PREPARE_SETTINGS
+
+    source_lang: LanguageTag
+    target_lang: LanguageTag
     inputs: tuple[CorpusInput, ...] = Field(min_length=1)
 
 
@@ -122,7 +145,19 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
                 _check_side(file, columns[file])
             else:
                 _check_table(file, columns[file], item)
+        if item.source is not None and item.target is not None:
+            _check_two_files(item.source, item.target)
     return columns
+
+
+def _check_two_files(source: Path, target: Path) -> None:
+    """Refuse one file as both sides, also under two names, by a link or a path such as ``./a``."""
+    if source.samefile(target):
+        names = source if source == target else f"{source} and {target}"
+        raise InputError(
+            f"{names}: 'source' and 'target' are the same file; give two aligned text files, or a "
+            "table as 'path'"
+        )
 
 
 def _check_side(file: Path, columns: FileColumns) -> None:
@@ -149,6 +184,14 @@ def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
             raise InputError(f"{file}: column {column!r} is {kind}, not text; cast it to string")
 
 
+def _copy_without(path: Path, column: str) -> str:
+    """The command that drops a column of a Parquet file. DuckDB reads other formats differently."""
+    if format_of(path) != "parquet":
+        return ""
+    query = f"COPY (SELECT * EXCLUDE ({column}) FROM '{path}') TO 'copy.parquet'"
+    return f', for example with: lingo sql "{query}"'
+
+
 def extra_schema(description: CorpusDescription, columns: Mapping[Path, FileColumns]) -> pa.Schema:
     """The columns besides source and target, over all tables.
 
@@ -172,7 +215,8 @@ def extra_schema(description: CorpusDescription, columns: Mapping[Path, FileColu
             if field.name in PAIRS.names:
                 raise InputError(
                     f"{item.path}: column {field.name!r} has a name that the dataset uses; "
-                    "rename the column"
+                    "rename or drop the column in a copy of the file"
+                    + _copy_without(item.path, field.name)
                 )
             known = fields.setdefault(field.name, field.with_nullable(True))
             if known.type != field.type:

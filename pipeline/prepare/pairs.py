@@ -25,9 +25,12 @@ class RawPair:
     Args:
         source: the source text, or None if the row has none.
         target: the target text, or None if the row has none.
-        origin: the file's name and the row's number, such as ``train.tsv:7``.
+        origin: the input's name and the row's number, such as ``train.tsv:7``.
         problem: ``undecodable``, ``malformed``, or None if the row is good.
         extra: the other columns of the row.
+        detail: why the row has its problem.
+        line: the number of the row's first line in the file, counted from 1. None for Parquet.
+        text: the beginning of a malformed row's text, as it is in the file.
     """
 
     source: str | None
@@ -35,22 +38,30 @@ class RawPair:
     origin: str
     problem: str | None
     extra: dict[str, Any]
+    detail: str | None = dataclasses.field(default=None, compare=False)
+    line: int | None = dataclasses.field(default=None, compare=False)
+    text: str | None = dataclasses.field(default=None, compare=False)
 
 
-def iter_pairs(item: CorpusInput) -> Iterator[RawPair]:
+def iter_pairs(item: CorpusInput, *, origin: str | None = None) -> Iterator[RawPair]:
     """Read every pair of one input, in order, as a stream.
+
+    Args:
+        item: the input.
+        origin: what the origins of its pairs begin with; by default the name of the first file.
 
     Raises:
         InputError: a file cannot be read, aligned files have different numbers of lines, or no row
             of a JSONL file has one of the columns.
     """
+    origin = origin or item.files[0].name
     if item.path is not None:
-        yield from _table_pairs(item, item.path)
+        yield from _table_pairs(item, item.path, origin)
     elif item.source is not None and item.target is not None:
-        yield from _aligned_pairs(item.source, item.target)
+        yield from _aligned_pairs(item.source, item.target, origin)
 
 
-def _aligned_pairs(source_file: Path, target_file: Path) -> Iterator[RawPair]:
+def _aligned_pairs(source_file: Path, target_file: Path, origin: str) -> Iterator[RawPair]:
     sources, targets = iter_rows(source_file), iter_rows(target_file)
     line = 0
     while True:
@@ -65,16 +76,20 @@ def _aligned_pairs(source_file: Path, target_file: Path) -> Iterator[RawPair]:
                 "files need equally many; find the line that is missing or doubled"
             )
         line += 1
+        bad = source if source.problem else target
         yield RawPair(
             source.values[TEXT_COLUMN],
             target.values[TEXT_COLUMN],
-            f"{source_file.name}:{line}",
-            source.problem or target.problem,
+            f"{origin}:{line}",
+            bad.problem,
             {},
+            detail=bad.detail,
+            line=line,
+            text=bad.text,
         )
 
 
-def _table_pairs(item: CorpusInput, path: Path) -> Iterator[RawPair]:
+def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]:
     # The dataset has no columns for the other keys of JSONL; see extra_schema.
     is_jsonl = format_of(path) == "jsonl"
     columns_seen: set[str] = set()
@@ -87,9 +102,12 @@ def _table_pairs(item: CorpusInput, path: Path) -> Iterator[RawPair]:
         yield RawPair(
             source if isinstance(source, str) else None,
             target if isinstance(target, str) else None,
-            f"{path.name}:{n_rows}",
+            f"{origin}:{n_rows}",
             row.problem or (None if is_text else MALFORMED),
             {} if is_jsonl else values,
+            detail=row.detail if row.problem or is_text else "source or target is not text",
+            line=row.line,
+            text=row.text,
         )
     for column in (item.source_column, item.target_column):
         if is_jsonl and n_rows and column not in columns_seen:

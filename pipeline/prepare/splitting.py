@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pipeline.dataset.splits import Split
 from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
+from pipeline.prepare.input_names import NamedInput
 from pipeline.prepare.normalise import normalise
 from pipeline.storage.hashing import hash64
 
@@ -61,8 +62,12 @@ class Splitter:
 
     def reason_to_reject(self, split: Split, source: str, target: str) -> str | None:
         """``leak``, ``duplicate``, or None. Remembers the pair if it is kept."""
-        source_hash = hash64(normalise(source))
-        if any(source_hash in self._held_out_sources[other] for other in _OTHER_HELD_OUT[split]):
+        normalised = normalise(source)
+        source_hash = hash64(normalised)
+        # Empty lines, which given files may have, are not the same sentence.
+        if normalised and any(
+            source_hash in self._held_out_sources[other] for other in _OTHER_HELD_OUT[split]
+        ):
             return "leak"
         if split == "train" or split not in self._given_splits:
             pair_hash = hash64(source, target)
@@ -74,11 +79,11 @@ class Splitter:
         return None
 
 
-def reading_order(inputs: Iterable[CorpusInput]) -> list[CorpusInput]:
+def reading_order(inputs: Iterable[NamedInput]) -> list[NamedInput]:
     """Sort inputs by split: test, valid, none, train. In this order one pass finds every leak.
 
     Pairs of one input without a split cannot leak into each other's splits, because equal
     normalised sources are always assigned to the same split.
     """
     rank: dict[Split | None, int] = {"test": 0, "valid": 1, None: 2, "train": 3}
-    return sorted(inputs, key=lambda item: rank[item.split])
+    return sorted(inputs, key=lambda named: rank[named.item.split])

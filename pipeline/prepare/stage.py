@@ -7,18 +7,15 @@ Run: ``lingo prepare corpus.yaml --output DATASET``
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lingo_model import InputError, Subwords
-from lingo_model.atomic_files import new_folder
-from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import (
     MANIFEST,
     SUBWORDS,
@@ -27,163 +24,185 @@ from pipeline.dataset.manifest import (
     SplitCounts,
 )
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.observability.progress import progress_bar
+from pipeline.observability.progress import OnProgress, ignore_progress, progress_bar
 from pipeline.prepare.cleaning import reason_to_reject, strip_pair
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
-from pipeline.prepare.encoding import encode_split, train_subwords
+from pipeline.prepare.encoding import encode_split
+from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.leakage import leakage_certificate
+from pipeline.prepare.output_folder import check_output, reserved_output, staged_output
 from pipeline.prepare.pairs import RawPair, iter_pairs
+from pipeline.prepare.reuse import usable_dataset, values_made_from
+from pipeline.prepare.round_trip import round_trip_counts
 from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.prepare.splitting import Splitter, reading_order
+from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.schemas import PAIRS, REJECTED
-from pipeline.storage.files import write_bytes, write_json
+from pipeline.storage.files import names_below, read_parquet, write_json
 from pipeline.storage.hashing import fingerprint_of, hex_digest, sha256_of_file
 
 
 def prepare_corpus(
-    corpus: CorpusDescription, output: Path, config: PrepareConfig = PrepareConfig()
+    corpus: CorpusDescription,
+    output: Path,
+    config: PrepareConfig = PrepareConfig(),
+    *,
+    on_progress: OnProgress = ignore_progress,
 ) -> DatasetManifest:
     """Read, clean, split and encode a corpus. The dataset appears whole or not at all.
 
-    If ``output`` is a dataset made from the same inputs and settings, it is left as it is.
+    If ``output`` is a dataset made from the same inputs and settings, it is left as it is. If such
+    a dataset is damaged, it is made anew, and a line on standard error says so.
 
     Args:
         corpus: the languages and the inputs, with absolute paths.
-        output: the folder of the dataset.
+        output: the folder of the dataset; new or empty.
         config: the settings.
+        on_progress: called with the rows done, or the seconds passed, as each phase proceeds.
 
     Returns:
         the manifest of the dataset.
 
     Raises:
         InputError: an input cannot be used (see ``pipeline/prepare/corpus.py``) or changes while it
-            is read, no training pair remains, or ``output`` holds something else.
+            is read, no training pair remains, ``output`` holds something else, or another process
+            writes to it.
+        RunError: the training of the subword model was killed.
     """
     columns = check_inputs(corpus)
-    made_from = _fingerprinted_values(corpus, config)
-    if output.exists():
-        return _existing_dataset(output, made_from)
-    schema = pa.schema([*PAIRS, *extra_schema(corpus, columns)])
-    with new_folder(output) as staging:
-        counts, n_pairs = _write_pairs(staging, corpus, config, schema)
-        pairs_files = {
-            split: sorted((staging / "pairs" / f"split={split}").glob("*.parquet"))
-            for split in SPLITS
-        }
-        subwords = train_subwords(pairs_files["train"], config.subwords, seed=config.seed)
-        write_bytes(staging / SUBWORDS, subwords.to_bytes())
-        splits = _encode_splits(staging, pairs_files, subwords, n_pairs, seed=config.seed)
-        if _fingerprinted_values(corpus, config) != made_from:
-            raise InputError(f"{output}: an input changed while it was read; prepare it again")
-        manifest = DatasetManifest(
-            format_version=DatasetManifest.FORMAT_VERSION,
-            fingerprint=fingerprint_of(made_from),
-            made_from=made_from,
-            source_lang=corpus.source_lang,
-            target_lang=corpus.target_lang,
-            subwords_sha256=subwords.fingerprint,
-            vocab_size=subwords.vocab_size,
-            inputs=tuple(counts),
-            splits=splits,
-            leakage=leakage_certificate(pairs_files, counts),
-        )
-        write_json(staging / MANIFEST, manifest.model_dump(mode="json"))
+    check_output(output.absolute())
+    inputs = named_inputs(corpus.inputs)
+    if (output / MANIFEST).exists():
+        made_from = values_made_from(corpus, inputs, config)
+        manifest = usable_dataset(output, made_from, on_damage=_report_damage)
+        if manifest is not None:
+            return manifest
+    # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
+    with reserved_output(output.absolute()):
+        made_from = values_made_from(corpus, inputs, config)
+        if (output / MANIFEST).exists():  # perhaps of the process that held the lock before
+            manifest = usable_dataset(output, made_from, on_damage=lambda damage: None)
+            if manifest is not None:
+                return manifest
+        schema = pa.schema([*PAIRS, *extra_schema(corpus, columns)])
+        with staged_output(output.absolute()) as staging:
+            manifest = _write_dataset(
+                staging, corpus, inputs, config, schema, made_from, on_progress
+            )
+            if values_made_from(corpus, inputs, config) != made_from:
+                raise InputError(f"{output}: an input changed while it was read; prepare it again")
     return manifest
 
 
-def _fingerprinted_values(corpus: CorpusDescription, config: PrepareConfig) -> dict[str, Any]:
-    """Everything that can change the dataset. The dataset's fingerprint is a hash of this."""
-    inputs = []
-    for item in corpus.inputs:
-        entry = item.model_dump(mode="json", exclude={"source", "target", "path"})
-        # A list, because source and target may have the same name, and their order matters.
-        inputs.append(entry | {"files": [[f.name, sha256_of_file(f)] for f in item.files]})
-    return {
-        "format_version": DatasetManifest.FORMAT_VERSION,
-        "source_lang": corpus.source_lang,
-        "target_lang": corpus.target_lang,
-        "inputs": inputs,
-        "config": config.model_dump(mode="json"),
+def _report_damage(damage: str) -> None:
+    print(f"lingo: {damage}; the dataset is prepared anew", file=sys.stderr)
+
+
+def _write_dataset(
+    staging: Path,
+    corpus: CorpusDescription,
+    inputs: list[NamedInput],
+    config: PrepareConfig,
+    schema: pa.Schema,
+    made_from: dict[str, Any],
+    on_progress: OnProgress,
+) -> DatasetManifest:
+    """Write every file of a dataset, the manifest last."""
+    counts, n_pairs = _write_pairs(staging, inputs, config, schema, on_progress)
+    pairs_files = {
+        split: sorted((staging / "pairs" / f"split={split}").glob("*.parquet")) for split in SPLITS
     }
-
-
-def _existing_dataset(output: Path, made_from: dict[str, Any]) -> DatasetManifest:
-    """The manifest of the dataset in ``output``, if it was made from the given values."""
-    manifest = open_dataset(output).manifest
-    if manifest.fingerprint == fingerprint_of(made_from):
-        return manifest
-    differing = ", ".join(_differing_keys(manifest.made_from, made_from))
-    raise InputError(
-        f"{output}: holds a dataset made with different values of {differing}; "
-        "name another output, or remove the dataset"
+    with progress_bar("train subwords", None, unit="seconds", on_progress=on_progress) as bar:
+        subwords = train_subwords_in_child(
+            pairs_files["train"], staging / SUBWORDS, config.subwords, seed=config.seed, bar=bar
+        )
+    splits = _encode_splits(
+        staging, pairs_files, subwords, n_pairs, seed=config.seed, on_progress=on_progress
     )
+    manifest = DatasetManifest(
+        format_version=DatasetManifest.FORMAT_VERSION,
+        fingerprint=fingerprint_of(made_from),
+        made_from=made_from,
+        source_lang=corpus.source_lang,
+        target_lang=corpus.target_lang,
+        subwords_sha256=subwords.fingerprint,
+        vocab_size=subwords.vocab_size,
+        inputs=tuple(counts),
+        splits=splits,
+        leakage=leakage_certificate(pairs_files, counts),
+        round_trips=round_trip_counts(pairs_files, subwords),
+        files_sha256=_digests(staging),
+    )
+    write_json(staging / MANIFEST, manifest.model_dump(mode="json"))
+    return manifest
 
 
-def _differing_keys(old: Any, new: Any, key: str = "") -> Iterator[str]:
-    """The dotted keys of values that differ, such as ``config.clean.max_characters``."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted(old.keys() | new.keys()):
-            inner = f"{key}.{name}" if key else name
-            yield from _differing_keys(old.get(name), new.get(name), inner)
-    elif old != new:
-        yield key
+def _digests(staging: Path) -> dict[str, str]:
+    """SHA-256 of every file of a dataset, by relative path."""
+    names = sorted(name for name in names_below(staging) if not name.startswith("."))
+    return {name: sha256_of_file(staging / name) for name in names}
 
 
 def _write_pairs(
-    staging: Path, corpus: CorpusDescription, config: PrepareConfig, schema: pa.Schema
+    staging: Path,
+    inputs: list[NamedInput],
+    config: PrepareConfig,
+    schema: pa.Schema,
+    on_progress: OnProgress,
 ) -> tuple[list[InputCounts], dict[Split, int]]:
     """Write PAIRS, with the columns of ``schema``, and REJECTED.
 
     Returns:
-        the counts of each input, in reading order, and the number of pairs of each split.
+        the counts of each input, in the order of ``inputs``, and the number of pairs of each split.
     """
     kept = {split: RowsWriter(staging / "pairs" / f"split={split}", schema) for split in SPLITS}
     rejected = RowsWriter(staging / "rejected", REJECTED)
-    splitter = Splitter(corpus.inputs, config.split)
-    counts: list[InputCounts] = []
+    splitter = Splitter((named.item for named in inputs), config.split)
+    counts: dict[int, InputCounts] = {}
     n_pairs: dict[Split, int] = dict.fromkeys(SPLITS, 0)
-    with progress_bar("read and clean", None) as bar:
-        for input_number, item in enumerate(reading_order(corpus.inputs)):
+    with progress_bar("read and clean", None, on_progress=on_progress) as bar:
+        for reading_number, named in enumerate(reading_order(inputs)):
+            item = named.item
             n_read = n_kept = 0
             n_rejected: Counter[str] = Counter()
-            for pair in iter_pairs(item):
+            for pair in iter_pairs(item, origin=named.origin):
                 n_read += 1
                 bar.advance()
                 source, target = strip_pair(pair)
                 split = splitter.split_of(item, source)
-                reason = reason_to_reject(pair, config.clean) or splitter.reason_to_reject(
-                    split, source, target
-                )
+                reason = reason_to_reject(
+                    pair, config.clean, item.split
+                ) or splitter.reason_to_reject(split, source, target)
                 if reason is None:
                     n_kept += 1
                     n_pairs[split] += 1
-                    kept[split].write(_pairs_row(input_number, pair, source, target))
+                    kept[split].write(_pairs_row(reading_number, pair, source, target))
                 else:
                     n_rejected[reason] += 1
                     rejected.write(_rejected_row(pair, split, reason))
             if n_kept + n_rejected.total() != n_read:
-                raise RuntimeError(f"{item.name}: {n_kept} + {n_rejected} is not the {n_read} read")
-            counts.append(
-                InputCounts(
-                    name=item.name,
-                    split=item.split,
-                    n_read=n_read,
-                    n_kept=n_kept,
-                    n_rejected=dict(sorted(n_rejected.items())),
+                raise RuntimeError(
+                    f"{named.name}: {n_kept} + {n_rejected} is not the {n_read} read"
                 )
+            counts[named.number] = InputCounts(
+                name=named.name,
+                split=item.split,
+                n_read=n_read,
+                n_kept=n_kept,
+                n_rejected=dict(sorted(n_rejected.items())),
             )
     for writer in (*kept.values(), rejected):
         writer.close()
+    in_order = [counts[named.number] for named in inputs]
     if n_pairs["train"] == 0:
-        raise InputError(_nothing_to_train_on(counts))
-    return counts, n_pairs
+        raise InputError(_nothing_to_train_on(in_order))
+    return in_order, n_pairs
 
 
-def _pairs_row(input_number: int, pair: RawPair, source: str, target: str) -> dict[str, Any]:
+def _pairs_row(reading_number: int, pair: RawPair, source: str, target: str) -> dict[str, Any]:
     return pair.extra | {
-        # The input's number keeps the ids of two files with the same name apart.
-        "pair_id": hex_digest(str(input_number), pair.origin, source, target),
+        "pair_id": hex_digest(str(reading_number), pair.origin, source, target),
         "source": source,
         "target": target,
         "origin": pair.origin,
@@ -197,6 +216,9 @@ def _rejected_row(pair: RawPair, split: Split, reason: str) -> dict[str, Any]:
         "reason": reason,
         "source": pair.source,
         "target": pair.target,
+        "detail": pair.detail,
+        "line": pair.line,
+        "text": pair.text,
     }
 
 
@@ -219,10 +241,11 @@ def _encode_splits(
     n_pairs: dict[Split, int],
     *,
     seed: int,
+    on_progress: OnProgress,
 ) -> dict[Split, SplitCounts]:
     """Write ENCODED of every split. Counts its rows in the files, and checks them."""
     splits: dict[Split, SplitCounts] = {}
-    with progress_bar("encode", sum(n_pairs.values())) as bar:
+    with progress_bar("encode", sum(n_pairs.values()), on_progress=on_progress) as bar:
         for split in SPLITS:
             encoded_files = encode_split(
                 staging, split, pairs_files[split], subwords, seed=seed, bar=bar
@@ -239,9 +262,7 @@ def _split_counts(root: Path, pairs_files: list[Path], encoded_files: list[Path]
     """The size of a split, counted in its ENCODED files."""
     n_pairs = n_source_tokens = n_target_tokens = 0
     for file in encoded_files:
-        table = pq.read_table(
-            file, columns=["n_source_tokens", "n_target_tokens"], partitioning=None
-        )
+        table = read_parquet(file, ["n_source_tokens", "n_target_tokens"])
         n_pairs += table.num_rows
         n_source_tokens += pc.sum(table["n_source_tokens"]).as_py() or 0
         n_target_tokens += pc.sum(table["n_target_tokens"]).as_py() or 0

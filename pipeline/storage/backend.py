@@ -134,18 +134,19 @@ class _Disk(Backend[Path]):
         shutil.copyfile(path, to)
 
     def write_bytes(self, path: Path, content: bytes) -> None:
-        with _temporary_name(path) as temporary, temporary.open("wb") as file:
+        with naming_file(path), _temporary_name(path) as temporary, temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
 
     def write_parquet(self, path: Path, table: pa.Table) -> None:
-        with _temporary_name(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        with naming_file(path), _temporary_name(path) as temporary:
+            # pyarrow takes a relative path such as `run:7/a.parquet` for a URI.
+            pq.write_table(table, temporary.absolute(), compression="zstd")
             sync_file(temporary)
 
     def open_for_parquet(self, path: Path) -> Path:
-        return path
+        return path.absolute()
 
     def remove(self, path: Path) -> None:
         if path.is_dir():
@@ -209,6 +210,21 @@ def parquet_bytes(table: pa.Table) -> bytes:
     content = pa.BufferOutputStream()
     pq.write_table(table, content, compression="zstd")
     return bytes(content.getvalue())
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Add the name of a file to the errors of writing it. "No space left" alone has no name.
+
+    Raises:
+        OSError: with a file name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 @contextmanager

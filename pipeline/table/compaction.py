@@ -21,7 +21,7 @@ from lingo_model import InputError
 from lingo_model.atomic_files import sync_folder, sync_tree
 from pipeline.errors import RunError
 from pipeline.schemas import MEMORY
-from pipeline.storage.files import write_json
+from pipeline.storage.files import absolute, write_json
 from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
 from pipeline.storage.location import Location
 from pipeline.table.disk_table import DiskTable
@@ -63,7 +63,8 @@ def compact(root: Location, *, rows_per_file: int = _ROWS_PER_FILE) -> tuple[int
         RunError: a run has fewer rows than its manifest says.
     """
     TableIdentity.load(root / IDENTITY)
-    table = open_table(root)
+    # Absolute: pyarrow takes a relative path such as `a:b/t` for a URI.
+    table = open_table(absolute(root))
     if not isinstance(table, DiskTable):
         raise InputError(
             f"{root}: cannot be compacted, because S3 cannot exchange two folders in one step; "

@@ -1,4 +1,4 @@
-"""DuckDB views over a translation table on a disk. Every file below its ``data/`` is published."""
+"""DuckDB views over a translation table on a disk. Every file of its run folders is published."""
 
 from __future__ import annotations
 
@@ -10,75 +10,76 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.schemas import QUARANTINE_COLUMNS, TOMBSTONES, TRANSLATION_COLUMNS
-from pipeline.table.manifest import PARTITIONS, QUARANTINE_FOLDER, TOMBSTONES_FOLDER
+from pipeline.table.manifest import (
+    PARTITIONS,
+    QUARANTINE_FOLDER,
+    TOMBSTONES_FOLDER,
+    RunManifest,
+    input_columns_of,
+    run_number,
+)
 
 RUN_NUMBER_SQL = "CAST(split_part(run, '-', 1) AS BIGINT)"
 """SQL for the number of a run, from the partition column ``run``."""
 
+_RUN_FOLDERS = "run_date=*/run=*"
+# A name that no column of an input has.
+_FILE = "__lingo_file"
+
 
 def create_disk_views(
-    connection: duckdb.DuckDBPyConnection, data: Path | None, last_number: int | None
+    connection: duckdb.DuckDBPyConnection, data: Path | None, runs: list[RunManifest]
 ) -> None:
     """Create the views ``translations``, ``tombstones`` and ``quarantine``.
 
     Args:
         connection: a DuckDB connection.
         data: the folder of the published runs; without it the views are empty.
-        last_number: the number of the last run to show; None for all runs.
+        runs: the runs to show, oldest first.
 
     Raises:
         InputError: DuckDB cannot read the files as one table.
     """
-    for name, pattern, columns in (
-        ("translations", "*/*/*.parquet", TRANSLATION_COLUMNS),
-        ("tombstones", f"*/*/{TOMBSTONES_FOLDER}/*.parquet", TOMBSTONES),
-        ("quarantine", f"*/*/{QUARANTINE_FOLDER}/*.parquet", QUARANTINE_COLUMNS),
+    input_columns = input_columns_of(runs)
+    for name, folder, columns in (
+        ("translations", "", [*input_columns, *TRANSLATION_COLUMNS]),
+        ("tombstones", TOMBSTONES_FOLDER, TOMBSTONES),
+        ("quarantine", QUARANTINE_FOLDER, [*input_columns, *QUARANTINE_COLUMNS]),
     ):
         schema = pa.schema([*columns, *PARTITIONS])
-        create_parquet_view(connection, name, data, pattern, schema, last_number)
+        pattern = f"{_RUN_FOLDERS}/{folder}/*.parquet" if folder else f"{_RUN_FOLDERS}/*.parquet"
+        if data is None or not runs or not any(data.glob(pattern)):
+            _register_empty(connection, name, schema)
+            continue
+        number = run_number(runs[-1].run_id)
+        _create_view(
+            connection,
+            name,
+            data,
+            f"SELECT {_partitions_from_path(3 if folder else 2)} FROM {_read(data, pattern)} "
+            f"WHERE {RUN_NUMBER_SQL} <= {number}",
+            schema,
+        )
 
 
-def create_parquet_view(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    root: Path | None,
-    pattern: str,
-    schema: pa.Schema,
-    last_number: int | None = None,
+def create_scores_view(
+    connection: duckdb.DuckDBPyConnection, folder: Path | None, schema: pa.Schema
 ) -> None:
-    """Create a view of Parquet files. Without a file the view is empty.
+    """Create the view ``scores`` over the Parquet files of a folder.
 
     Args:
         connection: a DuckDB connection.
-        name: the view's name.
-        root: the folder that ``pattern`` is relative to, if there is one.
-        pattern: a glob pattern of the files.
-        schema: the columns of an empty view.
-        last_number: leaves out runs with larger numbers.
+        folder: the folder, if there is one. Without a file the view is empty.
+        schema: the columns of the view.
 
     Raises:
         InputError: DuckDB cannot read the files as one table.
     """
-    if root is None or not any(root.glob(pattern)):
-        connection.register(name, schema.empty_table())
+    if folder is None or not any(folder.glob("*.parquet")):
+        _register_empty(connection, "scores", schema)
         return
-    partitioning = (
-        "hive_partitioning = true, hive_types = {'run': VARCHAR, 'run_date': DATE}"
-        if "run" in schema.names
-        else "hive_partitioning = false"
-    )
-    where = "" if last_number is None else f" WHERE {RUN_NUMBER_SQL} <= {last_number}"
-    files = _sql_string(f"{glob.escape(str(root))}/{pattern}")  # DuckDB reads [*] as a plain *
-    try:
-        connection.execute(
-            f"CREATE VIEW {name} AS "
-            f"SELECT * FROM read_parquet({files}, union_by_name = true, {partitioning}){where}"
-        )
-    except duckdb.Error as error:
-        raise InputError(
-            f"{root}: cannot be read as the view {name} ({first_line(error)}); check the files in "
-            "this folder"
-        ) from error
+    select = f"SELECT * EXCLUDE ({_FILE}) FROM {_read(folder, '*.parquet')}"
+    _create_view(connection, "scores", folder, select, schema)
 
 
 def first_line(error: duckdb.Error) -> str:
@@ -86,5 +87,64 @@ def first_line(error: duckdb.Error) -> str:
     return str(error).splitlines()[0]
 
 
-def _sql_string(text: str) -> str:
+def _read(root: Path, pattern: str) -> str:
+    """SQL that reads files. Only their names are added, as the column ``_FILE``.
+
+    DuckDB's own ``hive_partitioning`` takes every ``key=value`` folder of a path for a column, also
+    those above the table.
+    """
+    # Absolute: DuckDB takes `~` at the beginning for the home folder. It reads [*] as a plain *.
+    files = f"{glob.escape(str(root.absolute()))}/{pattern}"
+    return (
+        f"read_parquet({sql_string(files)}, union_by_name = true, hive_partitioning = false, "
+        f"filename = '{_FILE}')"
+    )
+
+
+def _partitions_from_path(depth: int) -> str:
+    """SQL of all columns and the partition columns, which are the names of two folders.
+
+    Args:
+        depth: the number of path components from the folder of the run to the end.
+    """
+    run_date = f"substr(split_part({_FILE}, '/', -{depth + 1}), {len('run_date=') + 1})"
+    run = f"substr(split_part({_FILE}, '/', -{depth}), {len('run=') + 1})"
+    return f"* EXCLUDE ({_FILE}), CAST({run_date} AS DATE) AS run_date, {run} AS run"
+
+
+def _create_view(
+    connection: duckdb.DuckDBPyConnection, name: str, root: Path, select: str, schema: pa.Schema
+) -> None:
+    """Create a view of a query. Columns of ``schema`` that the query lacks are null.
+
+    The query lacks a column if all of its files are older than the column.
+    """
+    try:
+        existing = {column.lower() for column in connection.sql(select).columns}
+        missing = pa.schema([field for field in schema if field.name.lower() not in existing])
+        if missing.names:
+            _register_empty(connection, f"__missing_{name}", missing)
+            select += f" UNION ALL BY NAME SELECT * FROM __missing_{name}"
+        connection.execute(f"CREATE VIEW {name} AS {select}")
+    except duckdb.Error as error:
+        raise InputError(
+            f"{root}: cannot be read as the view {name} ({first_line(error)}); check the files in "
+            "this folder"
+        ) from error
+
+
+def _register_empty(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
+    fields = [field.with_type(_type_in_duckdb(field.type)) for field in schema]
+    connection.register(name, pa.schema(fields).empty_table())
+
+
+def _type_in_duckdb(type_: pa.DataType) -> pa.DataType:
+    """The Arrow type of the values that DuckDB reads from a Parquet column of a type."""
+    if pa.types.is_decimal256(type_):
+        return pa.float64()
+    return pa.float32() if pa.types.is_float16(type_) else type_
+
+
+def sql_string(text: str) -> str:
+    """A text as a string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -217,3 +217,12 @@ def run_path(run: RunHeader) -> str:
 def schema_of(base64_text: str) -> pa.Schema:
     """Decode the Arrow schema in ``schema_base64`` of a plan or manifest."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(base64_text)))
+
+
+def input_columns_of(runs: Sequence[RunManifest]) -> pa.Schema:
+    """The input columns of a table, which are those of its newest run.
+
+    Args:
+        runs: the published runs, oldest first.
+    """
+    return schema_of(runs[-1].schema_base64) if runs else pa.schema([])

@@ -7,6 +7,7 @@ Run: ``lingo sql --table TABLE QUERY``.
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -21,8 +22,9 @@ from pipeline.storage.s3 import S3Path
 from pipeline.table.disk_views import (
     RUN_NUMBER_SQL,
     create_disk_views,
-    create_parquet_view,
+    create_scores_view,
     first_line,
+    sql_string,
 )
 from pipeline.table.manifest import (
     IDENTITY,
@@ -50,19 +52,21 @@ _LATEST = f"""
 """
 
 # The newest version of each row by run or model a, beside its newest version by run or model b.
+# A common table expression that is materialized is computed even if there are no rows to join.
 _COMPARE = f"""
     CREATE MACRO compare(a, b) AS TABLE
-    WITH version AS (
+    WITH names AS MATERIALIZED (SELECT run_or_model(a) AS name_a, run_or_model(b) AS name_b),
+    version AS (
         SELECT row_id, run, model_id, translation, score, source_hash,
             {RUN_NUMBER_SQL} AS _number, CAST({RUN_NUMBER_SQL} AS VARCHAR) AS _digits
         FROM translations
     ),
     version_a AS (
-        SELECT * FROM version WHERE a IN (run, model_id, _digits)
+        SELECT version.* FROM version, names WHERE name_a IN (run, model_id, _digits)
         QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY _number DESC) = 1
     ),
     version_b AS (
-        SELECT * FROM version WHERE b IN (run, model_id, _digits)
+        SELECT version.* FROM version, names WHERE name_b IN (run, model_id, _digits)
         QUALIFY row_number() OVER (PARTITION BY row_id ORDER BY _number DESC) = 1
     )
     SELECT row_id, version_a.translation AS translation_a, version_b.translation AS translation_b,
@@ -109,7 +113,6 @@ def connect(
     """
     connection = duckdb.connect()
     runs: list[RunManifest] = []
-    last_number: int | None = None
     if table is not None:
         TableIdentity.load(table / IDENTITY)
         runs = open_table(table).published()
@@ -119,14 +122,37 @@ def connect(
     if isinstance(table, S3Path):
         register_s3_views(connection, S3Table(table), runs)
     else:
-        create_disk_views(connection, None if table is None else table / "data", last_number)
+        create_disk_views(connection, None if table is None else table / "data", runs)
     register_runs(connection, runs)
     connection.execute(f"CREATE VIEW latest AS {_LATEST}")
     connection.execute(f"CREATE VIEW lineage AS {_LINEAGE}")
+    connection.execute(_run_or_model(runs))
     connection.execute(_COMPARE)
-    scores = None if reports is None else reports / "scores"
-    create_parquet_view(connection, "scores", scores, "*.parquet", SCORES)
+    create_scores_view(connection, None if reports is None else reports / "scores", SCORES)
     return connection
+
+
+def _run_or_model(runs: list[RunManifest]) -> str:
+    """SQL of a macro that checks the name of a run or a model, for ``compare``.
+
+    A run has its id and its number as names. The macro gives the number without leading zeros.
+    """
+    run_ids = [run.run_id for run in runs]
+    numbers = [str(run_number(run_id)) for run_id in run_ids]
+    models = list(dict.fromkeys(run.model_id for run in runs))
+    known = ", ".join(map(sql_string, [*run_ids, *numbers, *models])) or "NULL"
+    problem = sql_string(
+        f" is not a run or a model of this table; its runs are {', '.join(run_ids) or 'none'}; "
+        f"its models are {', '.join(models) or 'none'}"
+    )
+    return f"""
+        CREATE MACRO run_or_model(name) AS CASE
+            WHEN CAST(name AS VARCHAR) IN ({known}) THEN CAST(name AS VARCHAR)
+            WHEN CAST(TRY_CAST(name AS BIGINT) AS VARCHAR) IN ({known})
+                THEN CAST(TRY_CAST(name AS BIGINT) AS VARCHAR)
+            ELSE error(concat('compare: ', name, {problem}))
+        END
+    """
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
@@ -158,6 +184,14 @@ def sql_command(table: Location) -> str:
         "FROM latest GROUP BY status"
     )
     return shlex.join([_command(), "sql", "--table", str(table), query])
+
+
+def rejected_rows_command(dataset: Path) -> str:
+    """A shell command that shows rows that ``prepare`` rejected."""
+    pattern = str(dataset / "rejected" / "*.parquet").replace("'", "''")
+    query = f"SELECT reason, origin, source, target FROM '{pattern}'"
+    quoted = shlex.quote(query) if re.search(r'["$`\\!]', query) else f'"{query}"'
+    return f"{shlex.quote(_command())} sql {quoted}"
 
 
 def _command() -> str:

@@ -25,8 +25,8 @@ from pipeline.table.manifest import (
     QUARANTINE_FOLDER,
     TOMBSTONES_FOLDER,
     RunManifest,
+    input_columns_of,
     run_path,
-    schema_of,
 )
 from pipeline.table.s3_table import S3Table
 
@@ -45,7 +45,7 @@ def register_s3_views(
         InputError: a file that a manifest names is missing.
         OSError: S3 refuses or does not answer.
     """
-    input_columns = schema_of(runs[-1].schema_base64) if runs else pa.schema([])
+    input_columns = input_columns_of(runs)
     existing_files = table.data.files()
 
     def register(name: str, files: Iterable[tuple[RunManifest, str]], schema: pa.Schema) -> None:

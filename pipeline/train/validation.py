@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from lingo_model import Engine, SearchConfig, SimpleSeq2SeqLSTM, Subwords, SummedLoss
+from lingo_model.unicode_text import nfc
 from pipeline.dataset.dataset import Dataset
 from pipeline.evaluate.metrics import bleu_metric
 from pipeline.train.batches import make_batch
@@ -55,7 +56,11 @@ class Validation:
         self._subwords = subwords
         self._bleu = bleu_metric(dataset.manifest.target_lang)
         self._references: dict[str, str] = dict(
-            zip(references["pair_id"].to_pylist(), references["target"].to_pylist(), strict=True)
+            zip(
+                references["pair_id"].to_pylist(),
+                map(nfc, references["target"].to_pylist()),
+                strict=True,
+            )
         )
         share = encoded.take(np.arange(context.rank, encoded.num_rows, context.n_workers))
         self._pair_ids: list[str] = share["pair_id"].to_pylist()
@@ -77,6 +82,7 @@ class Validation:
         """
         hypotheses = Engine(model).translate(self._sources, self._search)
         texts = self._subwords.decode([hypothesis.token_ids for hypothesis in hypotheses])
+        texts = list(map(nfc, texts))
         shares = self._context.all_gather(
             _Share(
                 loss=self._loss_sum(model),

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from lingo_model import BundleManifest, read_bundle_manifest
 from pipeline.lake.files import inspect_file
+from pipeline.observability.progress import OnProgress, ignore_progress
 from pipeline.schemas import FAILED, QUARANTINE_COLUMNS, TOO_LONG
 from pipeline.storage.file_version import InputFile
 from pipeline.storage.files import files_in, read_parquet, write_parquet
@@ -43,12 +44,7 @@ from pipeline.translate.lineage import lineage_of
 from pipeline.translate.planning import new_plan, table_identity
 from pipeline.translate.publish import check_same_run, finish_run
 from pipeline.translate.row_ids import ROW_ID
-from pipeline.translate.translation_run import (
-    OnProgress,
-    RunUnits,
-    TranslationRun,
-    ignore_progress,
-)
+from pipeline.translate.translation_run import RunUnits, TranslationRun
 from pipeline.translate.units import units_of
 
 RETRYABLE_REASONS = (FAILED, TOO_LONG)

@@ -14,6 +14,7 @@ import torch
 
 from lingo_model import check_precision, read_bundle_manifest
 from pipeline.cluster.ray_session import is_local
+from pipeline.observability.progress import OnProgress, ignore_progress
 from pipeline.storage.files import absolute
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest
@@ -24,12 +25,7 @@ from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.lineage import lineage_of
 from pipeline.translate.planning import last_lake_run, plan_run, table_identity
 from pipeline.translate.publish import check_same_run, finish_run
-from pipeline.translate.translation_run import (
-    OnProgress,
-    RunUnits,
-    TranslationRun,
-    ignore_progress,
-)
+from pipeline.translate.translation_run import RunUnits, TranslationRun
 
 
 def translate_table(

@@ -7,23 +7,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import RunError
-from pipeline.observability.progress import ProgressEvent
+from pipeline.observability.progress import OnProgress, ignore_progress
 from pipeline.storage.location import Location
 from pipeline.table.manifest import QUARANTINE_FOLDER, RunPlan
 from pipeline.table.table import Table
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.run_config import run_config
-
-OnProgress = Callable[[ProgressEvent], None]
-
-
-def ignore_progress(_event: ProgressEvent) -> None:
-    """The default for ``on_progress``."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Subwords: special ids, placeholders, round trips, fingerprints and refusals."""
 
 import io
+import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,7 @@ def test_other_sentences_or_size_give_another_fingerprint(
 
 SAMPLED_TRAINING = """
 import sys
+import unicodedata
 from lingo_model import Subwords, subwords
 
 subwords._MAX_TRAINING_SENTENCES = 150
@@ -229,3 +232,114 @@ def test_no_sentences_are_refused() -> None:
     with pytest.raises(InputError) as refusal:
         Subwords.train([], vocab_size=64)
     assert "\n" not in str(refusal.value)
+
+
+# Normalisation.
+
+CHINESE = [
+    "老师问：“谁带了雨伞？”没有人回答……",
+    "我们下午三点（星期五）见面；别迟到！",
+    "价格涨了１２％，他只好买了《红楼梦》。",
+    "她说：你好，世界！　再见。",
+]
+FRENCH = [
+    "«\u00a0Qui est là\u202f?\u00a0» demande-t-elle\u202f; personne ne répond…",
+    "Le prix\u00a0: 10\u202f000\u00a0€, soit ½ de plus qu’à Noël\u202f!",
+    "Elle mesure 12\u00a0m², № 3, marque Déposée™.",
+]
+JAPANESE = ["「明日、東京へ行きますか？」と彼は言った。", "はい！　そうです（たぶん）〜ｶﾅ。"]
+
+
+@pytest.fixture(scope="module", params=["chinese", "french", "japanese"])
+def texts(request: pytest.FixtureRequest) -> list[str]:
+    """Sentences with characters that compatibility normalisation would change."""
+    return {"chinese": CHINESE, "french": FRENCH, "japanese": JAPANESE}[request.param]
+
+
+def test_decoding_the_ids_of_a_text_gives_the_text(texts: list[str]) -> None:
+    model = Subwords.train(texts * 20, vocab_size=300)
+    assert model.normalises_nfc
+    assert model.decode(model.encode(texts)) == texts
+    assert all(UNK_ID not in ids for ids in model.encode(texts))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_both_normal_forms_have_the_same_ids(form: Any, sentences: list[str]) -> None:
+    accented = ["el niño comió", "¿dónde está?", "señora pingüino", "él cantó más"]
+    of_form = [unicodedata.normalize(form, text) for text in accented]
+    model = Subwords.train([*sentences, *of_form * 20], vocab_size=90)
+    assert model.encode(of_form) == model.encode(accented)
+    assert model.decode(model.encode(of_form)) == accented
+
+
+def test_tabs_and_control_codes_are_never_unknown(subwords: Subwords) -> None:
+    expected = subwords.encode(["the cat"])[0]
+    for text in ("the\tcat", "the\r\ncat", "the  cat ", "the\x00 cat", "\ufeffthe cat"):
+        assert subwords.encode([text]) == [expected], text
+
+
+def test_a_model_of_the_other_rule_keeps_its_ids(texts: list[str]) -> None:
+    model = Subwords.train(texts * 20, vocab_size=300, normalisation="nmt_nfkc")
+    again = Subwords(model.to_bytes())
+    assert not again.normalises_nfc
+    processor = sentencepiece.SentencePieceProcessor()
+    processor.LoadFromSerializedProto(model.to_bytes())
+    odd = [*texts, "e\u0301", "a\tb", "Ａ™\u00a0", "x\x07", "  "]
+    assert again.encode(odd) == processor.Encode(odd)
+    assert again.decode(again.encode(texts)) != texts
+
+
+def test_a_model_made_with_sentencepiece_s_defaults_keeps_its_ids(sentences: list[str]) -> None:
+    options = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
+    placeholders = [f"<ph{i}>" for i in range(10)]
+    content = foreign_model(sentences, **options, user_defined_symbols=placeholders)
+    processor = sentencepiece.SentencePieceProcessor()
+    processor.LoadFromSerializedProto(content)
+    odd = ["the\tcat", "ｔｈｅ cat", "the\u00a0cat"]
+    assert Subwords(content).encode(odd) == processor.Encode(odd)
+    assert not Subwords(content).normalises_nfc
+
+
+def test_an_unknown_normalisation_is_refused(sentences: list[str]) -> None:
+    with pytest.raises(InputError, match="normalisation='nfkc': needs one of nfc, nmt_nfkc"):
+        Subwords.train(sentences, vocab_size=64, normalisation="nfkc")  # type: ignore[arg-type]
+
+
+# Long sentences and messages of the trainer.
+
+
+@pytest.mark.parametrize("n_long", [4, 400])
+def test_letters_of_long_sentences_are_known(sentences: list[str], n_long: int) -> None:
+    paragraph = "тысяча один два три четыре пять " * 400  # 23,000 bytes
+    others = sentences if n_long == 4 else []
+    model = Subwords.train([*others, *[paragraph] * n_long], vocab_size=120)
+    assert UNK_ID not in model.encode(["тысяча пять"])[0]
+
+
+def test_a_long_sentence_without_spaces_is_read_whole(sentences: list[str]) -> None:
+    model = Subwords.train([*sentences, "汉" * 3000 + "字" * 3000 + "文" * 3000], vocab_size=90)
+    assert UNK_ID not in model.encode(["汉字文"])[0]
+
+
+def test_a_character_that_the_trainer_reserves_costs_no_sentence() -> None:
+    model = Subwords.train(["▅ one", "▅ two▅"] * 30, vocab_size=40)
+    assert UNK_ID not in model.encode(["one two"])[0]
+
+
+@pytest.mark.parametrize("nothing", [[], [""], [" ", "\t", "\x00"]])
+def test_no_text_is_refused_by_its_cause(nothing: list[str]) -> None:
+    with pytest.raises(InputError, match="no sentence with text"):
+        Subwords.train(nothing, vocab_size=64)
+
+
+def test_the_message_names_the_smallest_size_that_works(sentences: list[str]) -> None:
+    with pytest.raises(InputError) as refusal:
+        Subwords.train(sentences, vocab_size=20)
+    message = str(refusal.value)
+    assert "--" not in message
+    assert "coverage" not in message
+    needed = re.search(r"needs (\d+) or more", message)
+    assert needed is not None
+    assert Subwords.train(sentences, vocab_size=int(needed[1])).vocab_size <= int(needed[1])
+    with pytest.raises(InputError):
+        Subwords.train(sentences, vocab_size=int(needed[1]) - 1)

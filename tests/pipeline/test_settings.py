@@ -54,20 +54,37 @@ def test_settings_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"name": "a", "nmae": "b"}, "unknown key 'nmae'; known keys: inner, name"),
-        ({"name": "a", "inner": {"sise": 1}}, "unknown key 'inner.sise'"),
+        (
+            {"name": "a", "nmae": "b"},
+            "unknown key 'nmae'; did you mean 'name'? known keys: inner, name",
+        ),
+        # The misspelt key is named rather than the one that is missing because of it.
+        ({"nmae": "b"}, "unknown key 'nmae'; did you mean 'name'? known keys: inner, name"),
+        ({"name": "a", "xyz": 1}, "unknown key 'xyz'; known keys: inner, name"),
+        (
+            {"name": "a", "inner": {"sise": 1}},
+            "unknown key 'inner.sise'; did you mean 'inner.size'? known keys: names, size",
+        ),
+        (
+            {"name": "a", "size": 1},
+            "unknown key 'size'; did you mean 'inner.size'? known keys: inner, name",
+        ),
         ({}, "key 'name' is missing; add it"),
-        ({"name": False}, "name=False: Input should be a valid string"),
+        ({"name": False}, "name=False: is a truth value, not a text; put it in quotes"),
         (
             {"name": "a", "inner": {"size": 0}},
             "inner.size=0: Input should be greater than or equal to 1",
         ),
         (
             {"name": "a", "inner": {"names": ["b", 5]}},
-            "inner.names.1=5: Input should be a valid string",
+            "inner.names.1=5: is a number, not a text; put it in quotes",
         ),
-        (["name"], "is of type list; needs keys and values"),
-        (None, "is empty; needs keys and values"),
+        ({"name": None}, "name=None: is empty; needs one text"),
+        ({"name": ["a"]}, "name=['a']: is a list; needs one text"),
+        ({"name": "a", "inner": "b"}, "inner='b': is a text; needs keys and values"),
+        ({"name": "a", "inner": {"names": "b"}}, "inner.names='b': is a text; needs a list"),
+        (["name"], "holds a list; needs keys and values, such as name"),
+        (None, "is empty; needs keys and values, such as name"),
     ],
 )
 def test_an_error_names_the_wrong_setting(values: object, expected: str) -> None:
@@ -126,7 +143,7 @@ def test_overrides_replace_single_values_of_the_file(tmp_path: Path) -> None:
         (b"name: a\nother: 1\n", "unknown key 'other'"),
         (b"name: a\ninner: {size: 5, size: 6}\n", "key 'size' is given twice in"),
         (b"name: a\n'name': b\n", "key 'name' is given twice in"),
-        (b"x: {b: &m {<<: &k {y: 1}, y: 2}}\nc: {<<: *m, z: 3}\n", "key 'name' is missing"),
+        (b"x: {b: &m {<<: &k {y: 1}, y: 2}}\nc: {<<: *m, z: 3}\n", "unknown key 'x'"),
     ],
 )
 def test_an_error_names_the_file(tmp_path: Path, content: bytes, part: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,9 +17,12 @@ from lingo_model import InputError, Translator, load_bundle, save_bundle
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST
 from pipeline.dataset.splits import SPLITS, checked_split
+from pipeline.decoding import DecodeConfig
 from pipeline.evaluate.metrics import corpus_scores
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.stage import prepare_corpus
 from pipeline.schemas import SCORES, SEGMENTS
 
 
@@ -159,6 +164,114 @@ def test_a_model_of_other_languages_is_refused(dataset: Path, bundle: Path, tmp_
         f"{model}: the model translates es-en, but {dataset} is en-es; choose a model for en-es"
     )
     assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("source_lang", "target_lang"), [("en-US", "es"), ("EN", "ES"), ("eng", "spa_Latn")]
+)
+def test_other_tags_of_the_same_languages_are_noted(
+    dataset: Path, bundle: Path, tmp_path: Path, source_lang: str, target_lang: str
+) -> None:
+    model = changed_bundle(
+        bundle, tmp_path / "tagged", source_lang=source_lang, target_lang=target_lang
+    )
+    report = evaluate_model(dataset, model, tmp_path / "reports")
+    (note,) = report.notes
+    assert f"translates {source_lang}-{target_lang}, and the dataset is en-es" in note
+    for name in ("report.md", "report.html"):
+        assert "regions or scripts may differ" in (Path(report.folder) / name).read_text("utf-8")
+
+
+def rewritten_test_pairs(
+    dataset: Path, path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Path:
+    """A copy of a dataset whose test pairs are changed in place, as an earlier release has them."""
+    shutil.copytree(dataset, path)
+    for file in (path / "pairs" / "split=test").iterdir():
+        table = pq.ParquetFile(file).read()
+        rows = [change(row) for row in table.to_pylist()]
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), file)
+    return path
+
+
+def test_references_in_another_normal_form_have_the_same_scores(
+    dataset: Path, bundle: Path, evaluated: tuple[Path, ScoreReport], tmp_path: Path
+) -> None:
+    def decomposed(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {
+            side: unicodedata.normalize("NFD", row[side]) for side in ("source", "target")
+        }
+
+    copy = rewritten_test_pairs(dataset, tmp_path / "nfd", decomposed)
+    report = evaluate_model(copy, bundle, tmp_path / "reports")
+    assert report.scores == evaluated[1].scores
+    assert "compared in Unicode NFC" in (Path(report.folder) / "report.md").read_text("utf-8")
+
+
+def test_a_given_test_file_is_scored_whole(dataset: Path, bundle: Path, tmp_path: Path) -> None:
+    rows = [
+        ("", "vacía"),
+        ("word " * 3000, "palabra " * 3000),
+        ("short", ""),
+        ("a dog", "un perro"),
+    ]
+    lines = ["source\ttarget", *("\t".join(row) for row in rows)]
+    (tmp_path / "test.tsv").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    inputs = [
+        {"path": dataset.parent / "train.tsv", "split": "train"},
+        {"path": tmp_path / "test.tsv", "split": "test"},
+    ]
+    corpus = CorpusDescription.model_validate(
+        {"source_lang": "en", "target_lang": "es", "inputs": inputs}
+    )
+    prepare_corpus(corpus, tmp_path / "dataset")
+    decode = DecodeConfig(max_source_tokens=100)
+    report = evaluate_model(tmp_path / "dataset", bundle, tmp_path / "reports", decode=decode)
+    assert (report.n_sentences, report.n_given_rows) == (4, 4)
+    assert report.decode == decode
+    text = (Path(report.folder) / "report.md").read_text("utf-8")
+    assert "sentences: 4 of the 4 rows of the given files" in text
+
+
+def test_a_report_says_how_many_rows_an_earlier_release_left_out(
+    dataset: Path, bundle: Path, tmp_path: Path
+) -> None:
+    def three_lost(values: dict[str, Any]) -> None:
+        (entry,) = (item for item in values["inputs"] if item["split"] == "test")
+        entry["n_read"] += 3
+        entry["n_rejected"] = {"empty": 3}
+
+    copy = changed_dataset(dataset, tmp_path / "dataset", three_lost)
+    report = evaluate_model(copy, bundle, tmp_path / "reports")
+    for name in ("report.md", "report.html"):
+        text = (Path(report.folder) / name).read_text("utf-8")
+        assert "of the 43 rows of the given files" in text
+        assert "40" in text
+
+
+def test_references_that_the_model_cannot_spell_are_noted(
+    dataset: Path, bundle: Path, tmp_path: Path
+) -> None:
+    def with_unknown(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"target": row["target"].replace("a", "字")}
+
+    copy = rewritten_test_pairs(dataset, tmp_path / "unknown", with_unknown)
+    report = evaluate_model(copy, bundle, tmp_path / "reports")
+    n_changed = sum("字" in text for text in open_dataset(copy).pairs("test")["target"].to_pylist())
+    assert f"{n_changed} of 40 references do not survive the model's subwords, so no" in (
+        "".join(report.notes)
+    )
+
+
+def test_lower_cased_references_are_noted(
+    dataset: Path, other_bundle: Path, tmp_path: Path
+) -> None:
+    def lower_cased(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"target": row["target"].lower()}
+
+    copy = rewritten_test_pairs(dataset, tmp_path / "lower", lower_cased)
+    report = evaluate_model(copy, other_bundle, tmp_path / "reports")
+    assert [note for note in report.notes if "look lower-cased" in note]
 
 
 def test_an_empty_split_is_refused(dataset: Path, bundle: Path, tmp_path: Path) -> None:

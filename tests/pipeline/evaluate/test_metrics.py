@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,23 @@ def test_the_chrf_of_each_sentence_is_its_own() -> None:
     assert 0 <= wrong < 50
     with pytest.raises(ValueError, match="zip"):
         sentence_chrf(["one"], [])
+
+
+@pytest.mark.parametrize("language", ["es", "ko", "vi"])
+def test_both_normal_forms_have_the_same_score(language: str) -> None:
+    texts = {"es": "El niño comió rápido.", "ko": "한국어 문장입니다.", "vi": "Tiếng Việt rất đẹp."}
+    reference = texts[language]
+    decomposed = unicodedata.normalize("NFD", reference)
+    assert decomposed != reference
+    for pair in ((reference, decomposed), (decomposed, reference), (decomposed, decomposed)):
+        translations, references = [pair[0]], [pair[1]]
+        assert corpus_scores(translations, references, language) == (
+            corpus_scores([reference], [reference], language)
+        )
+        assert sentence_chrf(translations, references) == pytest.approx([100])
+
+
+def test_a_three_letter_code_has_the_tokeniser_of_its_language() -> None:
+    for code, same in (("zho", "zh"), ("jpn", "ja"), ("cmn_Hans", "zh"), ("eng", "en")):
+        text = ["两只小狗正在花园里面玩耍。"]
+        assert corpus_scores(text, text, code) == corpus_scores(text, text, same)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from pydantic import ValidationError
 
+from lingo_model import InputError
+from pipeline.dataset.splits import Split
 from pipeline.prepare.cleaning import reason_to_reject, strip_pair
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.pairs import RawPair
@@ -35,7 +39,15 @@ def test_a_problem_in_reading_comes_first(problem: str) -> None:
     assert reason("a" * 99, "b", problem) == problem
 
 
-@pytest.mark.parametrize("nothing", [None, "", " ", "\t\r\n", "\u00a0\u2028\u3000"])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        *(None, "", " ", "\t\r\n", "\u00a0\u2028\u3000"),
+        *("\u200b", "\ufeff", "\u200e \u200f", "\u200c\u200d", "\u00ad", "\u2060", "\ufe0f"),
+        *("\x00", "\x07\x1b", "\ufffd", "\ufffd\u200b\ufffd", "\uffff", "\u0378", "\u2066\u2069"),
+        "\u2581 \u2581",
+    ],
+)
 def test_an_empty_side(nothing: str | None) -> None:
     assert reason(nothing, "algo") == "empty"
     assert reason(nothing, nothing) == "empty"
@@ -88,3 +100,36 @@ def test_the_defaults() -> None:
 def test_limits_that_nothing_could_meet_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         CleanConfig.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("", "x"), (None, None), ("a" * 99, "b"), ("a", "b" * 39)]
+)
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_a_given_file_is_kept_whole(source: str | None, target: str | None, split: Split) -> None:
+    assert reason_to_reject(pair(source, target), CONFIG, split) is None
+    assert reason_to_reject(pair(source, target), CONFIG, "train") is not None
+
+
+@pytest.mark.parametrize("problem", ["undecodable", "malformed"])
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_a_row_of_a_given_file_that_cannot_be_read_is_an_error(problem: str, split: Split) -> None:
+    with pytest.raises(InputError, match=f"^x:1: the row is {problem}, and a given {split} file"):
+        reason_to_reject(pair("good", "bueno", problem), CONFIG, split)
+
+
+@pytest.mark.parametrize("text", ["café", "Ελλάδα", "한국어", "ñandú Ångström"])
+def test_both_normal_forms_become_the_same_pair(text: str) -> None:
+    decomposed = unicodedata.normalize("NFD", text)
+    assert decomposed != text
+    assert strip_pair(pair(f" {decomposed} ", decomposed)) == (text, text)
+
+
+def test_the_error_says_where_the_row_is_and_why_it_cannot_be_read() -> None:
+    row = RawPair("a", None, "x.csv:6", "malformed", {}, detail="1 cell, the header has 2", line=9)
+    with pytest.raises(InputError) as error:
+        reason_to_reject(row, CONFIG, "test")
+    assert str(error.value) == (
+        "x.csv:6 (line 9 of the file): the row is malformed (1 cell, the header has 2), and a "
+        "given test file is used whole; mend the row, or take it out of the file"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from lingo_model import InputError
+from pipeline.cli.app import main
 from pipeline.prepare.corpus import (
     CorpusDescription,
     CorpusInput,
@@ -58,7 +61,7 @@ def write(path: Path, *lines: str) -> Path:
         (describe({"path": "x.tsv", "colum": "a"}), ["unknown key 'inputs.0.colum'"]),
         ({"source_lang": "en", "inputs": [TABLE]}, ["'target_lang' is missing"]),
         ({"source_lang": "en", "target_lang": "es"}, ["'inputs' is missing"]),
-        (describe(), ["inputs=[]", "at least 1"]),
+        (describe(), ["inputs=[]: needs 1 or more entries"]),
         (describe({}), ["inputs.0", "give either both 'source' and 'target' files, or one 'path'"]),
         (describe({"source": "a"}), ["inputs.0", "give either both"]),
         (
@@ -74,9 +77,36 @@ def write(path: Path, *lines: str) -> Path:
             describe(TABLE | {"split": "dev"}),
             ["inputs.0.split='dev'", "'train', 'valid' or 'test'"],
         ),
-        (describe(TABLE, source_lang="english!"), ["source_lang='english!'", "pattern"]),
+        (
+            describe(TABLE, source_lang="english!"),
+            ["source_lang='english!': is no language tag", "en, pt-BR or zh_Hant"],
+        ),
         (describe(TABLE, source_lang=""), ["source_lang=''"]),
-        (describe(TABLE, target_lang=False), ["target_lang=False", "string"]),  # YAML's `no`
+        (describe(TABLE, target_lang=False), ["target_lang=False: is a truth value, not a text"]),
+        (describe(TABLE, target_lang=12), ["target_lang=12: is a number, not a text; put it in"]),
+        (describe({"path": ["x.tsv", "y.tsv"]}), ["inputs.0.path=", "is a list; needs one path"]),
+        (describe({"path": None}), ["inputs.0: give either both"]),
+        (describe("x.tsv"), ["inputs.0='x.tsv': is a text; needs keys and values"]),  # type: ignore[arg-type]
+        (describe(inputs={"path": "x.tsv"}), ["inputs={'path'", "needs a list"]),
+        (
+            describe({"sorce": "a", "target": "b"}),
+            ["unknown key 'inputs.0.sorce'; did you mean 'inputs.0.source'?", "path, source, "],
+        ),
+        (
+            {"source_lang": "en", "targt_lang": "es", "inputs": [TABLE]},
+            ["unknown key 'targt_lang'; did you mean 'target_lang'?"],
+        ),
+        (describe(TABLE, clean={"max_characters": 9}), ["unknown key 'clean': it belongs in the"]),
+        (describe(TABLE, vocab_size=9), ["'vocab_size': it belongs in the settings", "--config"]),
+        (describe(TABLE | {"seed": 1}), ["'inputs.0.seed': it belongs in the settings of prepare"]),
+        (
+            describe({"path": "s3://b/x.tsv"}),
+            ["inputs.0.path='s3://b/x.tsv': needs a path"],
+        ),
+        (
+            describe({"source": "https://h/a", "target": "file:///b"}),
+            ["inputs.0.source='https://h/a': needs a path of this machine"],
+        ),
     ],
 )
 def test_a_wrong_description_is_refused_by_key(
@@ -96,8 +126,10 @@ def test_a_wrong_description_is_refused_by_key(
     [
         (b"source_lang: [en\n", "not valid YAML"),
         (b"source_lang: en # espa\xf1ol\n", "not UTF-8"),
-        (b"- en\n- es\n", "is of type list; needs keys and values"),
-        (b"", "is empty; needs keys and values"),
+        (b"- en\n- es\n", "holds a list; needs keys and values, such as source_lang, "),
+        (b"", "is empty; needs keys and values, such as source_lang, target_lang, inputs"),
+        (b"# nothing yet\n", "is empty; needs keys and values"),
+        (b"just text\n", "holds a text; needs keys and values"),
     ],
 )
 def test_a_description_that_is_not_yaml_is_refused(
@@ -215,12 +247,13 @@ def test_other_columns_are_joined_over_inputs(tmp_path: Path) -> None:
     write(tmp_path / "x.tsv", "domain\ten\tes\tlicence", "law\ta\tb\tfree")
     write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "other": 1}')
     write(tmp_path / "a.txt", "a")
+    write(tmp_path / "b.txt", "b")
     schema = extra_schema_of(
         corpus(
             {"path": tmp_path / "x.parquet"},
             {"path": tmp_path / "x.tsv", "source_column": "en", "target_column": "es"},
             {"path": tmp_path / "x.jsonl"},
-            {"source": tmp_path / "a.txt", "target": tmp_path / "a.txt"},
+            {"source": tmp_path / "a.txt", "target": tmp_path / "b.txt"},
         )
     )
     assert schema.equals(
@@ -259,5 +292,59 @@ def test_a_column_with_a_name_of_the_dataset_is_refused(tmp_path: Path, taken: s
     with pytest.raises(InputError) as error:
         extra_schema_of(corpus(item))
     assert message(error) == (
-        f"{path}: column {taken!r} has a name that the dataset uses; rename the column"
+        f"{path}: column {taken!r} has a name that the dataset uses; rename or drop the column in "
+        "a copy of the file"
     )
+
+
+def test_a_parquet_column_with_a_name_of_the_dataset_can_be_dropped_as_the_message_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"en": ["one"], "es": ["uno"], "origin": ["web"]}), path)
+    item = {"path": path, "source_column": "en", "target_column": "es"}
+    with pytest.raises(InputError, match="for example with: lingo sql") as error:
+        extra_schema_of(corpus(item))
+    _, _, command = message(error).partition("for example with: ")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", shlex.split(command))
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    assert pq.read_table(tmp_path / "copy.parquet").to_pylist() == [{"en": "one", "es": "uno"}]
+    extra_schema_of(corpus(item | {"path": tmp_path / "copy.parquet"}))
+
+
+def as_symbolic_link(source: Path, target: Path) -> Path:
+    target.symlink_to(source)
+    return target
+
+
+def as_hard_link(source: Path, target: Path) -> Path:
+    target.hardlink_to(source)
+    return target
+
+
+def as_other_path(source: Path, target: Path) -> Path:
+    return target.parent / ".." / source.parent.name / source.name
+
+
+@pytest.mark.parametrize("alias", [lambda s, t: s, as_symbolic_link, as_hard_link, as_other_path])
+def test_one_file_as_source_and_target_is_refused(
+    tmp_path: Path, alias: Callable[[Path, Path], Path]
+) -> None:
+    source = write(tmp_path / "a.en", "one", "two")
+    target = alias(source, tmp_path / "a.es")
+    with pytest.raises(InputError, match="'source' and 'target' are the same file; give two"):
+        check_inputs(corpus({"source": source, "target": target}))
+
+
+@pytest.mark.parametrize("tag", ["no", "NO", "on", "off", "yes", "y", "'no'", "no-NO"])
+def test_a_language_tag_that_yaml_takes_for_a_truth_value_is_text(tmp_path: Path, tag: str) -> None:
+    path = tmp_path / "corpus.yaml"
+    path.write_text(f"source_lang: en\ntarget_lang: {tag}\ninputs: [{{path: x.tsv}}]\n")
+    if tag == "y":
+        with pytest.raises(InputError, match="target_lang='y': is no language tag"):
+            load_corpus(path)
+    else:
+        assert load_corpus(path).target_lang == tag.strip("'")

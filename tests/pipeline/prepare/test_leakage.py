@@ -46,7 +46,7 @@ def test_the_leakage_certificate_counts(messy: Any) -> None:
     assert leakage.n_rejected_as_leak == 4
     assert leakage.n_sources_in_several_splits == 0
     # These files lost rows, so scores on them differ from scores on the whole files.
-    assert leakage.inputs_that_lost_rows == {"test.tsv": 1, "valid.tsv": 1, "train.tsv": 11}
+    assert leakage.inputs_that_lost_rows == {"valid.tsv": 1, "train.tsv": 11}
 
 
 def test_a_leak_that_the_splitter_misses_is_found_in_the_written_files(
@@ -96,3 +96,28 @@ def test_a_given_file_loses_nothing_to_a_sampled_split(tmp_path: Path, given: Sp
     assert counts["given.tsv"].n_kept == 100
     assert counts["all.tsv"].n_rejected == {"leak": 100}
     assert manifest.splits["test" if given == "valid" else "valid"].n_pairs > 20
+
+
+def test_invisible_characters_do_not_hide_a_leak(tmp_path: Path) -> None:
+    test = [("The example is short.", "El ejemplo es corto."), ("", "vacío")]
+    hidden = [
+        "The exam\u00adple is short.",
+        "The\u200b example is short.",
+        "\ufeffThe example is short.\u200e",
+        "The exam\u2060ple is sho\ufe0frt.",
+        "The example is short.".replace("a", "\u202aa\u202c"),
+    ]
+    train = [(p.source, p.target) for p in generate_pairs(100, seed=3, split="train")]
+    write_tsv(tmp_path / "test.tsv", test)
+    write_tsv(tmp_path / "valid.tsv", [("", "nada")])
+    write_tsv(tmp_path / "train.tsv", [*train, *((text, "otra traducción") for text in hidden)])
+    corpus = describe(
+        {"path": tmp_path / "test.tsv", "split": "test"},
+        {"path": tmp_path / "valid.tsv", "split": "valid"},
+        {"path": tmp_path / "train.tsv", "split": "train"},
+    )
+    manifest = prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
+    counts = {item.name: item.n_rejected for item in manifest.inputs}
+    assert counts["train.tsv"]["leak"] == len(hidden)
+    # Empty sources of two given files are not the same sentence.
+    assert counts["test.tsv"] == counts["valid.tsv"] == {}

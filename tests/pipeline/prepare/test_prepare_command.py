@@ -58,11 +58,31 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
             f"{split}: {c.n_pairs} pairs, {c.n_target_tokens:,} target tokens"
             for split, c in counts.items()
         ),
+        "rejected rows, with reasons: d/rejected",
+        f"query: {done.stdout.splitlines()[-2].removeprefix('query: ')}",
         "dataset: d",
     ]
     assert sum(c.n_pairs for c in counts.values()) == 200
     for split, c in counts.items():
         assert pq.read_table(tmp_path / f"d/pairs/split={split}").num_rows == c.n_pairs > 0
+
+
+def test_what_limits_the_subword_model_is_printed_as_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = "subwords: {normalisation: nmt_nfkc, vocab_size: 30000}\n"
+    content = tsv() + "".join(f"Ask {n}: ok\tPide {n}…\n" for n in range(30)).encode()
+    write_corpus(tmp_path, {"x.tsv": content, "config.yaml": config.encode()}, path="x.tsv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["lingo", "prepare", "corpus.yaml", "--config", "config.yaml", "-o", "d"]
+    )
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert any("pieces, not the 30,000 of subwords.vocab_size" in note for note in notes)
+    assert any("train targets do not survive" in note and "…" in note for note in notes)
 
 
 UNEQUAL = {"a.en": b"one\n" * 5, "a.es": b"uno\n" * 4}
@@ -156,7 +176,7 @@ def test_a_bad_description_and_bad_settings_are_one_line_too(
     for arguments, message in (
         (["none.yaml"], "none.yaml: cannot be read (No such file or directory); check the path"),
         (["broken.yaml"], "broken.yaml: not valid YAML"),
-        (["corpus.yaml", "--config", "bad.yaml"], "bad.yaml: unknown key 'sead'; known keys:"),
+        (["corpus.yaml", "--config", "bad.yaml"], "unknown key 'sead'; did you mean 'seed'?"),
     ):
         monkeypatch.setattr(sys, "argv", ["lingo", "prepare", *arguments, "--output", "d"])
         with pytest.raises(SystemExit) as left:

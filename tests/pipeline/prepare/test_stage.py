@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from lingo_model import InputError
+from lingo_model.special_ids import EOS_ID
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
@@ -45,7 +49,9 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_every_row_is_kept_or_rejected_with_a_reason(messy: Any) -> None:
-    assert rows_of(messy.output / "rejected") == [
+    places = ("detail", "line", "text")
+    rejected = rows_of(messy.output / "rejected")
+    assert [{k: v for k, v in row.items() if k not in places} for row in rejected] == [
         row for rows in messy.rejected.values() for row in rows
     ]
     for split in SPLITS:
@@ -61,7 +67,7 @@ def test_counts_of_each_input_add_up(messy: Any) -> None:
         assert item.n_rejected == Counter(row["reason"] for row in messy.rejected[item.name])
     assert messy.manifest.n_rejected == {
         "duplicate": 2,
-        "empty": 4,
+        "empty": 3,
         "leak": 4,
         "malformed": 2,
         "ratio": 1,
@@ -134,7 +140,7 @@ def test_the_manifest_on_disk_is_the_one_returned(messy: Any) -> None:
 
 def test_ids_of_inputs_with_the_same_name_and_content_are_unique(tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        write_tsv(tmp_path / folder / "test.tsv", [("same", "mismo"), ("same", "mismo"), ("", "x")])
+        write_tsv(tmp_path / folder / "test.tsv", [("same", "mismo"), ("same", "mismo")])
     write_tsv(tmp_path / "train.tsv", TRAINING_PAIRS)
     corpus = describe(
         {"path": tmp_path / "a/test.tsv", "split": "test"},
@@ -143,10 +149,12 @@ def test_ids_of_inputs_with_the_same_name_and_content_are_unique(tmp_path: Path)
     )
     manifest = prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
     rows = rows_of(tmp_path / "dataset/pairs/split=test")
-    assert [row["origin"] for row in rows] == ["test.tsv:1", "test.tsv:2"] * 2
+    assert [row["origin"] for row in rows] == [
+        f"{folder}/test.tsv:{row}" for folder in ("a", "b") for row in (1, 2)
+    ]
     assert len({row["pair_id"] for row in rows}) == 4
     assert manifest.leakage is not None
-    assert manifest.leakage.inputs_that_lost_rows == {"test.tsv": 2}
+    assert manifest.leakage.inputs_that_lost_rows == {}
 
 
 def test_unusual_characters_are_kept(tmp_path: Path) -> None:
@@ -186,3 +194,52 @@ def test_json_keys_do_not_clash_with_columns_of_other_files(tmp_path: Path) -> N
     assert {row["origin"]: (row["year"], row["tag"]) for row in rows} == {
         f"x.parquet:{n}": (n - 1, "ab"[(n - 1) % 2]) for n in range(1, 101)
     } | {"x.jsonl:1": (None, None)}
+
+
+def test_given_files_are_kept_whole(tmp_path: Path) -> None:
+    odd = [("", "vacía"), ("a" * 1500, "b" * 1500), ("short", "larga " * 30), ("\u200b", "?")]
+    write_tsv(tmp_path / "test.tsv", [*odd, ("fine", "bien")])
+    write_tsv(tmp_path / "valid.tsv", [*odd[::-1], ("good", "bueno")])
+    write_tsv(tmp_path / "train.tsv", [*TRAINING_PAIRS, *odd])
+    corpus = describe(
+        *({"path": tmp_path / f"{split}.tsv", "split": split} for split in SPLITS),
+    )
+    manifest = prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
+    counts = {item.name: item for item in manifest.inputs}
+    assert counts["test.tsv"].n_rejected == {}
+    assert counts["train.tsv"].n_rejected["empty"] == 2
+    assert manifest.splits["test"].n_pairs == 5
+    # The encoded sides of an empty text hold eos only.
+    opened = open_dataset(tmp_path / "dataset")
+    assert opened.encoded("test")["source_ids"].to_pylist()[0] == [EOS_ID]
+    assert opened.encoded("test")["n_source_tokens"].to_pylist()[0] == 1
+
+
+def test_a_row_of_a_test_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "test.tsv").write_bytes(b"source\ttarget\ngood\tbueno\nbad caf\xe9\tmalo\n")
+    write_tsv(tmp_path / "train.tsv", TRAINING_PAIRS)
+    corpus = describe(
+        {"path": tmp_path / "test.tsv", "split": "test"}, {"path": tmp_path / "train.tsv"}
+    )
+    with pytest.raises(InputError, match=r"test\.tsv:.*undecodable.*mend the row"):
+        prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_text_is_written_in_nfc_and_duplicates_in_another_form_are_found(tmp_path: Path) -> None:
+    accented = [(f"café number {n}", f"niño número {n}") for n in range(5)]
+    decomposed = [
+        (unicodedata.normalize("NFD", source), unicodedata.normalize("NFD", target))
+        for source, target in accented
+    ]
+    write_tsv(tmp_path / "train.tsv", [*TRAINING_PAIRS, *decomposed, *accented])
+    write_tsv(tmp_path / "test.tsv", [("über alles gut", "todo está bién".replace("é", "e\u0301"))])
+    corpus = describe(
+        {"path": tmp_path / "train.tsv"}, {"path": tmp_path / "test.tsv", "split": "test"}
+    )
+    manifest = prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
+    assert manifest.n_rejected["duplicate"] == 5
+    for split in SPLITS:
+        for row in rows_of(tmp_path / f"dataset/pairs/split={split}"):
+            for side in ("source", "target"):
+                assert unicodedata.is_normalized("NFC", row[side])

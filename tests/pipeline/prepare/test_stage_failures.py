@@ -55,7 +55,14 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
-    "step", ["_write_pairs", "train_subwords", "encode_split", "leakage_certificate", "write_json"]
+    "step",
+    [
+        "_write_pairs",
+        "train_subwords_in_child",
+        "encode_split",
+        "leakage_certificate",
+        "write_json",
+    ],
 )
 def test_a_failure_in_any_step_leaves_nothing(
     tmp_path: Path,
@@ -78,7 +85,7 @@ def test_an_input_that_changes_while_it_is_read_leaves_nothing(
     tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fingerprint would be the one of other text."""
-    true_train = stage.train_subwords
+    true_train = stage.train_subwords_in_child
 
     def meanwhile(*given: Any, **settings: Any) -> Any:
         (path, *_) = small.inputs[0].files
@@ -86,7 +93,7 @@ def test_an_input_that_changes_while_it_is_read_leaves_nothing(
         return true_train(*given, **settings)
 
     (tmp_path / "out").mkdir()
-    monkeypatch.setattr(stage, "train_subwords", meanwhile)
+    monkeypatch.setattr(stage, "train_subwords_in_child", meanwhile)
     with pytest.raises(InputError, match="an input changed while it was read; prepare it again"):
         prepare_corpus(small, tmp_path / "out" / "dataset", CONFIG)
     assert list((tmp_path / "out").iterdir()) == []

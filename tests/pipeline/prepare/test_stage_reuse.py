@@ -79,13 +79,19 @@ def test_another_seed_changes_the_order_but_not_the_pairs(messy: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"seed": 2}, "config.seed"),
-        ({"clean": CleanConfig(max_characters=900)}, "config.clean.max_characters"),
-        ({"split": SplitConfig(test_share=0.1)}, "config.split.test_share"),
-        ({"subwords": SubwordsConfig(vocab_size=121)}, "config.subwords.vocab_size"),
+        ({"seed": 2}, "config.seed was 1 and is 2"),
+        (
+            {"clean": CleanConfig(max_characters=900)},
+            "config.clean.max_characters was 1000 and is 900",
+        ),
+        ({"split": SplitConfig(test_share=0.1)}, "config.split.test_share was 0.02 and is 0.1"),
+        (
+            {"subwords": SubwordsConfig(vocab_size=121)},
+            "config.subwords.vocab_size was 120 and is 121",
+        ),
         (
             {"seed": 2, "clean": CleanConfig(max_length_ratio=4)},
-            "config.clean.max_length_ratio, config.seed",
+            "config.clean.max_length_ratio was 5.0 and is 4.0; config.seed was 1 and is 2",
         ),
     ],
 )
@@ -96,19 +102,49 @@ def test_different_settings_are_refused_by_name(
     with pytest.raises(InputError) as error:
         prepare_corpus(messy.corpus, messy.output, CONFIG.model_copy(update=changed))
     assert str(error.value) == (
-        f"{messy.output}: holds a dataset made with different values of {named}; "
+        f"{messy.output}: holds a dataset made from other inputs or settings: {named}; "
         "name another output, or remove the dataset"
     )
     assert marks(messy.output.parent) == before
 
 
 def test_different_languages_and_inputs_are_refused_by_name(messy: Any) -> None:
-    for key, value in (("target_lang", "pt"), ("inputs", messy.corpus.inputs[::-1])):
-        corpus = messy.corpus.model_copy(update={key: value})
-        with pytest.raises(
-            InputError, match=f"made with different values of {key}; name another output"
-        ):
-            prepare_corpus(corpus, messy.output, CONFIG)
+    inputs = messy.corpus.inputs
+    another_column = inputs[0].model_copy(update={"target_column": "domain"})
+    for changed, named in (
+        ({"target_lang": "pt"}, "target_lang was 'es' and is 'pt'"),
+        ({"inputs": inputs[::-1]}, "the inputs are in another order"),
+        ({"inputs": inputs[1:]}, "input train.tsv is missing"),
+        (
+            {"inputs": (another_column, *inputs[1:])},
+            "inputs.0 (train.tsv): target_column was 'target' and is 'domain'",
+        ),
+        (
+            {"inputs": (*inputs[:3], inputs[3].model_copy(update={"split": "train"}))},
+            "inputs.3 (test.tsv): split was 'test' and is 'train'",
+        ),
+    ):
+        with pytest.raises(InputError) as error:
+            prepare_corpus(messy.corpus.model_copy(update=changed), messy.output, CONFIG)
+        assert f"from other inputs or settings: {named}; name another" in str(error.value)
+
+
+def test_the_one_input_of_twenty_that_changed_is_named(tmp_path: Path) -> None:
+    inputs = []
+    for number in range(20):
+        pairs = TRAINING_PAIRS[number * 5 : number * 5 + 5]
+        lines = ["source\ttarget", *("\t".join(pair) for pair in pairs)]
+        path = tmp_path / f"part{number:02}.tsv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        inputs.append({"path": path})
+    prepare_corpus(describe(*inputs), tmp_path / "d", CONFIG)
+    with (tmp_path / "part13.tsv").open("a") as file:
+        file.write("One more.\tUno más.\n")
+    with pytest.raises(InputError) as error:
+        prepare_corpus(describe(*inputs), tmp_path / "d", CONFIG)
+    assert "settings: inputs.13 (part13.tsv): the content of part13.tsv changed; name" in str(
+        error.value
+    )
 
 
 def test_changed_text_is_refused_even_if_both_sides_have_one_name(tmp_path: Path) -> None:
@@ -117,10 +153,10 @@ def test_changed_text_is_refused_even_if_both_sides_have_one_name(tmp_path: Path
         (tmp_path / folder / "text").write_text("".join(f"{p[side]}\n" for p in TRAINING_PAIRS))
     source, target = tmp_path / "en" / "text", tmp_path / "es" / "text"
     prepare_corpus(describe({"source": source, "target": target}), tmp_path / "d", CONFIG)
-    with pytest.raises(InputError, match="made with different values of inputs"):
+    with pytest.raises(InputError, match="from other inputs or settings: inp"):
         prepare_corpus(describe({"source": target, "target": source}), tmp_path / "d", CONFIG)
     source.write_text(source.read_text().replace("The", "A"))
-    with pytest.raises(InputError, match="made with different values of inputs"):
+    with pytest.raises(InputError, match="from other inputs or settings: inp"):
         prepare_corpus(describe({"source": source, "target": target}), tmp_path / "d", CONFIG)
 
 
@@ -132,13 +168,14 @@ def test_another_format_version_is_refused(
     prepare_corpus(small, output, CONFIG)
     manifest = json.loads((output / "manifest.json").read_text())
     (output / "manifest.json").write_text(json.dumps(manifest | {"format_version": version}))
-    for use in (lambda: open_dataset(output), lambda: prepare_corpus(small, output, CONFIG)):
+    for is_prepare, use in (
+        (False, lambda: open_dataset(output)),
+        (True, lambda: prepare_corpus(small, output, CONFIG)),
+    ):
         with pytest.raises(InputError) as error:
             use()
-        assert str(error.value) == (
-            f"{output / 'manifest.json'}: format_version={version!r}: this release reads 1; make "
-            "one with `lingo prepare`"
-        )
+        assert f"format_version={version!r}: this release reads 1" in str(error.value)
+        assert ("remove the folder" in str(error.value)) == is_prepare
 
 
 def test_an_output_that_is_not_a_dataset_is_not_touched(
@@ -147,6 +184,6 @@ def test_an_output_that_is_not_a_dataset_is_not_touched(
     output = tmp_path / "thesis"
     output.mkdir()
     (output / "chapter1.txt").write_text("years of work")
-    with pytest.raises(InputError, match="thesis: not a dataset"):
+    with pytest.raises(InputError, match=r"thesis: holds other files \(chapter1.txt\)"):
         prepare_corpus(small, output, CONFIG)
     assert tree(output) == {"chapter1.txt": b"years of work"}

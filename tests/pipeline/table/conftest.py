@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def _add_run(
         "settings": {},
         "settings_key": "k",
         "memory_key": "k",
-        "schema_base64": "",
+        "schema_base64": base64.b64encode(pa.schema(INPUT_COLUMNS).serialize()).decode(),
         "deleted_files": (),
         "files": (),
         "units": (unit,),

@@ -128,6 +128,43 @@ def test_compare_joins_the_rows_of_two_runs_or_models(
     ]
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "name"),
+    [
+        ("'nosuch'", "'1'", "nosuch"),
+        ("'1'", "'4'", "4"),
+        ("'000001'", "'000001-bbbb'", "000001-bbbb"),
+        ("1", "7", "7"),
+        ("''", "'1'", ""),
+        ("'it''s'", "'1'", "it's"),
+    ],
+)
+def test_compare_refuses_an_unknown_name_and_lists_the_runs_and_models(
+    three_runs: Path, query: Callable[..., list[Any]], a: str, b: str, name: str
+) -> None:
+    for columns in ("*", "count(*)", "1"):
+        with pytest.raises(InputError) as error:
+            query(three_runs, f"SELECT {columns} FROM compare({a}, {b})")
+        assert (
+            f"compare: {name} is not a run or a model of this table; its runs are 000001-aaaa, "
+            "000002-bbbb, 000003-cccc; its models are 0123456789abcdef, ffff" in str(error.value)
+        )
+
+
+def test_compare_in_a_table_without_runs_is_refused(
+    new_table: Callable[[Path], Path], table: Path, query: Callable[..., list[Any]]
+) -> None:
+    with pytest.raises(InputError, match="its runs are none; its models are none"):
+        query(new_table(table), "SELECT * FROM compare('1', '2')")
+
+
+def test_compare_takes_numbers_with_or_without_zeros(
+    three_runs: Path, query: Callable[..., list[Any]]
+) -> None:
+    for names in ("'1', '2'", "1, 2", "'000001', '000002'", "'000001-aaaa', 2"):
+        assert query(three_runs, f"SELECT row_id FROM compare({names})") == [("b",)]
+
+
 def test_lineage_leads_from_a_row_to_its_corpus(
     three_runs: Path, query: Callable[..., list[Any]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,92 @@ def test_a_damaged_file_is_named_with_its_view(
         connect(table, None)
     assert "part-u1.parquet" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        "env=prod/day=2020-01-01",
+        "run=7",
+        "run_date=2020-01-01/run=000009-ffff",
+        "row_id=3/translation=x",
+        "lang=es/text=x/model_id=y/score=1",
+        "reason=x/detail=y/__lingo_file=z",
+    ],
+)
+def test_folders_above_a_table_are_not_columns(
+    tmp_path: Path,
+    folders: str,
+    all_rows: Callable[[Path], dict[str, list[Any]]],
+    query: Callable[..., list[Any]],
+    new_table: Callable[[Path], Path],
+    add_run: Callable[..., None],
+) -> None:
+    plain, below = new_table(tmp_path / "plain"), new_table(tmp_path / folders / "table")
+    for table in (plain, below):
+        add_run(table, "000001-aaaa", {"a": "a1", "b": "b1"}, quarantined=("x",))
+        add_run(table, "000002-bbbb", {"a": "a2"}, deleted=("b",))
+
+    assert all_rows(below) == all_rows(plain)
+    for view in ("translations", "latest", "quarantine", "tombstones"):
+        sql = f"SELECT column_name, column_type FROM (DESCRIBE {view})"
+        assert query(below, sql) == query(plain, sql)
+    assert query(below, LATEST) == [("a", "a2", "000002-bbbb")]
+
+
+def test_a_relative_path_that_begins_with_a_tilde_is_not_the_home_folder(
+    tmp_path: Path,
+    query: Callable[..., list[Any]],
+    new_table: Callable[[Path], Path],
+    add_run: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    add_run(new_table(tmp_path / "~"), "000001-aaaa", {"a": "1"})
+
+    assert query(Path("~"), LATEST) == [("a", "1", "000001-aaaa")]
+
+
+@pytest.mark.parametrize("view", ["translations", "latest", "quarantine"])
+def test_a_view_has_the_columns_of_the_input_that_its_files_lack(
+    view: str,
+    query: Callable[..., list[Any]],
+    new_table: Callable[[Path], Path],
+    add_run: Callable[..., None],
+    table: Path,
+) -> None:
+    """Views without files, and views whose files are older than a column."""
+    new_table(table)
+    types = {
+        "page": (pa.int64(), "BIGINT"),
+        "price": (pa.decimal128(9, 2), "DECIMAL(9,2)"),
+        "wide": (pa.decimal256(60, 2), "DOUBLE"),
+        "tags": (pa.list_(pa.string()), "VARCHAR[]"),
+        "meta": (pa.struct([("a", pa.int32())]), "STRUCT(a INTEGER)"),
+    }
+    fields = [pa.field("text", pa.string()), *(pa.field(n, t) for n, (t, _) in types.items())]
+    schema = base64.b64encode(pa.schema(fields).serialize()).decode()
+
+    for quarantined in ((), ("x",)):  # the first quarantined row comes in the second run
+        add_run(
+            table,
+            f"00000{len(quarantined) + 1}-aaaa",
+            {"a": "1"},
+            quarantined=quarantined,
+            schema_base64=schema,
+        )
+        found = dict(query(table, f"SELECT column_name, column_type FROM (DESCRIBE {view})"))
+        assert {name: found[name] for name in types} == {n: t for n, (_, t) in types.items()}
+        query(table, f"SELECT text, page, tags, meta.a, run FROM {view} WHERE page > 1")
+
+
+def test_a_run_that_is_published_while_a_query_runs_is_not_shown(
+    new_table: Callable[[Path], Path], add_run: Callable[..., None], table: Path
+) -> None:
+    new_table(table)
+    add_run(table, "000001-aaaa", {"a": "1"})
+    connection = connect(table, None)
+    add_run(table, "000002-aaaa", {"a": "2"})
+
+    assert connection.sql(LATEST).fetchall() == [("a", "1", "000001-aaaa")]

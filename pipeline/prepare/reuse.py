@@ -1,0 +1,140 @@
+"""Decides whether an existing dataset can be used as it is, and says why not.
+
+Reads: the manifest and the files of a dataset, and the files of a corpus.
+Writes: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lingo_model import InputError
+from pipeline.dataset.dataset import open_dataset
+from pipeline.dataset.manifest import MANIFEST, DatasetManifest
+from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.input_names import NamedInput
+from pipeline.storage.hashing import fingerprint_of, sha256_of_file
+
+_MAX_DIFFERENCES_SHOWN = 5
+
+
+def values_made_from(
+    corpus: CorpusDescription, inputs: Sequence[NamedInput], config: PrepareConfig
+) -> dict[str, Any]:
+    """Everything that can change the dataset. The dataset's fingerprint is a hash of this.
+
+    Raises:
+        InputError: source and target of an input have the same content.
+    """
+    return {
+        "format_version": DatasetManifest.FORMAT_VERSION,
+        "source_lang": corpus.source_lang,
+        "target_lang": corpus.target_lang,
+        "inputs": [_input_values(named) for named in inputs],
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def _input_values(named: NamedInput) -> dict[str, Any]:
+    item = named.item
+    digests = [sha256_of_file(file) for file in item.files]
+    if len(set(digests)) < len(digests) and item.files[0].stat().st_size:
+        raise InputError(
+            f"{item.files[0]} and {item.files[1]} have the same content; give the translations of "
+            "'source' as 'target'"
+        )
+    entry = item.model_dump(mode="json", exclude={"source", "target", "path"})
+    # A list, because source and target may have the same name, and their order matters.
+    return entry | {"files": [list(pair) for pair in zip(named.file_names, digests, strict=True)]}
+
+
+def usable_dataset(
+    output: Path, made_from: dict[str, Any], *, on_damage: Callable[[str], object]
+) -> DatasetManifest | None:
+    """The manifest of the dataset in ``output``, if it is whole and made from the given values.
+
+    Args:
+        output: a folder, a file, or nothing.
+        made_from: the result of :func:`values_made_from`.
+        on_damage: called with a description of the damage if a dataset of these values has one.
+
+    Returns:
+        the manifest; or None if there is no dataset, or a damaged one of these values.
+
+    Raises:
+        InputError: the dataset was made from other values, or its manifest cannot be read.
+    """
+    if not (output / MANIFEST).exists():
+        return None
+    try:
+        dataset = open_dataset(output)
+    except InputError as error:
+        raise InputError(
+            f"{output}: holds something else than a dataset of this release, or a damaged one "
+            f"({error}); remove the folder, or name another output"
+        ) from error
+    if dataset.manifest.fingerprint != fingerprint_of(made_from):
+        differing = list(differences(dataset.manifest.made_from, made_from))
+        shown = "; ".join(differing[:_MAX_DIFFERENCES_SHOWN])
+        n_more = len(differing) - _MAX_DIFFERENCES_SHOWN
+        raise InputError(
+            f"{output}: holds a dataset made from other inputs or settings: {shown}"
+            + (f"; and {n_more} more" if n_more > 0 else "")
+            + "; name another output, or remove the dataset"
+        )
+    try:
+        dataset.check_files()
+    except InputError as error:
+        on_damage(str(error).removesuffix("; prepare the dataset again"))
+        return None
+    return dataset.manifest
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    """What differs between the values that two datasets were made from, one clause each."""
+    yield from _input_differences(old["inputs"], new["inputs"])
+    yield from _changed_values(old | {"inputs": None}, new | {"inputs": None}, "")
+
+
+def _input_differences(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[str]:
+    """The inputs that differ, by position and name, and what differs in them."""
+    old_names, new_names = [_name_of(item) for item in old], [_name_of(item) for item in new]
+    for name in old_names:
+        if name not in new_names:
+            yield f"input {name} is missing"
+    for number, (name, item) in enumerate(zip(new_names, new, strict=True)):
+        key = f"inputs.{number} ({name})"
+        if name not in old_names:
+            yield f"{key} is new"
+            continue
+        has_its_place = old_names[number : number + 1] == [name]
+        before = old[number] if has_its_place else old[old_names.index(name)]
+        yield from (f"{key}: {change}" for change in _changes_of_input(before, item))
+    if sorted(old_names) == sorted(new_names) and old_names != new_names:
+        yield "the inputs are in another order"
+
+
+def _name_of(item: dict[str, Any]) -> str:
+    return "+".join(name for name, _ in item["files"])
+
+
+def _changes_of_input(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    """What differs between two inputs with the same names of files."""
+    for (name, old_digest), (_, new_digest) in zip(old["files"], new["files"], strict=True):
+        if old_digest != new_digest:
+            yield f"the content of {name} changed"
+    yield from _changed_values(old | {"files": None}, new | {"files": None}, "")
+
+
+def _changed_values(old: Any, new: Any, key: str) -> Iterator[str]:
+    """The values that differ, by dotted key, such as ``config.clean.max_characters``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            inner = f"{key}.{name}" if key else name
+            yield from _changed_values(old.get(name), new.get(name), inner)
+    elif old != new:
+        before = "was not set" if old is None else f"was {old!r}"
+        yield f"{key} {before} and is {new!r}"
