@@ -7,9 +7,9 @@ from typing import Any
 from lingo_model import InputError
 from pipeline.storage.manifests import utc_now
 from pipeline.table.manifest import RUN_REPORT, RunManifest, RunPlan, run_number
-from pipeline.table.published_files import PublishedFile, published_files
 from pipeline.table.table import Table
 from pipeline.translate.reconcile import reconcile
+from pipeline.translate.run_config import run_config
 from pipeline.translate.run_report import write_run_report
 from pipeline.translate.translation_run import RunUnits, TranslationRun
 
@@ -24,7 +24,7 @@ def finish_run(run: TranslationRun, run_units: RunUnits) -> RunManifest:
     # On S3 another process may have published this very run meanwhile.
     number = run_number(run.plan.run_id)
     earlier = [other for other in run.table.published() if run_number(other.run_id) < number]
-    return _publish(run, published_files(earlier))
+    return _publish(run, earlier)
 
 
 def check_same_run(table: Table, plan: RunPlan, requested: dict[str, Any]) -> None:
@@ -39,7 +39,10 @@ def check_same_run(table: Table, plan: RunPlan, requested: dict[str, Any]) -> No
         InputError: names the first field that differs, its values and the remedy.
     """
     for name, value in requested.items():
-        planned = getattr(plan, name)
+        # A plan of an earlier release does not have the settings that were added since.
+        planned = (
+            run_config(plan).model_dump(mode="json") if name == "settings" else getattr(plan, name)
+        )
         if planned != value:
             key, planned, value = _first_difference(name, planned, value)
             raise InputError(
@@ -58,9 +61,9 @@ def _first_difference(key: str, planned: Any, requested: Any) -> tuple[str, Any,
     return key, planned, requested
 
 
-def _publish(run: TranslationRun, published: dict[str, PublishedFile]) -> RunManifest:
+def _publish(run: TranslationRun, earlier: list[RunManifest]) -> RunManifest:
     plan = run.plan
-    result = reconcile(run.staged, plan, run.table.data, published)
+    result = reconcile(run.staged, plan, run.table.data, earlier)
     deferred = {unit.path for unit in result.deferred}
     deferred.update(set(plan.deleted_files) - set(result.deleted_files))
     manifest = RunManifest(
@@ -81,6 +84,7 @@ def _publish(run: TranslationRun, published: dict[str, PublishedFile]) -> RunMan
         n_units_emitted=len(result.emitted),
         rows=result.rows,
         n_rows_deleted=result.n_rows_deleted,
+        n_rows_restored=result.n_rows_restored,
         quarantined=dict(result.quarantined),
         quality_signals=result.quality_signals,
         n_placeholders_lost=result.n_placeholders_lost,
