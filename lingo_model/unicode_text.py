@@ -30,8 +30,8 @@ _IGNORABLE = re.compile(f"[{_DEFAULT_IGNORABLE}]+")
 
 # Other (controls, format, surrogates, private use, unassigned) and separators (spaces).
 _INVISIBLE_CATEGORIES = ("C", "Z")
-_PRIVATE_USE = "Co"
-_REPLACEMENT_CHARACTER = "\ufffd"
+# The blank of Braille, and what stands for an object or for lost bytes.
+_WITHOUT_TEXT = "\u2800\ufffc\ufffd"
 
 
 def nfc(text: str) -> str:
@@ -67,19 +67,18 @@ def without_ignorable(text: str) -> str:
 
 
 def has_visible_character(text: str) -> bool:
-    """Whether the text has a character that a reader could see.
+    """Whether the text has a character that a reader could see and understand.
 
-    Spaces, control codes, default ignorable characters, unassigned codes and U+FFFD, which stands
-    for lost bytes, are not visible. Private use characters are, because fonts define them.
+    Spaces, control codes, default ignorable characters, unassigned and private use codes are not
+    visible, and neither are U+FFFC and U+FFFD, which stand for an object and for lost bytes.
     """
     return any(map(_is_visible, text))  # for most texts the first character decides
 
 
 def _is_visible(character: str) -> bool:
-    if character == _REPLACEMENT_CHARACTER or _IGNORABLE.match(character):
+    if character in _WITHOUT_TEXT or _IGNORABLE.match(character):
         return False
-    category = unicodedata.category(character)
-    return category == _PRIVATE_USE or category[0] not in _INVISIBLE_CATEGORIES
+    return unicodedata.category(character)[0] not in _INVISIBLE_CATEGORIES
 
 
 class KnownCharacters:

@@ -22,9 +22,14 @@ REJECTED = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
         pa.field("source", pa.string()),
         pa.field("target", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("line", pa.int64()),
+        pa.field("text", pa.string()),
     ]
 )
-"""Pairs that ``prepare`` rejected. Bytes that are not UTF-8 are replaced by U+FFFD."""
+"""Pairs that ``prepare`` rejected. Bytes that are not UTF-8 are replaced by U+FFFD. ``detail`` says
+why a row cannot be read, ``line`` is its first line in the file, and ``text`` is the beginning of
+its text if it is malformed."""
 
 
 ENCODED = pa.schema(
@@ -58,6 +63,7 @@ TRANSLATION_COLUMNS = pa.schema(
         pa.field("unknown_rate", pa.float64()),
         pa.field("placeholders_ok", pa.bool_()),
         pa.field("truncated", pa.bool_(), nullable=False),
+        pa.field("numbers_ok", pa.bool_()),
     ]
 )
 """The columns of a translation table that follow the input's own columns."""
@@ -68,9 +74,17 @@ QUARANTINE_COLUMNS = pa.schema(
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("detail", pa.string()),
+        pa.field("input_file", pa.string()),
+        pa.field("input_row", pa.int64()),
     ]
 )
-"""The columns of the quarantine that follow the input's own columns."""
+"""The columns of the quarantine that follow the input's own columns. ``input_file`` is relative to
+the input. ``input_row`` is the line where the row begins, or its number in a Parquet file, counted
+from 1."""
+
+PLACE_COLUMNS = ("input_file", "input_row")
+"""The columns of the quarantine that it leaves out if the input has columns of these names. Then
+``detail`` begins with the place."""
 
 
 TOMBSTONES = pa.schema([pa.field("row_id", pa.string(), nullable=False)])

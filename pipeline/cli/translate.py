@@ -6,11 +6,14 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.cli.exit_status import EXIT_DEFERRED
+from pipeline.cli.interruption import CONTINUES, advise_on_interruption
 from pipeline.cli.options import (
     MODELS,
     ActorsOption,
     BeamOption,
+    ColumnsOption,
     ConfigOption,
+    DropOption,
     IdColumnOption,
     InputArgument,
     LakeOption,
@@ -44,6 +47,8 @@ def translate(
     text_column: TextColumnOption = None,
     id_column: IdColumnOption = None,
     rename: RenameOption = None,
+    drop: DropOption = None,
+    columns: ColumnsOption = None,
     on_new_model: OnNewModelOption = None,
     lake: LakeOption = None,
     on_bad_file: OnBadFileOption = None,
@@ -61,6 +66,7 @@ def translate(
     The same command continues a run that was interrupted. Exit status 3 means that some input is
     left for a later run: it changed meanwhile, or the file is bad.
     """
+    advise_on_interruption(CONTINUES)
     from pipeline.models.registry import resolve_model
     from pipeline.translate.stage import LakeNotes, translate_table
 
@@ -75,6 +81,8 @@ def translate(
             text_column=text_column,
             id_column=id_column,
             rename=rename,
+            drop=drop,
+            columns=columns,
             on_new_model=on_new_model,
             lake=lake,
             on_bad_file=on_bad_file,

@@ -67,7 +67,8 @@ def _join(
 ) -> None:
     dist.init_process_group(
         backend,
-        init_method=Path(rendezvous).as_uri(),
+        # A store, because PyTorch does not decode the %3A of a file:// URI.
+        store=dist.FileStore(rendezvous, world_size),  # type: ignore[attr-defined]
         rank=world_rank,
         world_size=world_size,
         timeout=datetime.timedelta(seconds=timeout_s),

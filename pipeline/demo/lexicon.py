@@ -391,10 +391,11 @@ INTRANSITIVE = (
     ("live", "vivir", "person animal", _STATIVE),
 )
 
-NAMES = (
-    "Ana María Lucía Elena Laura Sofía Carmen Marta Paula Clara",
-    "Pablo Diego Miguel Javier Pedro Daniel Hugo Mario Bruno Raúl",
-)  # [gender]. None ends in s ("Ana's"), and none begins with the sound of i (after "y").
+# No name ends in s ("Ana's"), and none begins with the sound of i (after "y").
+NAMES = {
+    FEMININE: "Ana María Lucía Elena Laura Sofía Carmen Marta Paula Clara",
+    MASCULINE: "Pablo Diego Miguel Javier Pedro Daniel Hugo Mario Bruno Raúl",
+}
 
 # The time phrases of each tense.
 _MODAL_TIMES = "today = hoy; now = ahora; tomorrow = mañana"
@@ -632,7 +633,7 @@ def load_lexicon() -> Lexicon:
         intransitive=tuple(_verb(entry) for entry in INTRANSITIVE),
         like=_verb(LIKE),
         names=tuple(
-            Name(name, gender) for gender, names in enumerate(NAMES) for name in names.split()
+            Name(name, gender) for gender, names in NAMES.items() for name in names.split()
         ),
         times={tense: _entries(table) for tense, table in TIMES.items()},
         manners=_entries(MANNERS),

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from pipeline.dataset.splits import SPLITS, Split
@@ -32,7 +31,7 @@ from pipeline.models.registry import promote
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.stage import prepare_corpus
-from pipeline.storage.files import write_bytes, write_parquet
+from pipeline.storage.files import read_parquet, write_bytes, write_parquet
 from pipeline.table.query import sql_command
 from pipeline.train.export import training_summary
 from pipeline.train.recipe import TrainResources, recipe_named
@@ -140,7 +139,7 @@ def _timed(stage: str) -> Iterator[None]:
 
 
 def _print_result(output: Path, report: ScoreReport) -> None:
-    segments = pq.read_table(Path(report.folder) / "segments.parquet", partitioning=None)
+    segments = read_parquet(Path(report.folder) / "segments.parquet")
     print("\nTen test sentences; training had none of their combinations of verb and object noun:")
     for row in example_rows(segments):
         print(f"\n  source     {row['source']}")

@@ -25,7 +25,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     """
     check_readable(path)
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path.absolute())  # `ds:1/a.parquet` would be taken for a URI
     except (pa.ArrowInvalid, OSError) as error:
         reason = one_line(error)
         raise InputError(f"{path}: not readable as Parquet ({reason}); write it again") from error

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,6 +21,8 @@ from lingo_model.special_ids import EOS_ID
 from pipeline.dataset.splits import Split
 from pipeline.observability.progress import Bar
 from pipeline.prepare.config import SubwordsConfig
+from pipeline.prepare.ragged import RaggedColumn
+from pipeline.prepare.written_pairs import iter_batches
 from pipeline.schemas import ENCODED
 
 DATA_SHARD_MULTIPLE = 8
@@ -33,22 +36,16 @@ _MAX_ROWS_PER_GROUP = 8192
 _GROUPS_PER_FILE = 16 * DATA_SHARD_MULTIPLE
 
 
-_BATCH_ROWS = 10_000
-
-
 def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int) -> Subwords:
     """Train one subword model on both sides of some PAIRS files.
 
     Raises:
         InputError: ``vocab_size`` does not fit the text.
     """
-    batches = (
-        batch
-        for file in pairs_files
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["source", "target"])
-    )
     sentences = itertools.chain.from_iterable(
-        column.to_pylist() for batch in batches for column in batch.columns
+        column.to_pylist()
+        for batch in iter_batches(pairs_files, ["source", "target"])
+        for column in batch.columns
     )
     return Subwords.train(
         sentences,
@@ -64,7 +61,7 @@ def encode_split(
     """Write the ENCODED files of a split.
 
     Training rows are shuffled, so that each row group is a random sample of the split. The ids of
-    the split are held in memory meanwhile, with 4 bytes for each token.
+    the split are held in memory meanwhile, with 2 bytes for each token and some 80 for each pair.
 
     Args:
         root: the dataset's folder.
@@ -77,19 +74,22 @@ def encode_split(
     Returns:
         the files, in order. A split without pairs has none.
     """
-    batches = list(_encoded_batches(pairs_files, subwords, bar))
-    table = pa.Table.from_batches(batches, schema=ENCODED)
+    rows = _EncodedRows(subwords)
+    for batch in iter_batches(pairs_files, _EncodedRows.COLUMNS):
+        rows.append(batch)
+        bar.advance(batch.num_rows)
+    order = np.arange(len(rows))
     if split == "train":
-        table = table.take(np.random.default_rng(seed).permutation(table.num_rows))
+        order = np.random.default_rng(seed).permutation(len(rows))
     folder = root / "encoded" / f"split={split}"
     folder.mkdir(parents=True)
     files = []
-    groups = row_group_bounds(table.num_rows)
+    groups = row_group_bounds(len(rows))
     for number, start in enumerate(range(0, len(groups), _GROUPS_PER_FILE)):
         path = folder / f"part-{number:05d}.parquet"
         with pq.ParquetWriter(path, ENCODED, compression="zstd") as writer:
             for first, stop in groups[start : start + _GROUPS_PER_FILE]:
-                writer.write_table(table.slice(first, stop - first))
+                writer.write_batch(rows.take(order[first:stop]))
         files.append(path)
     return files
 
@@ -105,20 +105,55 @@ def row_group_bounds(n_rows: int) -> list[tuple[int, int]]:
     return [(first, stop) for first, stop in itertools.pairwise(edges) if stop > first]
 
 
-def _encoded_batches(
-    pairs_files: list[Path], subwords: Subwords, bar: Bar
-) -> Iterator[pa.RecordBatch]:
-    """Batches of ENCODED rows, in the order of the pairs."""
-    for file in pairs_files:
-        columns = ["pair_id", "source", "target"]
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=columns):
-            sides = [
-                [[*ids, EOS_ID] for ids in subwords.encode(batch.column(name).to_pylist())]
-                for name in ("source", "target")
-            ]
-            lengths = [pa.array(map(len, side), pa.int32()) for side in sides]
-            ids = [pa.array(side, pa.list_(pa.int32())) for side in sides]
-            yield pa.RecordBatch.from_arrays(
-                [batch.column("pair_id"), *ids, *lengths], schema=ENCODED
-            )
-            bar.advance(batch.num_rows)
+class _EncodedRows:
+    """The ENCODED rows of a split, in the order of the pairs.
+
+    Args:
+        subwords: encodes the pairs.
+    """
+
+    COLUMNS = ("pair_id", "source", "target")
+
+    def __init__(self, subwords: Subwords) -> None:
+        self._subwords = subwords
+        self._pair_ids = RaggedColumn(np.uint8)
+        fits_two_bytes = subwords.vocab_size <= np.iinfo(np.uint16).max + 1
+        id_type = np.uint16 if fits_two_bytes else np.int32
+        self._sides = {name: RaggedColumn(id_type) for name in ("source", "target")}
+
+    def append(self, pairs: pa.RecordBatch) -> None:
+        """Encode some PAIRS and add them."""
+        pair_ids = [pair_id.encode() for pair_id in pairs.column("pair_id").to_pylist()]
+        self._pair_ids.append(np.frombuffer(b"".join(pair_ids), np.uint8), _lengths(pair_ids))
+        for name, side in self._sides.items():
+            ids = self._subwords.encode(pairs.column(name).to_pylist())
+            for row in ids:
+                row.append(EOS_ID)
+            flat = np.fromiter(itertools.chain.from_iterable(ids), np.int32)
+            side.append(flat, _lengths(ids))
+
+    def __len__(self) -> int:
+        return len(self._pair_ids)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:
+        """Some rows in the given order."""
+        characters, lengths = self._pair_ids.take(rows)
+        pair_ids = pa.StringArray.from_buffers(
+            len(rows), pa.py_buffer(_offsets(lengths)), pa.py_buffer(characters)
+        )
+        sides = [side.take(rows) for side in self._sides.values()]
+        ids = [
+            pa.ListArray.from_arrays(_offsets(lengths), pa.array(values, pa.int32()))
+            for values, lengths in sides
+        ]
+        n_tokens = [pa.array(lengths, pa.int32()) for _, lengths in sides]
+        return pa.RecordBatch.from_arrays([pair_ids, *ids, *n_tokens], schema=ENCODED)
+
+
+def _lengths(rows: list[Any]) -> npt.NDArray[np.int32]:
+    return np.fromiter(map(len, rows), np.int32, len(rows))
+
+
+def _offsets(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Where each of some concatenated rows begins, and where the last one ends."""
+    return np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])

@@ -11,14 +11,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from pipeline.dataset.manifest import InputCounts, LeakageCertificate
 from pipeline.dataset.splits import Split
 from pipeline.prepare.normalise import normalise
+from pipeline.prepare.written_pairs import iter_batches
 from pipeline.storage.hashing import hash64
-
-_BATCH_ROWS = 10_000
 
 
 def leakage_certificate(
@@ -44,8 +41,8 @@ def leakage_certificate(
         if item.split is not None and item.n_kept < item.n_read:
             n_lost[item.name] += item.n_read - item.n_kept
     return LeakageCertificate(
-        method="letters, marks and digits of the source (NFKC, case folded, without invisible "
-        "characters), BLAKE2b 64 bit",
+        method="letters, marks and digits of the source (NFKC, case folded, without spaces and "
+        "invisible characters), BLAKE2b 64 bit",
         n_rejected_as_leak=sum(item.n_rejected.get("leak", 0) for item in counts),
         n_sources_in_several_splits=len(shared),
         inputs_that_lost_rows=dict(n_lost),
@@ -54,10 +51,6 @@ def leakage_certificate(
 
 def _source_hashes(files: Iterable[Path]) -> set[int]:
     """Hashes of the normalised sources of some PAIRS files, without empty sources."""
-    batches = (
-        batch
-        for file in files
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=["source"])
-    )
+    batches = iter_batches(files, ["source"])
     texts = (text for batch in batches for text in batch.column(0).to_pylist())
     return {hash64(normalised) for normalised in map(normalise, texts) if normalised}

@@ -28,6 +28,9 @@ class RawPair:
         origin: the input's name and the row's number, such as ``train.tsv:7``.
         problem: ``undecodable``, ``malformed``, or None if the row is good.
         extra: the other columns of the row.
+        detail: why the row has its problem.
+        line: the number of the row's first line in the file, counted from 1. None for Parquet.
+        text: the beginning of a malformed row's text, as it is in the file.
     """
 
     source: str | None
@@ -35,6 +38,9 @@ class RawPair:
     origin: str
     problem: str | None
     extra: dict[str, Any]
+    detail: str | None = dataclasses.field(default=None, compare=False)
+    line: int | None = dataclasses.field(default=None, compare=False)
+    text: str | None = dataclasses.field(default=None, compare=False)
 
 
 def iter_pairs(item: CorpusInput, *, origin: str | None = None) -> Iterator[RawPair]:
@@ -70,12 +76,16 @@ def _aligned_pairs(source_file: Path, target_file: Path, origin: str) -> Iterato
                 "files need equally many; find the line that is missing or doubled"
             )
         line += 1
+        bad = source if source.problem else target
         yield RawPair(
             source.values[TEXT_COLUMN],
             target.values[TEXT_COLUMN],
             f"{origin}:{line}",
-            source.problem or target.problem,
+            bad.problem,
             {},
+            detail=bad.detail,
+            line=line,
+            text=bad.text,
         )
 
 
@@ -95,6 +105,9 @@ def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair
             f"{origin}:{n_rows}",
             row.problem or (None if is_text else MALFORMED),
             {} if is_jsonl else values,
+            detail=row.detail if row.problem or is_text else "source or target is not text",
+            line=row.line,
+            text=row.text,
         )
     for column in (item.source_column, item.target_column):
         if is_jsonl and n_rows and column not in columns_seen:

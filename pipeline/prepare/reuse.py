@@ -6,8 +6,7 @@ Writes: nothing.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +51,18 @@ def _input_values(named: NamedInput) -> dict[str, Any]:
     return entry | {"files": [list(pair) for pair in zip(named.file_names, digests, strict=True)]}
 
 
-def usable_dataset(output: Path, made_from: dict[str, Any]) -> DatasetManifest | None:
+def usable_dataset(
+    output: Path, made_from: dict[str, Any], *, on_damage: Callable[[str], object]
+) -> DatasetManifest | None:
     """The manifest of the dataset in ``output``, if it is whole and made from the given values.
 
     Args:
         output: a folder, a file, or nothing.
         made_from: the result of :func:`values_made_from`.
+        on_damage: called with a description of the damage if a dataset of these values has one.
 
     Returns:
-        the manifest; or None if there is no dataset, or one of these values that is damaged. The
-        damage is reported on standard error.
+        the manifest; or None if there is no dataset, or a damaged one of these values.
 
     Raises:
         InputError: the dataset was made from other values, or its manifest cannot be read.
@@ -87,8 +88,7 @@ def usable_dataset(output: Path, made_from: dict[str, Any]) -> DatasetManifest |
     try:
         dataset.check_files()
     except InputError as error:
-        damage = str(error).removesuffix("; prepare the dataset again")
-        print(f"lingo: {damage}; the dataset is prepared anew", file=sys.stderr)
+        on_damage(str(error).removesuffix("; prepare the dataset again"))
         return None
     return dataset.manifest
 

@@ -12,14 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from lingo_model import Subwords
-from lingo_model.unicode_text import with_single_spaces
 from pipeline.dataset.manifest import ChangedText, RoundTripCounts
 from pipeline.dataset.splits import Split
-
-_BATCH_ROWS = 10_000
+from pipeline.prepare.written_pairs import iter_batches
 
 
 def round_trip_counts(
@@ -37,25 +33,16 @@ def round_trip_counts(
     for split, files in pairs_files.items():
         n_changed = {"source": 0, "target": 0}
         example = None
-        for file in files:
-            for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=[*n_changed]):
-                for side in n_changed:
-                    changed = _changed_texts(batch.column(side).to_pylist(), subwords)
-                    n_changed[side] += len(changed)
-                    if side == "target" and example is None and changed:
-                        example = min(changed, key=lambda item: len(item.text))
+        for batch in iter_batches(files, list(n_changed)):
+            for side in n_changed:
+                changed = subwords.changed(batch.column(side).to_pylist())
+                n_changed[side] += len(changed)
+                if side == "target" and example is None and changed:
+                    text, decoded = min(changed, key=lambda texts: len(texts[0]))
+                    example = ChangedText(text=text, decoded=decoded)
         counts[split] = RoundTripCounts(
             n_sources_changed=n_changed["source"],
             n_targets_changed=n_changed["target"],
             target_example=example,
         )
     return counts
-
-
-def _changed_texts(texts: list[str], subwords: Subwords) -> list[ChangedText]:
-    """The texts that the model changes."""
-    return [
-        ChangedText(text=text, decoded=decoded)
-        for text, decoded in zip(texts, subwords.decode(subwords.encode(texts)), strict=True)
-        if decoded != text and decoded != with_single_spaces(text)
-    ]

@@ -7,6 +7,7 @@ Run: ``lingo prepare corpus.yaml --output DATASET``
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from pipeline.dataset.manifest import (
 )
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.observability.progress import OnProgress, ignore_progress, progress_bar
-from pipeline.prepare.cleaning import reason_to_reject, strip_pair
+from pipeline.prepare.cleaning import cleaned_texts, reason_to_reject
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
 from pipeline.prepare.encoding import encode_split
@@ -73,14 +74,15 @@ def prepare_corpus(
     check_output(output.absolute())
     inputs = named_inputs(corpus.inputs)
     if (output / MANIFEST).exists():
-        manifest = usable_dataset(output, values_made_from(corpus, inputs, config))
+        made_from = values_made_from(corpus, inputs, config)
+        manifest = usable_dataset(output, made_from, on_damage=_report_damage)
         if manifest is not None:
             return manifest
     # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
     with reserved_output(output.absolute()):
         made_from = values_made_from(corpus, inputs, config)
         if (output / MANIFEST).exists():  # perhaps of the process that held the lock before
-            manifest = usable_dataset(output, made_from)
+            manifest = usable_dataset(output, made_from, on_damage=lambda damage: None)
             if manifest is not None:
                 return manifest
         schema = pa.schema([*PAIRS, *extra_schema(corpus, columns)])
@@ -91,6 +93,10 @@ def prepare_corpus(
             if values_made_from(corpus, inputs, config) != made_from:
                 raise InputError(f"{output}: an input changed while it was read; prepare it again")
     return manifest
+
+
+def _report_damage(damage: str) -> None:
+    print(f"lingo: {damage}; the dataset is prepared anew", file=sys.stderr)
 
 
 def _write_dataset(
@@ -163,7 +169,7 @@ def _write_pairs(
             for pair in iter_pairs(item, origin=named.origin):
                 n_read += 1
                 bar.advance()
-                source, target = strip_pair(pair)
+                source, target = cleaned_texts(pair)
                 split = splitter.split_of(item, source)
                 reason = reason_to_reject(
                     pair, config.clean, item.split
@@ -210,6 +216,9 @@ def _rejected_row(pair: RawPair, split: Split, reason: str) -> dict[str, Any]:
         "reason": reason,
         "source": pair.source,
         "target": pair.target,
+        "detail": pair.detail,
+        "line": pair.line,
+        "text": pair.text,
     }
 
 

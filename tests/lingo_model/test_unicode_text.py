@@ -58,7 +58,7 @@ def test_only_spaces_and_line_breaks_are_folded() -> None:
         *("\u200b", "\ufeff", "\u200e\u200f", "\u200c", "\u200d", "\u2060", "\u00ad", "\u061c"),
         *("\u202a\u202c", "\u2066\u2069", "\ufe0f", "\u034f", "\u180e", "\u3164", "\U000e0041"),
         *("\x00", "\x07", "\x7f", "\x9f", "\ufffd", "\ufffd \ufffd", "\uffff", "\ufdd0", "\u0378"),
-        "\U0001ffff",
+        *("\U0001ffff", "\u2800", "\ufffc", "\ue000", "\uf8ff", "\U000f0000"),
     ],
 )
 def test_invisible_text(text: str) -> None:
@@ -66,7 +66,7 @@ def test_invisible_text(text: str) -> None:
     assert has_visible_character(f"{text}a")
 
 
-@pytest.mark.parametrize("text", [".", "字", "\u0301", "😀", "❤\ufe0f", "\ue000", "\u2581", "ー"])
+@pytest.mark.parametrize("text", [".", "字", "\u0301", "😀", "❤\ufe0f", "\u2801", "\u2581", "ー"])
 def test_visible_text(text: str) -> None:
     assert has_visible_character(text)
 

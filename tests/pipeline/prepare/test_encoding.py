@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -183,3 +184,38 @@ def test_a_split_without_pairs_has_no_file(
 ) -> None:
     pq.write_table(pairs.slice(0, 0), tmp_path / "none.parquet")
     assert encoded(tmp_path, "valid", [tmp_path / "none.parquet"], subwords) == []
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_the_files_are_those_of_a_table_that_is_reordered_and_cut(
+    tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords, split: Split
+) -> None:
+    (file,) = encoded(tmp_path, split, pairs_files, subwords, seed=7)
+    sides = {
+        side: [[*ids, EOS_ID] for ids in subwords.encode(pairs[side].to_pylist())]
+        for side in ("source", "target")
+    }
+    columns = {
+        "pair_id": pairs["pair_id"],
+        **{f"{side}_ids": ids for side, ids in sides.items()},
+        **{f"n_{side}_tokens": list(map(len, ids)) for side, ids in sides.items()},
+    }
+    table = pa.table(columns, schema=ENCODED)
+    if split == "train":
+        table = table.take(np.random.default_rng(7).permutation(N_PAIRS))
+    with pq.ParquetWriter(tmp_path / "expected.parquet", ENCODED, compression="zstd") as writer:
+        for first, stop in row_group_bounds(N_PAIRS):
+            writer.write_table(table.slice(first, stop - first))
+    assert file.read_bytes() == (tmp_path / "expected.parquet").read_bytes()
+
+
+def test_an_empty_side_is_encoded_as_eos(tmp_path: Path, subwords: Subwords) -> None:
+    rows = [
+        {"pair_id": "a", "source": "", "target": "", "origin": "x:1"},
+        {"pair_id": "longer id", "source": "the cat", "target": "", "origin": "x:2"},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=PAIRS), tmp_path / "pairs.parquet")
+    table = read(encoded(tmp_path, "test", [tmp_path / "pairs.parquet"], subwords))
+    assert table["pair_id"].to_pylist() == ["a", "longer id"]
+    assert table["target_ids"].to_pylist() == [[EOS_ID], [EOS_ID]]
+    assert table["n_target_tokens"].to_pylist() == [1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
-from pipeline.prepare.corpus import (
-    CorpusInput,
-)
+from pipeline.formats.rows import Row
+from pipeline.prepare import pairs
+from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
 
@@ -115,3 +116,38 @@ def test_other_keys_of_json_are_not_columns_of_a_pair(tmp_path: Path) -> None:
     # Their types are not declared, so they would clash with a column that another file declares.
     path = write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "year": "2026"}')
     assert [pair.extra for pair in iter_pairs(CorpusInput(path=path))] == [{}]
+
+
+def test_a_pair_keeps_the_place_and_the_reason_of_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        Row({"source": "one", "target": "uno"}, line=2),
+        Row({"source": "x"}, "malformed", detail="1 cell, the header has 2", line=3, text="x"),
+        Row({"source": 1, "target": "dos"}, line=4),
+    ]
+    monkeypatch.setattr(pairs, "iter_rows", lambda path: iter(rows))
+    path = write(tmp_path / "x.csv", "source,target")
+    found = [(p.line, p.problem, p.detail, p.text) for p in iter_pairs(CorpusInput(path=path))]
+    assert found == [
+        (2, None, None, None),
+        (3, "malformed", "1 cell, the header has 2", "x"),
+        (4, "malformed", "source or target is not text", None),
+    ]
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_pair_of_aligned_lines_keeps_the_reason_of_the_bad_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    def rows(path: Path) -> Iterator[Row]:
+        problem = "undecodable" if path.suffix == f".{side}" else None
+        yield Row({"text": "good"})
+        yield Row({"text": "bad"}, problem, detail=problem and f"byte 0xe9 in {side}")
+
+    monkeypatch.setattr(pairs, "iter_rows", rows)
+    item = CorpusInput(source=tmp_path / "a.source", target=tmp_path / "a.target")
+    assert [(p.line, p.problem, p.detail) for p in iter_pairs(item)] == [
+        (1, None, None),
+        (2, "undecodable", f"byte 0xe9 in {side}"),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,3 +46,34 @@ def test_missing_keys_are_null_and_unknown_keys_are_dropped(tmp_path: Path) -> N
         {"n": 1, "text": None},
         {"n": 2, "text": "late"},
     ]
+
+
+def test_long_rows_are_written_before_there_are_many(tmp_path: Path) -> None:
+    writer = RowsWriter(tmp_path / "rows", SCHEMA)
+    tracemalloc.start()
+    for n in range(200):
+        writer.write({"n": n, "text": f"{n} " * 250_000})  # about a megabyte each
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    writer.close()
+    assert peak_bytes < 60e6
+    (file,) = (tmp_path / "rows").iterdir()
+    assert pq.ParquetFile(file).num_row_groups > 5
+    assert pq.read_table(file)["n"].to_pylist() == list(range(200))
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 100, b"x" * 100, ["x" * 60, "y" * 60], {"a": ["x" * 60], "b": "y" * 60}]
+)
+def test_the_bytes_of_every_kind_of_value_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    monkeypatch.setattr(RowsWriter, "_BUFFER_BYTES", 300)
+    column = pa.array([value])
+    writer = RowsWriter(tmp_path / "rows", pa.schema([pa.field("value", column.type)]))
+    for _ in range(20):
+        writer.write({"value": value})
+    writer.close()
+    (file,) = (tmp_path / "rows").iterdir()
+    assert pq.ParquetFile(file).num_row_groups >= 5
+    assert pq.read_table(file)["value"].to_pylist() == column.to_pylist() * 20
