@@ -114,16 +114,11 @@ def _joined_map(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     return None if keys is None or values is None else pa.map_(keys, values)
 
 
-def _is_large_list(column_type: pa.DataType) -> bool:
-    return bool(types.is_large_list(column_type) or types.is_large_list_view(column_type))
-
-
 def _is_list(column_type: pa.DataType) -> bool:
     return bool(
         types.is_list(column_type)
         or types.is_fixed_size_list(column_type)
-        or types.is_list_view(column_type)
-        or _is_large_list(column_type)
+        or types.is_large_list(column_type)
     )
 
 
@@ -134,7 +129,7 @@ def _joined_list(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     are_fixed = types.is_fixed_size_list(left) and types.is_fixed_size_list(right)
     if are_fixed and left.list_size == right.list_size:
         return pa.list_(values, left.list_size)
-    is_large = _is_large_list(left) or _is_large_list(right)
+    is_large = types.is_large_list(left) or types.is_large_list(right)
     return pa.large_list(values) if is_large else pa.list_(values)
 
 
