@@ -63,6 +63,7 @@ TRANSLATION_COLUMNS = pa.schema(
         pa.field("unknown_rate", pa.float64()),
         pa.field("placeholders_ok", pa.bool_()),
         pa.field("truncated", pa.bool_(), nullable=False),
+        pa.field("numbers_ok", pa.bool_()),
     ]
 )
 """The columns of a translation table that follow the input's own columns."""

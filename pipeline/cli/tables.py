@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.interruption import CONTINUES, advise_on_interruption
 from pipeline.cli.options import (
     MODELS,
     ActorsOption,
@@ -108,6 +109,7 @@ def retry_quarantine(
     Skips rows that a later run has already handled. Skips rows that could not be read: fix their
     file instead, and the next run reads it again.
     """
+    advise_on_interruption(CONTINUES)
     from pipeline.models.registry import resolve_model
     from pipeline.translate.retry_quarantine import retry_quarantine as retry
 
@@ -129,6 +131,7 @@ def retry_quarantine(
 @app.command()
 def compact(table: TableArgument) -> None:
     """Merge the small files of each run into large ones. Rows, runs and `latest` do not change."""
+    advise_on_interruption(CONTINUES)
     from pipeline.table.compaction import compact as compact_table
 
     n_before, n_after = compact_table(location_of(table))
@@ -143,6 +146,7 @@ def remove_orphans(
     ] = False,
 ) -> None:
     """Delete files that no run refers to. Killed processes leave them."""
+    advise_on_interruption(CONTINUES)
     from pipeline.table.maintenance import remove_orphan_files
 
     orphans = remove_orphan_files(location_of(table), dry_run=dry_run)

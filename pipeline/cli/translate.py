@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipeline.cli.exit_status import EXIT_DEFERRED
+from pipeline.cli.interruption import CONTINUES, advise_on_interruption
 from pipeline.cli.options import (
     MODELS,
     ActorsOption,
@@ -59,6 +60,7 @@ def translate(
     The same command continues a run that was interrupted. Exit status 3 means that some input
     changed meanwhile and is left for the next run.
     """
+    advise_on_interruption(CONTINUES)
     from pipeline.models.registry import resolve_model
     from pipeline.translate.stage import translate_table
 

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.decoding import DecodeConfig
+from pipeline.documents.span_kinds import SPAN_KINDS, SpanKind
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.settings import Settings
 
@@ -41,6 +42,15 @@ class TranslateConfig(Settings):
     )
     max_segment_tokens: int = Field(
         default=128, ge=32, description="a sentence with more subwords is cut"
+    )
+    spans: tuple[SpanKind, ...] = Field(
+        default=SPAN_KINDS,
+        description="text that a translation has as its source has it; if the model loses it, the "
+        "sentence is translated again with placeholders",
+    )
+    join_lines: bool = Field(
+        default=False,
+        description="whether a sentence may go on after a single line break within a paragraph",
     )
     reuse: bool = Field(default=True, description="reuse translations of equal segments")
     max_failed_share: float = Field(

@@ -8,7 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.documents.document_translator import TranslatedText
-from pipeline.documents.quality_signals import copy_rate, length_ratio, repetition, words
+from pipeline.documents.quality_signals import (
+    copy_rate,
+    length_ratio,
+    numbers_ok,
+    repetition,
+    words,
+)
 from pipeline.documents.segmentation import without_symbols
 from pipeline.schemas import (
     PASSED_THROUGH,
@@ -34,6 +40,7 @@ _PASSED_THROUGH_COLUMNS: Mapping[str, Any] = {
     "unknown_rate": None,
     "placeholders_ok": None,
     "truncated": False,
+    "numbers_ok": None,
 }
 
 
@@ -114,6 +121,7 @@ def quality_columns(source: str, translated: TranslatedText) -> Mapping[str, Any
         "unknown_rate": whole.n_unknown_tokens / max(1, n_source_pieces),
         "placeholders_ok": translated.placeholders_ok,
         "truncated": whole.truncated,
+        "numbers_ok": numbers_ok(source, translated.text),
     }
 
 

@@ -46,6 +46,9 @@ def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
         settings["drop_columns"] = sorted(config.drop_columns)
     if config.keep_columns is not None:
         settings["keep_columns"] = sorted(config.keep_columns)
+    settings |= config.model_dump(
+        mode="json", include={"spans", "join_lines"}, exclude_defaults=True
+    )
     settings |= {
         "segmenter": SEGMENTER_VERSION,
         "decode": config.decode.fingerprint(),

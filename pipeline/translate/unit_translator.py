@@ -90,6 +90,8 @@ class UnitTranslator:
                 self._config.max_segment_tokens, translator.search.max_source_tokens
             ),
             memory=memory,
+            spans=self._config.spans,
+            join_lines=self._config.join_lines,
         )
 
     def translate(self, unit: Unit) -> UnitResult:
