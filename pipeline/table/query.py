@@ -191,7 +191,7 @@ def rejected_rows_command(dataset: Path) -> str:
     """A shell command that shows rows that ``prepare`` rejected."""
     files = sql_string(f"{glob.escape(str(dataset / 'rejected'))}/*.parquet")
     query = (
-        "SELECT reason, origin, source, target "
+        "SELECT reason, origin, line, detail, text, source, target "
         f"FROM read_parquet({files}, hive_partitioning = false)"
     )
     quoted = shlex.quote(query) if re.search(r'["$`\\!]', query) else f'"{query}"'
