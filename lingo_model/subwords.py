@@ -25,6 +25,7 @@ from lingo_model.unicode_text import (
     KnownCharacters,
     Normalisation,
     one_line_nfc,
+    with_single_spaces,
 )
 
 # SentencePiece's rules for training. With "identity" this module normalises the text itself.
@@ -41,7 +42,7 @@ _MAX_TRAINING_CHARACTERS = 1000
 # Rare characters get no piece, because nothing is learned from a few examples: those of the last
 # ten-thousandth of the text, unless all characters together take few of the pieces.
 _CHARACTER_COVERAGE = 0.9999
-_MAX_SHARE_FOR_ALL_CHARACTERS = 1 / 8
+_MAX_SHARE_FOR_ALL_CHARACTERS = 1 / 4
 # A rarer character is read as a related one, such as a no-break space as a space.
 _MIN_SHARE_OF_RELATED_CHARACTERS = 1e-5
 # SentencePiece skips sentences with this character, which it uses to mark unknown ones.
@@ -199,6 +200,18 @@ class Subwords:
         """
         read = self._known_characters.as_read(texts) if self.normalises_nfc else list(texts)
         return self._processor.Encode(read, out_type=int, num_threads=1)  # type: ignore[no-any-return]
+
+    def changed(self, texts: Sequence[str]) -> list[tuple[str, str]]:
+        """The texts that encoding and decoding change, each with what it becomes.
+
+        A model can write none of them. Normal forms, runs of spaces and line breaks do not count,
+        because no score counts them.
+        """
+        return [
+            (text, decoded)
+            for text, decoded in zip(texts, self.decode(self.encode(texts)), strict=True)
+            if decoded != text and decoded != with_single_spaces(text)
+        ]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Decode each row of ids as text; pad, sos and eos are skipped."""

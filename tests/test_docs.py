@@ -27,8 +27,7 @@ from lingo_model import DECODE_PRECISIONS, SimpleSeq2SeqLSTM
 from pipeline import schemas
 from pipeline.cli.app import app
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusInput
-from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.corpus import CorpusDescription, CorpusInput
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.settings import load_yaml
 from pipeline.table.query import VIEWS, connect

@@ -103,7 +103,7 @@ def _reliability(report: ScoreReport) -> str:
         )
     return (
         "The model was trained on this dataset. The leakage certificate of the dataset states that "
-        "no test sentence is among the training sentences."
+        "no test sentence is among the training sentences, compared by their letters and digits."
     )
 
 

@@ -86,6 +86,12 @@ def evaluate_model(
     segments = join_by_id(pairs, translations)
     texts, references = segments["translation"].to_pylist(), segments["reference"].to_pylist()
     notes += reference_warnings(texts, references)
+    n_changed = len(bundle.subwords.changed(references))
+    if n_changed:
+        notes.append(
+            f"{n_changed:,} of {len(references):,} references do not survive the model's subwords, "
+            "so no translation can equal them"
+        )
     evaluation_id = fingerprint_of(
         [bundle.manifest.model_id, manifest.fingerprint, split, decode.fingerprint()]
     )[:16]

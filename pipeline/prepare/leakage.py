@@ -41,8 +41,8 @@ def leakage_certificate(
         if item.split is not None and item.n_kept < item.n_read:
             n_lost[item.name] += item.n_read - item.n_kept
     return LeakageCertificate(
-        method="letters, marks and digits of the source (NFKC, case folded, without invisible "
-        "characters), BLAKE2b 64 bit",
+        method="letters, marks and digits of the source (NFKC, case folded, without spaces and "
+        "invisible characters), BLAKE2b 64 bit",
         n_rejected_as_leak=sum(item.n_rejected.get("leak", 0) for item in counts),
         n_sources_in_several_splits=len(shared),
         inputs_that_lost_rows=dict(n_lost),

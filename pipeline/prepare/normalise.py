@@ -10,13 +10,13 @@ from lingo_model.unicode_text import without_ignorable
 def normalise(text: str) -> str:
     """Normalise a sentence: NFKC, case folding, and only its letters, marks and digits.
 
-    Default ignorable characters, such as soft hyphens and zero width spaces, are removed, because
-    nobody sees them. Runs of other characters become one space. A text without letters, marks and
-    digits, such as "...", keeps its other characters.
+    Spaces go too, because words are written apart and together ("e-mail", "email"), and Chinese
+    comes with and without spaces. Default ignorable characters, such as soft hyphens, go because
+    nobody sees them. A text without letters, marks and digits, such as "...", keeps its other
+    characters.
     """
     folded = without_ignorable(unicodedata.normalize("NFKC", text).casefold())
-    words = "".join(c if _is_word_character(c) else " " for c in folded).split()
-    return " ".join(words or folded.split())
+    return "".join(filter(_is_word_character, folded)) or "".join(folded.split())
 
 
 def _is_word_character(character: str) -> bool:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lingo_model import Subwords
-from lingo_model.unicode_text import with_single_spaces
 from pipeline.dataset.manifest import ChangedText, RoundTripCounts
 from pipeline.dataset.splits import Split
 from pipeline.prepare.written_pairs import iter_batches
@@ -36,22 +35,14 @@ def round_trip_counts(
         example = None
         for batch in iter_batches(files, list(n_changed)):
             for side in n_changed:
-                changed = _changed_texts(batch.column(side).to_pylist(), subwords)
+                changed = subwords.changed(batch.column(side).to_pylist())
                 n_changed[side] += len(changed)
                 if side == "target" and example is None and changed:
-                    example = min(changed, key=lambda item: len(item.text))
+                    text, decoded = min(changed, key=lambda texts: len(texts[0]))
+                    example = ChangedText(text=text, decoded=decoded)
         counts[split] = RoundTripCounts(
             n_sources_changed=n_changed["source"],
             n_targets_changed=n_changed["target"],
             target_example=example,
         )
     return counts
-
-
-def _changed_texts(texts: list[str], subwords: Subwords) -> list[ChangedText]:
-    """The texts that the model changes."""
-    return [
-        ChangedText(text=text, decoded=decoded)
-        for text, decoded in zip(texts, subwords.decode(subwords.encode(texts)), strict=True)
-        if decoded != text and decoded != with_single_spaces(text)
-    ]

@@ -249,6 +249,20 @@ def test_a_report_says_how_many_rows_an_earlier_release_left_out(
         assert "40" in text
 
 
+def test_references_that_the_model_cannot_spell_are_noted(
+    dataset: Path, bundle: Path, tmp_path: Path
+) -> None:
+    def with_unknown(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"target": row["target"].replace("a", "字")}
+
+    copy = rewritten_test_pairs(dataset, tmp_path / "unknown", with_unknown)
+    report = evaluate_model(copy, bundle, tmp_path / "reports")
+    n_changed = sum("字" in text for text in open_dataset(copy).pairs("test")["target"].to_pylist())
+    assert f"{n_changed} of 40 references do not survive the model's subwords, so no" in (
+        "".join(report.notes)
+    )
+
+
 def test_lower_cased_references_are_noted(
     dataset: Path, other_bundle: Path, tmp_path: Path
 ) -> None:
