@@ -90,7 +90,10 @@ def write(path: Path, *lines: str) -> Path:
         (describe(inputs={"path": "x.tsv"}), ["inputs={'path'", "needs a list"]),
         (
             describe({"sorce": "a", "target": "b"}),
-            ["unknown key 'inputs.0.sorce'; did you mean 'inputs.0.source'?", "path, quoting, source"],
+            [
+                "unknown key 'inputs.0.sorce'; did you mean 'inputs.0.source'?",
+                "path, quoting, source",
+            ],
         ),
         (
             {"source_lang": "en", "targt_lang": "es", "inputs": [TABLE]},
