@@ -135,6 +135,22 @@ LakeOption = Annotated[
         f"[default: {default_of(TranslateConfig, 'lake')}]",
     ),
 ]
+MaxRetractedShareOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Refuse a run that takes a larger share of the table's rows out of `latest`. "
+        f"[default: {default_of(TranslateConfig, 'max_retracted_share')}]",
+    ),
+]
+OnBadFileOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar=_choices(TranslateConfig.model_fields["on_bad_file"].annotation),
+        help="A file that is damaged, of an unknown format or in another encoding: set it aside "
+        "and translate the others, or stop. "
+        f"[default: {default_of(TranslateConfig, 'on_bad_file')}]",
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Translate only the first rows of each file, to a table of its own."),
@@ -183,7 +199,7 @@ def translate_config(
     rename: list[str] | None = None,
     drop: list[str] | None = None,
     columns: str | None = None,
-    **options: str | int | None,
+    **options: str | float | None,
 ) -> TranslateConfig:
     """The settings of a file and of the given options. Options override the file.
 

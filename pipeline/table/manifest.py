@@ -98,6 +98,13 @@ class Lineage(Settings):
     corpus: tuple[str, ...] = Field(description="the inputs of that dataset")
 
 
+class SetAsideFile(Settings):
+    """A file that a run did not read because it is bad. Its earlier rows stay."""
+
+    path: str
+    reason: str = Field(description="what is wrong with the file, and the remedy")
+
+
 class CompactedPart(Settings):
     """A file that holds the rows of several units."""
 
@@ -136,6 +143,9 @@ class RunHeader(Manifest):
     )
     units: tuple[Unit, ...]
     n_units_skipped: int
+    set_aside: tuple[SetAsideFile, ...] = Field(
+        default=(), description="bad files that the run does not read"
+    )
     retry_of: str | None = Field(
         default=None, description="the run whose quarantine is retried; null for a run over a lake"
     )
@@ -172,6 +182,11 @@ class RunManifest(RunHeader):
     n_rows_deleted: int = Field(
         description="rows of earlier runs that are in no current version of any file"
     )
+    n_rows_restored: int = Field(
+        default=0,
+        description="rows of earlier runs that are copied into this run, because a newer file no "
+        "longer has their ids",
+    )
     row_id_digest: str
     compacted: tuple[CompactedPart, ...] = Field(
         default=(), description="the files that replaced one file per unit, if any"
@@ -188,6 +203,11 @@ class RunManifest(RunHeader):
         """Input rows divided by the time from start to end, interruptions included."""
         seconds = (self.finished_at - self.started_at).total_seconds()
         return self.rows.n_input / seconds if seconds > 0 and self.rows.n_input else None
+
+
+def restored_file(run_id: str) -> str:
+    """The file of a run that holds its restored rows, if there are any."""
+    return f"part-{run_id}.parquet"
 
 
 def run_number(run_id: str) -> int:

@@ -8,7 +8,6 @@ from lingo_model import BundleManifest, InputError
 from pipeline.storage.location import Location
 from pipeline.storage.manifests import utc_now
 from pipeline.table.manifest import RUN_REPORT, RunManifest, RunPlan, run_number
-from pipeline.table.published_files import PublishedFile, published_files
 from pipeline.table.table import Table
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.reconcile import reconcile
@@ -27,7 +26,7 @@ def finish_run(run: TranslationRun, run_units: RunUnits) -> RunManifest:
     # On S3 another process may have published this very run meanwhile.
     number = run_number(run.plan.run_id)
     earlier = [other for other in run.table.published() if run_number(other.run_id) < number]
-    return _publish(run, published_files(earlier))
+    return _publish(run, earlier)
 
 
 def lake_request(
@@ -85,9 +84,9 @@ def _first_difference(key: str, planned: Any, requested: Any) -> tuple[str, Any,
     return key, planned, requested
 
 
-def _publish(run: TranslationRun, published: dict[str, PublishedFile]) -> RunManifest:
+def _publish(run: TranslationRun, earlier: list[RunManifest]) -> RunManifest:
     plan = run.plan
-    result = reconcile(run.staged, plan, run.table.data, published)
+    result = reconcile(run.staged, plan, run.table.data, earlier)
     deferred = {unit.path for unit in result.deferred}
     deferred.update(set(plan.deleted_files) - set(result.deleted_files))
     manifest = RunManifest(
@@ -108,6 +107,7 @@ def _publish(run: TranslationRun, published: dict[str, PublishedFile]) -> RunMan
         n_units_emitted=len(result.emitted),
         rows=result.rows,
         n_rows_deleted=result.n_rows_deleted,
+        n_rows_restored=result.n_rows_restored,
         quarantined=dict(result.quarantined),
         quality_signals=result.quality_signals,
         n_placeholders_lost=result.n_placeholders_lost,
