@@ -67,6 +67,8 @@ def sql(
         statements_of,
     )
 
+    if output is not None and not output.name:
+        raise InputError(f"--output {str(output)!r}: needs the name of a file")
     output_format = _output_format(format_name, output)
     root = None if table is None else location_of(table)
     if root is None and as_of is not None:

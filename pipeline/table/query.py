@@ -112,6 +112,8 @@ def connect(
             be read.
         OSError: S3 refuses or does not answer.
     """
+    if reports is not None and reports.exists() and not reports.is_dir():
+        raise InputError(f"{reports}: not a folder of reports; give the folder of `lingo evaluate`")
     connection = duckdb.connect()
     runs: list[RunManifest] = []
     if table is not None:
@@ -189,6 +191,13 @@ def statements_of(sql: str) -> list[duckdb.Statement]:
     Raises:
         InputError: DuckDB cannot parse the text.
     """
+    if not sql.isascii():
+        try:
+            sql.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{sql!r}: is not UTF-8; check the encoding of the terminal"
+            ) from error
     try:
         return duckdb.extract_statements(sql)
     except duckdb.Error as error:
