@@ -106,6 +106,18 @@ RenameOption = Annotated[
     list[str] | None,
     typer.Option(metavar="OLD=NEW", help="Rename an input column; may be repeated."),
 ]
+DropOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="Leave an input column out of the table; may be repeated."),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C",
+        help="The only input columns that the table gets, beside the text and id column. "
+        "[default: all]",
+    ),
+]
 OnNewModelOption = Annotated[
     str | None,
     typer.Option(
@@ -169,6 +181,8 @@ def translate_config(
     precision: str | None,
     beam_size: int | None,
     rename: list[str] | None = None,
+    drop: list[str] | None = None,
+    columns: str | None = None,
     **options: str | int | None,
 ) -> TranslateConfig:
     """The settings of a file and of the given options. Options override the file.
@@ -178,6 +192,8 @@ def translate_config(
         precision: the numeric precision; None if the option was not given.
         beam_size: hypotheses per sentence; None if the option was not given.
         rename: pairs of the form ``OLD=NEW``.
+        drop: the columns to leave out.
+        columns: the columns to keep, separated by commas.
         options: other settings by name; None for an option that was not given.
 
     Raises:
@@ -187,6 +203,8 @@ def translate_config(
         options
         | {
             "rename": _renames(rename) if rename else None,
+            "drop_columns": drop or None,
+            "keep_columns": None if columns is None else _names(columns),
             "decode": _given({"precision": precision, "beam_size": beam_size}) or None,
         }
     )
@@ -212,6 +230,10 @@ def refuse_together(option: str, others: dict[str, object]) -> None:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _names(columns: str) -> list[str]:
+    return [name.strip() for name in columns.split(",") if name.strip()]
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Translates texts of any length with one model replica.
 
 Every distinct segment of a batch is decoded once. Long segments are cut. Spans that the model must
-not change are copied from the source.
+not change are copied from the source, and so are literals, such as numbers, that it loses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from lingo_model import Translator
-from pipeline.documents.segmentation import Part, Segment, joined, segments_of, split_text
+from pipeline.documents.literals import loses_literals
+from pipeline.documents.segmentation import (
+    Part,
+    Segment,
+    has_symbol,
+    joined,
+    segments_of,
+    split_text,
+    without_symbols,
+)
+from pipeline.documents.span_kinds import SpanKind
 from pipeline.documents.translation_memory import Decoded, TranslationMemory
 
 _LOG = logging.getLogger(__name__)
@@ -25,8 +35,8 @@ class TranslatedText:
         text: the translation; empty if it failed.
         model_inputs: each segment as the model read it.
         decoded: each segment as the model translated it.
-        placeholders_ok: whether the model kept every placeholder; None if there was none. If it
-            lost one, that sentence was translated in parts between its spans.
+        placeholders_ok: whether the model kept every placeholder and wrote no other; None if there
+            was none. If it lost one, that sentence was translated in parts between its spans.
         failure: why there is no translation; None otherwise.
     """
 
@@ -63,6 +73,8 @@ class DocumentTranslator:
         max_segment_tokens: a sentence with more subwords is cut. At least 32, so that a single
             character always fits.
         memory: the translation memory in which segments are looked up before they are decoded.
+        spans: the kinds of literals that a translation must have as its source has them.
+        join_lines: whether a sentence may go on after a single line break within a paragraph.
     """
 
     def __init__(
@@ -72,11 +84,15 @@ class DocumentTranslator:
         language: str,
         max_segment_tokens: int,
         memory: TranslationMemory | None = None,
+        spans: Collection[SpanKind] = (),
+        join_lines: bool = False,
     ) -> None:
         self._translator = translator
         self._language = language
         self._max_segment_tokens = max_segment_tokens
         self._memory = memory
+        self._literals = frozenset(spans)
+        self._join_lines = join_lines
 
     def translate(self, texts: Sequence[str]) -> tuple[list[TranslatedText], dict[str, Decoded]]:
         """Translate texts, in order.
@@ -84,9 +100,14 @@ class DocumentTranslator:
         Returns:
             the translations, and the segments that were decoded for them by model input.
         """
-        documents = [_Document(split_text(text, self._language)) for text in texts]
+        documents = [
+            _Document(split_text(text, self._language, join_lines=self._join_lines))
+            for text in texts
+        ]
         results = _SegmentResults()
         self._decode(documents, results)
+        with_lost_literal = [d for d in documents if d.mark_literals(results, self._literals)]
+        self._decode(with_lost_literal, results)
         with_lost_placeholder = [d for d in documents if d.has_lost_placeholder(results)]
         for document in with_lost_placeholder:
             document.split_between_spans(results)
@@ -190,6 +211,21 @@ class _SegmentResults:
         result = self.of(segment)
         return segment.restored(result.text) if isinstance(result, Decoded) else ""
 
+    def loses_literals(self, segment: Segment, kinds: frozenset[SpanKind]) -> bool:
+        """Whether the translation of a segment lacks one of its literals."""
+        result = self.of(segment)
+        if isinstance(result, _Failure):
+            return False
+        model_input = segment.model_input
+        if segment.spans:
+            model_input = without_symbols(model_input)
+        return loses_literals(model_input, without_symbols(result.text), kinds)
+
+    def invents_placeholder(self, segment: Segment) -> bool:
+        """Whether the translation of a segment without spans has a placeholder symbol."""
+        result = self.of(segment)
+        return not segment.spans and isinstance(result, Decoded) and has_symbol(result.text)
+
 
 class _Document:
     """A text that is cut into parts."""
@@ -197,32 +233,41 @@ class _Document:
     def __init__(self, parts: list[Part]) -> None:
         self._parts = parts
         self.segments = list(segments_of(parts))
-        has_spans = any(segment.spans for segment in self.segments)
-        self._placeholders_ok = True if has_spans else None
+        self._has_lost_placeholder = False
 
     def halve(self, too_long: Collection[str]) -> bool:
         """Cut the segments with these model inputs in two. Returns whether there was one."""
         return self._split(lambda segment: segment.model_input in too_long, Segment.halves)
 
-    def has_lost_placeholder(self, results: _SegmentResults) -> bool:
-        return self._placeholders_ok is not None and any(
-            results.restored(segment) is None for segment in self.segments
+    def mark_literals(self, results: _SegmentResults, kinds: frozenset[SpanKind]) -> bool:
+        """Make the literals spans in the segments in which the model lost one.
+
+        Returns whether there was such a segment.
+        """
+        return self._split(
+            lambda segment: results.loses_literals(segment, kinds),
+            lambda segment: segment.with_literals(kinds),
         )
+
+    def has_lost_placeholder(self, results: _SegmentResults) -> bool:
+        return any(s.spans and results.restored(s) is None for s in self.segments)
 
     def split_between_spans(self, results: _SegmentResults) -> None:
         """Cut the segments in which the model lost a placeholder into parts between their spans."""
         self._split(lambda segment: results.restored(segment) is None, Segment.between_spans)
-        self._placeholders_ok = False
+        self._has_lost_placeholder = True
 
     def _split(
         self, is_split: Callable[[Segment], bool], split: Callable[[Segment], list[Part]]
     ) -> bool:
-        if not any(map(is_split, self.segments)):
+        chosen = [is_split(segment) for segment in self.segments]
+        if not any(chosen):
             return False
+        choices = iter(chosen)
         self._parts = [
             piece
             for part in self._parts
-            for piece in (split(part) if isinstance(part, Segment) and is_split(part) else [part])
+            for piece in (split(part) if isinstance(part, Segment) and next(choices) else [part])
         ]
         self.segments = list(segments_of(self._parts))
         return True
@@ -239,5 +284,10 @@ class _Document:
             joined(self._parts, lambda segment: results.restored(segment) or ""),
             tuple(segment.model_input for segment in self.segments),
             tuple(decoded),
-            self._placeholders_ok,
+            self._placeholders_ok(results),
         )
+
+    def _placeholders_ok(self, results: _SegmentResults) -> bool | None:
+        if self._has_lost_placeholder or any(map(results.invents_placeholder, self.segments)):
+            return False
+        return True if any(segment.spans for segment in self.segments) else None

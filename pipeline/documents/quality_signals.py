@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import islice
 
+from pipeline.documents.numbers import has_number, same_numbers
+
 _WORD = re.compile(r"[^\W\d_]+")
 
 # Combining marks (vowel signs of Indic scripts, points of Arabic and Hebrew) and the joiners
@@ -66,3 +68,9 @@ def copy_rate(source: Sequence[str], translated: Sequence[str]) -> float | None:
     if not translated:
         return None
     return sum(map(source_words.__contains__, translated)) / len(translated)
+
+
+def numbers_ok(source: str, translation: str) -> bool | None:
+    """Whether a translation has the numbers of its source, in any format; None if the source has
+    none."""
+    return same_numbers(source, translation) if has_number(source) else None

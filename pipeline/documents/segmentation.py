@@ -11,62 +11,38 @@ from __future__ import annotations
 import dataclasses
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-import sentencex
-
 from lingo_model.special_ids import PLACEHOLDERS
-from pipeline.languages import primary_language
+from pipeline.documents.literals import find_literals
+from pipeline.documents.sentence_ends import LINE_MARKS, sentence_ends
+from pipeline.documents.span_kinds import SpanKind
+from pipeline.documents.spans import Span, ends_sentence, find_spans, is_comment
 
-SEGMENTER_VERSION = "segments-2"
+SEGMENTER_VERSION = "segments-3"
 """Changes whenever texts may be split in other places, or other spans may be found."""
 
-
-# Every span contains one of these. They are quick to search for.
-_HINT = re.compile(r"[{%<&@]|://|www\.", re.IGNORECASE)
-
-# Characters that end an address: letters of scripts that are written without spaces, or whose
-# endings are joined to a foreign word. (Browsers copy addresses with such letters percent-encoded.)
-# Thai to Lao, Burmese, Hangul, Khmer, Chinese and Japanese with punctuation and full-width forms.
-_UNSPACED = (
-    r"\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff"
-    r"\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
-)
-
-_LETTER = rf"[^\W{_UNSPACED}]"  # a letter, a digit or "_"
-
-# Every repetition is bounded, so that the search takes linear time for any text.
-_SPAN = re.compile(
-    r"""
-      \{\{[^{}\n]{0,200}\}\}                                    # {{ x }}
-    | \$?\{[^{}\n]{0,200}\}                                     # {name} {0:>8} ${name}
-    | %\([^()\s]{1,100}\)[#0\-+]{0,3}\d{0,4}(?:\.\d{1,4})?[diouxXeEfFgGcrsa]          # %(x)d
-    | (?<!\d)%(?:\d{1,2}\$)?[#0\-+]{0,3}\d{0,4}(?:\.\d{1,4})?[diouxXeEfFgGcrsa@](?![^\W\d_])  # %s
-    | </?[A-Za-z][A-Za-z0-9:_-]{0,40}(?:\s[^<>\n]{0,1000})?/?>                     # <b> </a> <br/>
-    | &(?:\#\d{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});             # &nbsp;
-    """
-    rf"""
-    | (?:[A-Za-z][A-Za-z0-9+.-]{{1,20}}://|(?<!{_LETTER})www\.)
-      [^\s<>"{{}}|\\^`{_UNSPACED}]{{0,2000}}[^\s<>"{{}}|\\^`.,;:!?'()\[\]…»”’{_UNSPACED}]
-    | (?<!{_LETTER})(?<![.+-])(?:{_LETTER}|[.+-]){{1,64}}@                                 # a@b.org
-      (?:{_LETTER}|-){{1,63}}(?:\.(?:{_LETTER}|-){{1,63}}){{1,8}}
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-
 _SYMBOL = re.compile(r"<ph(\d)>")
+_STRAY_SYMBOLS = re.compile(r"\s{0,20}(?:<ph\d>\s{0,20})+")
 
 # The line breaks of `str.splitlines`.
 _LINE_BREAKS = re.compile("([\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+)")
 
-# A line in which only the last character can end a sentence. This is the most common kind of line,
-# and it needs no language rules.
+# A line in which only the last character can end a sentence, and that has no span. This is the most
+# common kind of line, and it needs no language rules.
 _ONE_SENTENCE = re.compile(r"\w[\w ,'-]*[\w.!?]")
-_UNUSUAL_SPACE = re.compile(r"[^\S \t]")
 
 # Where a long segment is cut, the best place first: after a clause, after a space.
 _CUT_PATTERNS = (re.compile(r"[,;:)\]–—、，；：]\s+"), re.compile(r"\s+"))
+
+# A line break within a segment, with the spaces around it.
+_SOFT_BREAK = re.compile(r"[^\S\r\n]*(?:\r\n|\n)[^\S\r\n]*")
+# What ends a line that the next line does not continue.
+_LINE_END = re.compile(r"""[.!?…:;。！？：；।؟]["'”’»」』)\]]*\s*\Z""")
+_BEFORE_NO_SPACE = re.compile(r"[\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef-]\Z")
+_EDGE_PUNCTUATION = " \t.,:;!?¿¡…。！？，、；："
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,32 +53,36 @@ class Segment:
         text: the segment's text.
         spans: half-open character ranges ``(start, stop)`` that the model must not change. There
             are at most as many spans as placeholder symbols.
+        is_fragment: whether the segment is a part of a sentence between its spans. The punctuation
+            that a model adds at its edges is dropped.
     """
 
     text: str
-    spans: tuple[tuple[int, int], ...] = ()
+    spans: tuple[Span, ...] = ()
+    is_fragment: bool = dataclasses.field(default=False, compare=False)
 
     @property
     def model_input(self) -> str:
         """The text as the model reads it, with a placeholder symbol in place of each span."""
         if not self.spans:
-            return self.text
+            return _on_one_line(self.text)
         parts, end = [], 0
         for (start, stop), symbol in zip(self.spans, PLACEHOLDERS, strict=False):
             parts += [self.text[end:start], symbol]
             end = stop
-        return "".join([*parts, self.text[end:]])
+        return _on_one_line("".join([*parts, self.text[end:]]))
 
     def restored(self, translation: str) -> str | None:
         """Replace the symbols in a translation of :attr:`model_input` by their spans.
 
-        In the translation of a segment without spans, symbols are removed.
+        In the translation of a segment without spans, symbols and their spaces are removed.
 
         Returns:
             the translation, or None if the model lost, repeated or invented a symbol.
         """
         if not self.spans:
-            return _SYMBOL.sub("", translation) if "<ph" in translation else translation
+            text = without_stray_symbols(translation)
+            return text.strip(_EDGE_PUNCTUATION) if self.is_fragment else text
         numbers = [int(digit) for digit in _SYMBOL.findall(translation)]
         if sorted(numbers) != list(range(len(self.spans))):
             return None
@@ -115,36 +95,63 @@ class Segment:
     def between_spans(self) -> list[Part]:
         """The spans as text to keep, and the parts between them as segments without spans.
 
-        Used if the model loses a symbol.
+        Punctuation and white space at the edges of the parts are text to keep. Used if the model
+        loses a symbol.
         """
+        parts: list[Part] = []
+        kept_from = 0
+        for start, stop in self._outside():
+            first, last = _core(self.text, start, stop)
+            if any(map(str.isalpha, self.text[first:last])):
+                if kept_from < first:
+                    parts.append(self.text[kept_from:first])
+                parts.append(Segment(self.text[first:last], is_fragment=True))
+                kept_from = last
+        if kept_from < len(self.text):
+            parts.append(self.text[kept_from:])
+        return parts
+
+    def with_literals(self, kinds: frozenset[SpanKind]) -> list[Part]:
+        """The segment with its literals as spans too. It is cut if these are too many spans."""
+        literals = find_literals(self.text, kinds, self._outside())
+        spans = tuple(sorted((*self.spans, *literals)))
+        return _parts(Segment(self.text, spans), [0, len(self.text)])
+
+    def _outside(self) -> list[Span]:
+        """The ranges of the text that are outside of the spans."""
         edges = [0, *(edge for span in self.spans for edge in span), len(self.text)]
-        return _parts(self, edges)
+        return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 Part = str | Segment
 """A part of a document: text to keep (``str``) or a segment to translate."""
 
 
-def split_text(text: str, language: str) -> list[Part]:
+def split_text(text: str, language: str, *, join_lines: bool = False) -> list[Part]:
     """Split a text into segments and text to keep. Concatenated, they are the text.
 
-    A line break always ends a sentence. A sentence without a letter outside of spans is kept.
+    A sentence without a letter outside of spans is kept, and so are the marks of headings, list
+    items, quotes and tables.
 
     Args:
         text: any text.
         language: the language of the text, such as ``de`` or ``de-AT``. Abbreviations and ordinal
             numbers depend on it.
+        join_lines: whether a sentence may go on after a single line break within a paragraph.
+            Otherwise every line break ends a sentence.
     """
-    whole = Segment(text, _spans_of(text))
+    if _ONE_SENTENCE.fullmatch(text) and any(map(str.isalpha, text)):
+        return [Segment(text)]
+    whole = Segment(text, find_spans(text))
     if not _has_letters(whole):
         return [text] if text else []
-    if _ONE_SENTENCE.fullmatch(text):
-        return [whole]
     cuts = [0]
-    for line in _LINE_BREAKS.split(text):
-        cuts += [cuts[-1] + end for end in _sentence_ends(line, language)]
-    inside = {i for start, stop in whole.spans for i in range(start + 1, stop)}
-    return _parts(whole, [cut for cut in cuts if cut not in inside])
+    for line in _lines(text, join_lines=join_lines):
+        cuts += [cuts[-1] + end for end in sentence_ends(line, language)]
+    blocks = [edge for span in whole.spans if ends_sentence(text[slice(*span)]) for edge in span]
+    if blocks:
+        cuts = sorted({*cuts, *blocks})
+    return _parts(whole, _outside_spans(cuts, whole.spans))
 
 
 def joined(parts: list[Part], translate: Callable[[Segment], str]) -> str:
@@ -162,10 +169,82 @@ def without_symbols(text: str) -> str:
     return _SYMBOL.sub(" ", text) if "<ph" in text else text
 
 
-def _spans_of(text: str) -> tuple[tuple[int, int], ...]:
-    if _HINT.search(text) is None:
-        return ()
-    return tuple(match.span() for match in _SPAN.finditer(text))
+def without_stray_symbols(text: str) -> str:
+    """A translation without placeholder symbols that the source does not have."""
+    if "<ph" not in text:
+        return text
+
+    def gap(match: re.Match[str]) -> str:
+        following = text[match.end() : match.end() + 1]
+        is_edge = match.start() == 0 or not following or following in ".,;:!?)]…"
+        return " " if not is_edge and any(map(str.isspace, match[0])) else ""
+
+    return _STRAY_SYMBOLS.sub(gap, text)
+
+
+def has_symbol(text: str) -> bool:
+    """Whether a text has a placeholder symbol."""
+    return "<ph" in text and _SYMBOL.search(text) is not None
+
+
+def _on_one_line(text: str) -> str:
+    """A text whose line breaks are joined, with a space where the script has spaces."""
+    if "\n" not in text:
+        return text
+
+    def gap(match: re.Match[str]) -> str:
+        return "" if _BEFORE_NO_SPACE.search(text, match.start() - 1, match.start()) else " "
+
+    return _SOFT_BREAK.sub(gap, text)
+
+
+def _lines(text: str, *, join_lines: bool) -> list[str]:
+    """Lines and line breaks in turn. Concatenated, they are the text."""
+    pieces = _LINE_BREAKS.split(text)
+    if not join_lines:
+        return pieces
+    lines = [[pieces[0]]]
+    for line_break, line in zip(pieces[1::2], pieces[2::2], strict=True):
+        if line_break in ("\n", "\r\n") and _continues(lines[-1][-1], line):
+            lines[-1] += [line_break, line]
+        else:
+            lines += [[line_break], [line]]
+    return ["".join(line) for line in lines]
+
+
+def _continues(line: str, following: str) -> bool:
+    """Whether a line goes on in the following one."""
+    if _LINE_END.search(line) or line.lstrip().startswith(("#", "|", ">")) or "|" in following:
+        return False
+    if LINE_MARKS.match(following) or following.lstrip().startswith(("```", "~~~", "<")):
+        return False
+    return any(map(str.isalnum, line)) and any(map(str.isalnum, following))
+
+
+def _outside_spans(cuts: list[int], spans: Sequence[Span]) -> list[int]:
+    """The cuts that are not within a span."""
+    if not spans:
+        return cuts
+    starts = [start for start, _ in spans]
+    outside = []
+    for cut in cuts:
+        before = bisect_right(starts, cut - 1) - 1  # the last span that starts before the cut
+        if before < 0 or spans[before][1] <= cut:
+            outside.append(cut)
+    return outside
+
+
+def _core(text: str, start: int, stop: int) -> Span:
+    """The range within ``start`` and ``stop`` without punctuation and white space at its edges."""
+    while start < stop and not _is_of_word(text[start]):
+        start += 1
+    while stop > start and not _is_of_word(text[stop - 1]):
+        stop -= 1
+    return start, stop
+
+
+def _is_of_word(character: str) -> bool:
+    return character.isalnum() or unicodedata.category(character)[0] == "M"
 
 
 def _has_letters(segment: Segment) -> bool:
@@ -177,25 +256,6 @@ def _has_letters(segment: Segment) -> bool:
     return any(map(str.isalpha, "".join(outside)))
 
 
-def _sentence_ends(line: str, language: str) -> list[int]:
-    """The index after the last character of each sentence of a line. The line's end is the last."""
-    if not line:
-        return []
-    try:
-        # sentencex only knows one-byte white space, and takes unknown tags such as de-AT for en.
-        code = primary_language(language)
-        sentences = sentencex.segment(code, _UNUSUAL_SPACE.sub(" ", line))
-    except BaseException as error:
-        # A panic of sentencex's native code is no Exception. The line is then left unsplit.
-        if type(error).__name__ != "PanicException":
-            raise
-        sentences = []
-    ends: list[int] = []
-    for sentence in sentences:
-        ends.append((ends[-1] if ends else 0) + len(sentence))
-    return ends if ends and ends[-1] == len(line) else [len(line)]
-
-
 def _parts(whole: Segment, edges: list[int]) -> list[Part]:
     """Cut a segment at ``edges``, which include both of its ends.
 
@@ -203,12 +263,13 @@ def _parts(whole: Segment, edges: list[int]) -> list[Part]:
     spans than placeholder symbols is halved again.
     """
     parts: list[Part] = []
+    kept: list[str] = []
 
-    def keep(text: str) -> None:
-        if parts and isinstance(parts[-1], str):
-            parts[-1] += text
-        elif text:
+    def add(segment: Segment) -> None:
+        if text := "".join(kept):
             parts.append(text)
+        kept.clear()
+        parts.append(segment)
 
     spans = iter([*whole.spans, (len(whole.text) + 1, 0)])
     span = next(spans)
@@ -217,23 +278,34 @@ def _parts(whole: Segment, edges: list[int]) -> list[Part]:
         while span[0] < stop:
             piece_spans.append(span)
             span = next(spans)
+        while piece_spans and _starts_with_comment(whole.text, start, piece_spans[0]):
+            end = piece_spans.pop(0)[1]
+            kept.append(whole.text[start:end])
+            start = end
         body = whole.text[start:stop].strip()
         if not body:
-            keep(whole.text[start:stop])
+            kept.append(whole.text[start:stop])
             continue
         first = whole.text.index(body, start)
         segment = Segment(body, tuple((a - first, b - first) for a, b in piece_spans))
         if not _has_letters(segment):
-            keep(whole.text[start:stop])
+            kept.append(whole.text[start:stop])
             continue
-        keep(whole.text[start:first])
+        kept.append(whole.text[start:first])
         if len(piece_spans) > len(PLACEHOLDERS):
             for part in segment.halves():
-                keep(part) if isinstance(part, str) else parts.append(part)
+                kept.append(part) if isinstance(part, str) else add(part)
         else:
-            parts.append(segment)
-        keep(whole.text[first + len(body) : stop])
+            add(segment)
+        kept.append(whole.text[first + len(body) : stop])
+    if text := "".join(kept):
+        parts.append(text)
     return parts
+
+
+def _starts_with_comment(text: str, start: int, span: Span) -> bool:
+    """Whether a piece that begins at ``start`` begins with a comment."""
+    return is_comment(text[slice(*span)]) and not text[start : span[0]].strip()
 
 
 def _middle_cut(segment: Segment) -> int:
@@ -242,11 +314,11 @@ def _middle_cut(segment: Segment) -> int:
     if len(segment.spans) > len(PLACEHOLDERS):  # half of the spans on each side
         return segment.spans[len(segment.spans) // 2][0]
     allowed = range(len(text) // 4, len(text) - len(text) // 4 + 1)
-    inside = {i for start, stop in segment.spans for i in range(start + 1, stop)}
     for pattern in _CUT_PATTERNS:
         ends = [match.end() for match in pattern.finditer(text)]
-        if ends := [end for end in ends if end in allowed and end not in inside]:
+        ends = [end for end in ends if end in allowed]
+        if ends := _outside_spans(ends, segment.spans):
             return min(ends, key=lambda end: abs(end - middle))
-    free = [i for i in range(1, len(text)) if i not in inside]
+    free = _outside_spans(list(range(1, len(text))), segment.spans)
     whole_characters = [i for i in free if not unicodedata.combining(text[i])]
     return min(whole_characters or free or [len(text)], key=lambda i: abs(i - middle))

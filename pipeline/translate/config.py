@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.decoding import DecodeConfig
+from pipeline.documents.span_kinds import SPAN_KINDS, SpanKind
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.settings import Settings
 
@@ -23,6 +24,13 @@ class TranslateConfig(Settings):
     rename: dict[str, str] = Field(
         default_factory=dict, description="new names of input columns, by old name"
     )
+    drop_columns: tuple[str, ...] = Field(
+        default=(), description="input columns that the output does not have"
+    )
+    keep_columns: tuple[str, ...] | None = Field(
+        default=None,
+        description="the only input columns that the output has, beside the text and id column",
+    )
     lake: Literal["grows", "snapshot", "moved"] = Field(
         default="grows",
         description="grows: rows of a deleted file stay. snapshot: they leave `latest`. moved: "
@@ -34,6 +42,15 @@ class TranslateConfig(Settings):
     )
     max_segment_tokens: int = Field(
         default=128, ge=32, description="a sentence with more subwords is cut"
+    )
+    spans: tuple[SpanKind, ...] = Field(
+        default=SPAN_KINDS,
+        description="text that a translation has as its source has it; if the model loses it, the "
+        "sentence is translated again with placeholders",
+    )
+    join_lines: bool = Field(
+        default=False,
+        description="whether a sentence may go on after a single line break within a paragraph",
     )
     reuse: bool = Field(default=True, description="reuse translations of equal segments")
     max_failed_share: float = Field(
@@ -49,6 +66,13 @@ class TranslateConfig(Settings):
     limit: int | None = Field(
         default=None, ge=1, description="translate only the first rows of each file"
     )
+
+    @model_validator(mode="after")
+    def _refuse_dropped_text_and_id(self) -> Self:
+        for name, option in ((self.text_column, "text_column"), (self.id_column, "id_column")):
+            if name in self.drop_columns:
+                raise ValueError(f"drop_columns: {name!r} is the {option}, which cannot be dropped")
+        return self
 
 
 class TranslateResources(Settings):

@@ -8,10 +8,17 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.documents.document_translator import TranslatedText
-from pipeline.documents.quality_signals import copy_rate, length_ratio, repetition, words
+from pipeline.documents.quality_signals import (
+    copy_rate,
+    length_ratio,
+    numbers_ok,
+    repetition,
+    words,
+)
 from pipeline.documents.segmentation import without_symbols
 from pipeline.schemas import (
     PASSED_THROUGH,
+    PLACE_COLUMNS,
     QUARANTINE_COLUMNS,
     REUSED,
     TRANSLATED,
@@ -19,7 +26,7 @@ from pipeline.schemas import (
 )
 from pipeline.storage.hashing import hex_digest
 from pipeline.table.manifest import RunPlan
-from pipeline.translate.row_outcome import RowOutcome
+from pipeline.translate.row_outcome import Place, RowOutcome
 
 _PASSED_THROUGH_COLUMNS: Mapping[str, Any] = {
     "status": PASSED_THROUGH,
@@ -33,6 +40,7 @@ _PASSED_THROUGH_COLUMNS: Mapping[str, Any] = {
     "unknown_rate": None,
     "placeholders_ok": None,
     "truncated": False,
+    "numbers_ok": None,
 }
 
 
@@ -59,10 +67,34 @@ def translation_table(table: pa.Table, rows: Sequence[RowOutcome], plan: RunPlan
     return _append(table, columns, TRANSLATION_COLUMNS)
 
 
-def quarantine_table(table: pa.Table, rows: Sequence[RowOutcome]) -> pa.Table:
-    """``table`` with QUARANTINE_COLUMNS after its own. ``rows`` are quarantined, in its order."""
-    columns = {name: [getattr(row, name) for row in rows] for name in QUARANTINE_COLUMNS.names}
-    return _append(table, columns, QUARANTINE_COLUMNS)
+def quarantine_table(
+    table: pa.Table, rows: Sequence[RowOutcome], places: Sequence[Place]
+) -> pa.Table:
+    """``table`` with QUARANTINE_COLUMNS after its own.
+
+    If the table has a column of the name of a place column, the places are in ``detail`` instead.
+
+    Args:
+        table: the quarantined rows of the input.
+        rows: their outcomes, in the same order.
+        places: their places in the input, in the same order.
+    """
+    columns: dict[str, list[Any]] = {
+        "row_id": [row.row_id for row in rows],
+        "reason": [row.reason for row in rows],
+        "detail": [row.detail for row in rows],
+        "input_file": [file for file, _ in places],
+        "input_row": [number for _, number in places],
+    }
+    own_names = {name.casefold() for name in table.column_names}
+    if own_names.isdisjoint(PLACE_COLUMNS):
+        return _append(table, columns, QUARANTINE_COLUMNS)
+    columns["detail"] = [
+        f"{file}, row {number}: {row.detail or row.reason}"
+        for row, (file, number) in zip(rows, places, strict=True)
+    ]
+    schema = [field for field in QUARANTINE_COLUMNS if field.name not in PLACE_COLUMNS]
+    return _append(table, columns, pa.schema(schema))
 
 
 def quality_columns(source: str, translated: TranslatedText) -> Mapping[str, Any]:
@@ -89,6 +121,7 @@ def quality_columns(source: str, translated: TranslatedText) -> Mapping[str, Any
         "unknown_rate": whole.n_unknown_tokens / max(1, n_source_pieces),
         "placeholders_ok": translated.placeholders_ok,
         "truncated": whole.truncated,
+        "numbers_ok": numbers_ok(source, translated.text),
     }
 
 
