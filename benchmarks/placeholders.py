@@ -114,7 +114,9 @@ class Result:
             n_intact=sum(row.n_intact(translated.text) for row, translated in pairs),
             n_flagged=sum(len(row.values) for row, t in pairs if _is_flagged(row, t)),
             n_silent=sum(
-                len(row.values) - row.n_intact(t.text) for row, t in pairs if not _is_flagged(row, t)
+                len(row.values) - row.n_intact(t.text)
+                for row, t in pairs
+                if not _is_flagged(row, t)
             ),
             n_equal=sum(row.reference == translated.text for row, translated in pairs),
         )

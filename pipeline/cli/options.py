@@ -13,6 +13,7 @@ import typer
 
 from lingo_model import DecodePrecision, InputError
 from pipeline.decoding import DecodeConfig
+from pipeline.documents.span_kinds import SPAN_KINDS
 from pipeline.settings import load_yaml, parse_settings
 from pipeline.storage.location import local_path, location
 from pipeline.translate.config import TranslateConfig, TranslateResources
@@ -123,6 +124,23 @@ LakeOption = Annotated[
         f"[default: {default_of(TranslateConfig, 'lake')}]",
     ),
 ]
+SpansOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND,...",
+        help="Text that a translation has as its source has it, or 'none': "
+        f"{', '.join(SPAN_KINDS)}. [default: all of them]",
+    ),
+]
+JoinLinesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--join-lines/--no-join-lines",
+        help="Whether a sentence may go on after a single line break within a paragraph. "
+        "[default: no-join-lines]",
+        show_default=False,
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Translate only the first rows of each file, to a table of its own."),
@@ -169,6 +187,7 @@ def translate_config(
     precision: str | None,
     beam_size: int | None,
     rename: list[str] | None = None,
+    spans: str | None = None,
     **options: str | int | None,
 ) -> TranslateConfig:
     """The settings of a file and of the given options. Options override the file.
@@ -178,6 +197,7 @@ def translate_config(
         precision: the numeric precision; None if the option was not given.
         beam_size: hypotheses per sentence; None if the option was not given.
         rename: pairs of the form ``OLD=NEW``.
+        spans: kinds of spans, separated by commas; ``none`` for no kind.
         options: other settings by name; None for an option that was not given.
 
     Raises:
@@ -187,6 +207,7 @@ def translate_config(
         options
         | {
             "rename": _renames(rename) if rename else None,
+            "spans": None if spans is None else _span_kinds(spans),
             "decode": _given({"precision": precision, "beam_size": beam_size}) or None,
         }
     )
@@ -212,6 +233,10 @@ def refuse_together(option: str, others: dict[str, object]) -> None:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _span_kinds(kinds: str) -> list[str]:
+    return [] if kinds == "none" else [kind.strip() for kind in kinds.split(",")]
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:

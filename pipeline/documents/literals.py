@@ -30,7 +30,7 @@ _PATTERNS: dict[SpanKind, str] = {
       | (?<![\w.:])[0-9a-f]{{0,4}}::(?:[0-9a-f]{{1,4}}(?::[0-9a-f]{{1,4}}){{0,6}})?(?![\w:])  # IPv6
       | (?<![\w.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?:/\d{{1,2}}|:\d{{1,5}})?(?![\w])            # IPv4
       | {_NOT_IN_WORD}[a-z]:\\[^\s"<>|?*:,;]{{0,260}}[^\s"<>|?*:,;.!)]                     # C:\x
-      | (?<!\S)\\\\[\w.$-]{{1,60}}\\[^\s"<>|?*:,;]{{0,260}}[^\s"<>|?*:,;.!)]               # \\server\x
+      | (?<![\w\\])\\\\[\w.$-]{{1,60}}\\[^\s"<>|?*:,;]{{0,260}}[^\s"<>|?*:,;.!)]               # \\server\x
       | (?<![\w/.<:~])(?:~|\.{{1,2}})?(?:/[\w@+%=.-]{{0,99}}[\w@+%=-]){{2,40}}+/?           # /usr/bin
       | (?<![\w/.<:~])(?:~|\.{{1,2}})/[\w@+%=.-]{{0,99}}[\w@+%=-]/?                         # ~/x ./x
       | {_NOT_IN_WORD}(?<![.@-])(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.){{1,6}}
@@ -57,7 +57,7 @@ _PATTERNS: dict[SpanKind, str] = {
       | [#＃](?=[^\W\d])[^\s#＃]{{1,40}}[#＃](?!\w)
     """,
     "emoji": rf"""
-        (?:[0-9#*]\ufe0f?\u20e3 | [{_EMOJI}\u203c\u2049\u2122\u2139\u2194-\u21aa\xa9\xae]\ufe0f?
+        (?:[0-9#*]\ufe0f?\u20e3 | [{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]\ufe0f?
           | [{_EMOJI}](?:[\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]
             | \u200d(?=[{_EMOJI}]) | [{_EMOJI}])*+ )++
       | (?<!\S)[:;=]['’]?-?[)(DPpOo/\\|*\]\[3](?!\w) | (?<!\S)<3(?!\w)
@@ -76,7 +76,9 @@ _PATTERNS: dict[SpanKind, str] = {
 }
 
 # Every literal contains one of these. They are quick to search for.
-_HINT = re.compile(rf"[\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w")
+_HINT = re.compile(
+    rf"[\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w"
+)
 _UNIT = re.compile(f"[%‰{_CURRENCY}]")
 
 # Literals with at most this many characters between them, and no letter, are kept as one.

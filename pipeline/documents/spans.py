@@ -75,8 +75,8 @@ _WHOLE = (
     | (?<![\w%])%[a-z_]\w{1,60}%(?!\w)                          # %NAME%
     | (?<!\d)%(?:\d{1,2}\$)?[#0\-+]{0,3}(?:\d{1,4}|\*)?(?:\.(?:\d{1,4}|\*))?
       (?:hh|h|ll|l|z|j|t|q)?[diouxefgcrsapn@](?![^\W\d_])       # %s %1$s %-10.2lf
-    | (?<!\d)%[a-z](?![^\W\d_])                                 # %Y
     | (?<![\w%])%L?[1-9]\d?(?![\w%])                            # %1
+    | (?<!\d)%[a-z](?![^\W\d_])                                 # %Y
     | (?<!%)%%(?!%)                                             # %%
     | <(?:[a-z][a-z0-9+.-]{1,20}:[^<>\s]{1,2000}|[^<>\s@]{1,64}@[^<>\s@]{1,255})>  # <https://x.org>
     | </?[a-z][a-z0-9:._-]{0,60}(?:\s(?:[^<>"']++|"[^"]*+"|'[^']*+'){0,80}+|/)?>             # <b> </a> <br/>
@@ -316,7 +316,9 @@ def _address_length(url: str) -> int:
     """
     if escaped := _ESCAPED_MARKUP.search(url):
         url = url[: escaped.start()]
-    surplus = {close: url.count(close) - url.count(opening) for close, opening in _OPENING_OF.items()}
+    surplus = {
+        close: url.count(close) - url.count(opening) for close, opening in _OPENING_OF.items()
+    }
     length = len(url)
     while length:
         last = url[length - 1]
