@@ -137,7 +137,7 @@ JoinLinesOption = Annotated[
     typer.Option(
         "--join-lines/--no-join-lines",
         help="Whether a sentence may go on after a single line break within a paragraph. "
-        "[default: no-join-lines]",
+        "[default: off]",
         show_default=False,
     ),
 ]

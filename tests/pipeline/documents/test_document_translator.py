@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lingo_model import Translation, Translator, load_bundle
-from pipeline.documents.document_translator import DocumentTranslator
+from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
 from pipeline.documents.segmentation import segments_of, split_text
 from pipeline.documents.span_kinds import SPAN_KINDS
 from pipeline.documents.translation_memory import TranslationMemory, write_memory
@@ -175,7 +175,7 @@ def test_an_actor_finds_the_segments_of_other_actors(
     assert [segment.recalled for segment in translated.decoded] == [False]  # this run decoded it
 
 
-def translated_with(recorded: RecordingTranslator, text: str, **options: Any) -> Any:
+def translated_with(recorded: Any, text: str, **options: Any) -> TranslatedText:
     """The translation of a text with some options."""
     translator = DocumentTranslator(recorded, language="en", max_segment_tokens=200, **options)
     return translator.translate([text])[0][0]
@@ -268,7 +268,7 @@ def test_every_span_is_in_the_translation_of_a_model_that_loses_all(
             return [Translation("¿Qué?", -1.0, len(ids), 2, False) for ids in sources]
 
     silent = Silent(recorded._translator)
-    translated = translated_with(silent, text, spans=SPAN_KINDS)  # type: ignore[arg-type]
+    translated = translated_with(silent, text, spans=SPAN_KINDS)
     source_parts = split_text(text, "en")
     kept = [
         part

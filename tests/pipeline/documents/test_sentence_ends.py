@@ -11,7 +11,7 @@ from pipeline.documents import sentence_ends as module
 from pipeline.documents.sentence_ends import sentence_ends
 
 SENTENCES = {
-    "en": ["The dog plays. ", "Mr. Smith paid 3.5 dollars, e.g. here. ", 'He said "Go. Now." once. ',
+    "en": ["The dog plays. ", "Mr. Smith paid 3.5 $, e.g. here. ", 'He said "Go. Now." once. ',
            "(It is so. Really.) ", "No end ", "Who? ", "It's the U.S. trade. "],
     "de": ["Er kam am 3. Mai. ", "Wer? ", "„Geh. Jetzt.“ sagte er. ", "Das ist z. B. gut. "],
     "zh": ["狗在玩。", "他说：“走吧。”然后走了。", "谁？", "没有"],

@@ -124,20 +124,10 @@ def test_links_and_open_constructs(text: str, expected: list[str]) -> None:
 
 FRAGMENTS = st.lists(
     st.sampled_from(
-        ["<!--", "-->", "<a ", '"', "'", ">", "{", "}", "{n, plural, ", "{%", "%}", "`", "``", "\n"]
-        + [
-            "[",
-            "](",
-            ")",
-            "https://",
-            "a",
-            ".",
-            " ",
-            "<script>",
-            "</script>",
-            "&amp;",
-            "```\n",
-            "@",
+        [
+            *("<!--", "-->", "<a ", '"', "'", ">", "{", "}", "{n, plural, ", "{%", "%}", "`", "``"),
+            *("\n", "[", "](", ")", "https://", "a", ".", " ", "<script>", "</script>", "&amp;"),
+            *("```\n", "@"),
         ]
     ),
     max_size=25,
