@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 from lingo_model import InputError
 from pipeline.dataset.splits import Split
 from pipeline.formats.describe import FileColumns, describe_columns
+from pipeline.formats.options import DEFAULT_OPTIONS, Quoting, ReadOptions
 from pipeline.formats.rows import format_of
 from pipeline.prepare.config import PrepareConfig
 from pipeline.schemas import PAIRS
@@ -51,6 +52,9 @@ class CorpusInput(Settings):
         path: a TSV, CSV, JSONL or Parquet file. Give either this, or ``source`` and ``target``.
         source_column: the column of ``path`` with the sources.
         target_column: the column of ``path`` with the targets.
+        delimiter: the character between two cells of a CSV or TSV file.
+        quoting: whether cells of a CSV or TSV file are in quotation marks; see
+            :class:`pipeline.formats.options.ReadOptions`.
         split: the split that all pairs of this input belong to. Without it they are split by hash;
             see :class:`pipeline.prepare.splitting.Splitter`.
     """
@@ -62,6 +66,8 @@ class CorpusInput(Settings):
     path: LocalPath | None = None
     source_column: str = "source"
     target_column: str = "target"
+    delimiter: str | None = None
+    quoting: Quoting = DEFAULT_OPTIONS.quoting
     split: Split | None = None
 
     @model_validator(mode="after")
@@ -72,7 +78,13 @@ class CorpusInput(Settings):
             raise ValueError("give either both 'source' and 'target' files, or one 'path'")
         if self.source_column == self.target_column:
             raise ValueError("source_column and target_column are the same; give two columns")
+        _ = self.read_options  # refuses a wrong delimiter
         return self
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How the file is read if it is CSV or TSV."""
+        return ReadOptions(quoting=self.quoting, delimiter=self.delimiter)
 
     @property
     def files(self) -> list[Path]:
@@ -140,7 +152,7 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
     columns: dict[Path, FileColumns] = {}
     for item in description.inputs:
         for file in item.files:
-            columns[file] = describe_columns(file)
+            columns[file] = describe_columns(file, item.read_options)
             if item.path is None:
                 _check_side(file, columns[file])
             else:

@@ -94,7 +94,7 @@ def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair
     is_jsonl = format_of(path) == "jsonl"
     columns_seen: set[str] = set()
     n_rows = 0
-    for n_rows, row in enumerate(iter_rows(path), start=1):
+    for n_rows, row in enumerate(iter_rows(path, item.read_options), start=1):
         values = row.values
         columns_seen.update({item.source_column, item.target_column} & values.keys())
         source, target = values.pop(item.source_column, None), values.pop(item.target_column, None)

@@ -144,7 +144,7 @@ def test_a_row_of_several_lines_with_too_few_cells_is_one_malformed_row(tmp_path
         ("malformed", 2, 2),
         (None, 4, 1),
     ]
-    assert rows[0].text == '1,"two\nlines"\n'
+    assert rows[0].text == '1,"two\nlines"'
     assert rows[0].detail == "2 cells, the header has 3"
 
 
