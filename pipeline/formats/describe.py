@@ -22,7 +22,7 @@ from pipeline.formats.json_types import type_conflict
 from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
 from pipeline.formats.parquet import open_parquet, row_group_sizes
 from pipeline.formats.read import iter_rows
-from pipeline.formats.rows import Format, check_readable, format_of
+from pipeline.formats.rows import Format, Row, check_readable, format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 
 _ROWS_PER_CHUNK = 10_000
@@ -146,12 +146,20 @@ def _jsonl_rows_and_schema(path: Path, is_ignored: Callable[[str], bool]) -> tup
             for field in mixed:
                 pa.array([values.get(field.name) for values in chunk], field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        reason = type_conflict(iter_rows(path)) or one_line(error)
+        reason = type_conflict(_needed_rows(path, is_ignored)) or one_line(error)
         raise InputError(
             f"{path}: a key has values of different types, or a value that is too large "
-            f"({reason}); give each key values of one type"
+            f"({reason}); give each key values of one type, or leave the key out "
+            "(translate: --drop KEY)"
         ) from error
     return n_rows, schema
+
+
+def _needed_rows(path: Path, is_ignored: Callable[[str], bool]) -> Iterator[Row]:
+    """The rows of a file without the keys that are not needed."""
+    for row in iter_rows(path):
+        values = {key: value for key, value in row.values.items() if not is_ignored(key)}
+        yield dataclasses.replace(row, values=values)
 
 
 def _chunks(path: Path) -> Iterator[list[dict[str, Any]]]:

@@ -274,6 +274,14 @@ def test_a_key_with_values_of_different_types_can_be_dropped(
     assert night(CONFIG.model_copy(update={"keep_columns": ()})) is None
 
 
+def test_a_conflict_names_a_key_that_is_not_dropped(lake: Path, night: Night) -> None:
+    rows = [{"text": "A dog.", "a": 1, "b": 1}, {"text": "A cat.", "a": "x", "b": "x"}]
+    write_jsonl(lake / "a.jsonl", *rows)
+    dropped = CONFIG.model_copy(update={"drop_columns": ("a",)})
+    with pytest.raises(InputError, match=r"key 'b' is .* in line 1 and .* in line 2.*--drop"):
+        night(dropped)
+
+
 def test_a_column_of_a_file_without_rows_may_be_renamed(lake: Path, night: Night) -> None:
     (lake / "a.csv").write_text("text\nA dog.\n")
     (lake / "b.csv").write_text("text,score\n")
