@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,16 @@ def test_a_setting_translates_a_file_again_only_if_it_can_change_its_rows(
     assert (decision.todo, decision.why, was_opened) == (why is not None, expected, opened)
     if not decision.todo:
         assert decision.units == published.units
+
+
+def test_a_file_of_an_earlier_release_is_compared(file: Path, model: BundleManifest) -> None:
+    """Its settings lack those that came later, and its key does not have them."""
+    published = publish(file, model)
+    settings = {k: v for k, v in published.settings.items() if not k.endswith("_columns")}
+    published = dataclasses.replace(published, settings=settings)
+    for change in ({}, {"rename": {"score": "points"}}, {"drop_columns": ("score",)}):
+        decision, opened = decide(file, model, published, CONFIG.model_copy(update=change))
+        assert (decision.todo, opened) == (False, False)
 
 
 @pytest.mark.parametrize(("policy", "todo"), [("keep", False), ("retranslate", True)])
