@@ -14,7 +14,7 @@ from lingo_model import InputError
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.corpus import CorpusDescription, CorpusInput
 from pipeline.prepare.input_names import NamedInput
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
@@ -47,6 +47,9 @@ def _input_values(named: NamedInput) -> dict[str, Any]:
             "'source' as 'target'"
         )
     entry = item.model_dump(mode="json", exclude={"source", "target", "path"})
+    for key in ("quoting", "delimiter"):  # datasets of earlier releases do not have them
+        if entry[key] == CorpusInput.model_fields[key].default:
+            del entry[key]
     # A list, because source and target may have the same name, and their order matters.
     return entry | {"files": [list(pair) for pair in zip(named.file_names, digests, strict=True)]}
 
