@@ -169,6 +169,12 @@ JoinLinesOption = Annotated[
         show_default=False,
     ),
 ]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Print what the run would do, as `lingo table plan` does, and stop."
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Translate only the first rows of each file, to a table of its own."),
