@@ -14,7 +14,7 @@ from lingo_model import InputError
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription, CorpusInput
+from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.input_names import NamedInput
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
