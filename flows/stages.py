@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from flows.artifacts import TrainingProgressArtifacts
+from flows.stage_log import StageLog, logged_stage
 from lingo_model import BundleManifest, InputError
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.splits import Split
@@ -24,12 +25,15 @@ from pipeline.errors import RunError
 from pipeline.evaluate.scores import ScoreReport
 from pipeline.evaluate.stage import evaluate_model
 from pipeline.models.registry import resolve_model
+from pipeline.observability.progress import ProgressEvent
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import load_corpus
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest
+from pipeline.train.export import training_summary
 from pipeline.train.recipe import TrainConfig, TrainResources
+from pipeline.train.run_files import TrainingProgress
 from pipeline.train.stage import train_model
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.retry_quarantine import retry_quarantine
@@ -59,7 +63,12 @@ _stage_task = task(
 @_stage_task
 def prepare_dataset(corpus: Path, output: Path, config: PrepareConfig) -> DatasetManifest:
     """Run ``pipeline.prepare.stage`` on a corpus description."""
-    return prepare_corpus(load_corpus(corpus), output, config)
+    with logged_stage("prepare", corpus, output) as log:
+        manifest = prepare_corpus(load_corpus(corpus), output, config, on_progress=log.on_progress)
+        n_read = sum(item.n_read for item in manifest.inputs)
+        n_rejected = sum(manifest.n_rejected.values())
+        log.result(f"{log.rate(n_read)}; {n_read - n_rejected:,} kept, {n_rejected:,} rejected")
+    return manifest
 
 
 @_stage_task
@@ -67,8 +76,18 @@ def train_bundle(
     dataset: Path, output: Path, recipe: TrainConfig, resources: TrainResources
 ) -> BundleManifest:
     """Run ``pipeline.train.stage`` and show its progress."""
-    on_progress = TrainingProgressArtifacts(output)
-    return train_model(dataset, output, recipe, resources, on_progress=on_progress)
+    show = TrainingProgressArtifacts(output)
+    with logged_stage("train", dataset, output) as log:
+
+        def on_progress(progress: TrainingProgress) -> None:
+            show(progress)
+            log.on_progress(
+                ProgressEvent(n_done=progress.step, n_total=progress.n_steps, unit="steps")
+            )
+
+        manifest = train_model(dataset, output, recipe, resources, on_progress=on_progress)
+        log.result(training_summary(output))
+    return manifest
 
 
 @_stage_task
@@ -80,7 +99,12 @@ def translate_new_rows(
     resources: TranslateResources,
 ) -> RunManifest | None:
     """Run ``pipeline.translate.stage`` on a lake."""
-    return translate_table(source, model, table, config, resources)
+    with logged_stage("translate", source, table) as log:
+        manifest = translate_table(
+            source, model, table, config, resources, on_progress=log.on_progress
+        )
+        log.result(_translated(manifest, log))
+    return manifest
 
 
 @_stage_task
@@ -92,7 +116,24 @@ def retry_quarantined_rows(
     resources: TranslateResources,
 ) -> RunManifest | None:
     """Run ``pipeline.translate.stage`` on the quarantine of an earlier run."""
-    return retry_quarantine(run, model, table, config, resources)
+    with logged_stage("retry quarantine", f"run {run}", table) as log:
+        manifest = retry_quarantine(
+            run, model, table, config, resources, on_progress=log.on_progress
+        )
+        log.result(_translated(manifest, log))
+    return manifest
+
+
+def _translated(manifest: RunManifest | None, log: StageLog) -> str:
+    """What a translation run did, for its last line."""
+    if manifest is None:
+        return "nothing new"
+    rows = manifest.rows
+    return (
+        f"run {manifest.run_id}: {log.rate(rows.n_input)}; {rows.n_translated:,} translated, "
+        f"{rows.n_reused:,} reused, {rows.n_passed_through:,} passed through, "
+        f"{rows.n_quarantined:,} quarantined; {manifest.n_units_deferred:,} units deferred"
+    )
 
 
 @_stage_task
@@ -100,7 +141,13 @@ def score_model(
     dataset: Path, model: Path, reports: Path, split: Split, decode: DecodeConfig
 ) -> ScoreReport:
     """Run ``pipeline.evaluate.stage`` on a split."""
-    return evaluate_model(dataset, model, reports, split=split, decode=decode)
+    with logged_stage("evaluate", f"{split} of {dataset}", reports) as log:
+        report = evaluate_model(
+            dataset, model, reports, split=split, decode=decode, on_progress=log.on_progress
+        )
+        scores = ", ".join(f"{score.metric} {score.score:.2f}" for score in report.scores)
+        log.result(f"{log.rate(report.n_sentences)}; {scores}")
+    return report
 
 
 @_stage_task

@@ -74,9 +74,17 @@ QUARANTINE_COLUMNS = pa.schema(
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("detail", pa.string()),
+        pa.field("input_file", pa.string()),
+        pa.field("input_row", pa.int64()),
     ]
 )
-"""The columns of the quarantine that follow the input's own columns."""
+"""The columns of the quarantine that follow the input's own columns. ``input_file`` is relative to
+the input. ``input_row`` is the line where the row begins, or its number in a Parquet file, counted
+from 1."""
+
+PLACE_COLUMNS = ("input_file", "input_row")
+"""The columns of the quarantine that it leaves out if the input has columns of these names. Then
+``detail`` begins with the place."""
 
 
 TOMBSTONES = pa.schema([pa.field("row_id", pa.string(), nullable=False)])

@@ -27,7 +27,7 @@ from lingo_model import DECODE_PRECISIONS, SimpleSeq2SeqLSTM
 from pipeline import schemas
 from pipeline.cli.app import app
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.corpus import CorpusDescription, CorpusInput
 from pipeline.schemas import TRANSLATION_COLUMNS
 from pipeline.settings import load_yaml
 from pipeline.table.query import VIEWS, connect
@@ -187,6 +187,18 @@ def test_settings_and_their_defaults_are_those_of_the_code(
     rows = table_after(doc(page), marker)
 
     assert {key.strip("`"): default.strip("`") for key, default, _ in rows} == defaults_of(settings)
+
+
+def test_the_keys_of_an_input_and_their_defaults_are_those_of_the_code() -> None:
+    rows = table_after(doc("corpora-and-datasets"), "| key of an input")
+    documented = {
+        key.strip("` "): default.strip("`") for keys, _, default in rows for key in keys.split(",")
+    }
+    fields = CorpusInput.model_fields
+    assert documented.keys() == fields.keys()
+    for key, field in fields.items():
+        if field.default is not None:
+            assert documented[key] == str(field.default)
 
 
 def test_the_precisions_are_those_of_the_engine() -> None:

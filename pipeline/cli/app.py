@@ -14,7 +14,8 @@ import typer
 
 from lingo_model import InputError
 from pipeline.cli import models, tables
-from pipeline.cli.exit_status import Interrupted, run_command_line
+from pipeline.cli.exit_status import run_command_line
+from pipeline.cli.interruption import CONTINUES, STARTS_OVER, advise_on_interruption
 from pipeline.cli.options import (
     MODELS,
     REPORTS,
@@ -64,6 +65,7 @@ def demo(
     ray_address: RayOption = None,
 ) -> None:
     """Show the whole pipeline on a generated English-Spanish corpus, in some minutes."""
+    advise_on_interruption(CONTINUES)
     from pipeline.demo.tour import run_demo
 
     run_demo(output, n_pairs=pairs, only_corpus=only_corpus, ray_address=ray_address)
@@ -81,19 +83,17 @@ def prepare(
     config: ConfigOption = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
-    try:
-        from pipeline.prepare.config import PrepareConfig
-        from pipeline.prepare.corpus import load_corpus
-        from pipeline.prepare.notes import notes_of
-        from pipeline.prepare.stage import prepare_corpus
-        from pipeline.table.query import rejected_rows_command
+    advise_on_interruption(STARTS_OVER)
+    from pipeline.prepare.config import PrepareConfig
+    from pipeline.prepare.corpus import load_corpus
+    from pipeline.prepare.notes import notes_of
+    from pipeline.prepare.stage import prepare_corpus
+    from pipeline.table.query import rejected_rows_command
 
-        settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
-        manifest = prepare_corpus(
-            load_corpus(corpus), output, settings, on_progress=lines_without_terminal("prepare")
-        )
-    except KeyboardInterrupt as error:
-        raise Interrupted("nothing was written; start the command again") from error
+    settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
+    manifest = prepare_corpus(
+        load_corpus(corpus), output, settings, on_progress=lines_without_terminal("prepare")
+    )
     for item in manifest.inputs:
         rejected = ", ".join(f"{n} {reason}" for reason, n in item.n_rejected.items())
         print(
@@ -153,6 +153,7 @@ def train(
     ray_address: RayOption = None,
 ) -> None:
     """Train a model by data-parallel training. The same command continues after an interruption."""
+    advise_on_interruption(CONTINUES)
     from pipeline.train.export import training_summary
     from pipeline.train.stage import train_model
 
@@ -189,6 +190,7 @@ def evaluate(
     models: ModelsOption = MODELS,
 ) -> None:
     """Score a model on a dataset's test sentences: BLEU, chrF and TER, with a report."""
+    advise_on_interruption(STARTS_OVER)
     from pipeline.evaluate.stage import evaluate_model
     from pipeline.models.registry import resolve_model
 

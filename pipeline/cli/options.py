@@ -107,6 +107,18 @@ RenameOption = Annotated[
     list[str] | None,
     typer.Option(metavar="OLD=NEW", help="Rename an input column; may be repeated."),
 ]
+DropOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="Leave an input column out of the table; may be repeated."),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C",
+        help="The only input columns that the table gets, beside the text and id column. "
+        "[default: all]",
+    ),
+]
 OnNewModelOption = Annotated[
     str | None,
     typer.Option(
@@ -188,6 +200,8 @@ def translate_config(
     beam_size: int | None,
     rename: list[str] | None = None,
     spans: str | None = None,
+    drop: list[str] | None = None,
+    columns: str | None = None,
     **options: str | int | None,
 ) -> TranslateConfig:
     """The settings of a file and of the given options. Options override the file.
@@ -198,6 +212,8 @@ def translate_config(
         beam_size: hypotheses per sentence; None if the option was not given.
         rename: pairs of the form ``OLD=NEW``.
         spans: kinds of spans, separated by commas; ``none`` for no kind.
+        drop: the columns to leave out.
+        columns: the columns to keep, separated by commas.
         options: other settings by name; None for an option that was not given.
 
     Raises:
@@ -208,6 +224,8 @@ def translate_config(
         | {
             "rename": _renames(rename) if rename else None,
             "spans": None if spans is None else _span_kinds(spans),
+            "drop_columns": drop or None,
+            "keep_columns": None if columns is None else _names(columns),
             "decode": _given({"precision": precision, "beam_size": beam_size}) or None,
         }
     )
@@ -236,7 +254,11 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _span_kinds(kinds: str) -> list[str]:
-    return [] if kinds == "none" else [kind.strip() for kind in kinds.split(",")]
+    return [] if kinds == "none" else _names(kinds)
+
+
+def _names(columns: str) -> list[str]:
+    return [name.strip() for name in columns.split(",") if name.strip()]
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.interruption import CONTINUES, advise_on_interruption
 from pipeline.cli.options import (
     MODELS,
     ActorsOption,
     BeamOption,
+    ColumnsOption,
     ConfigOption,
+    DropOption,
     IdColumnOption,
     InputArgument,
     JoinLinesOption,
@@ -47,6 +50,8 @@ def plan(
     text_column: TextColumnOption = None,
     id_column: IdColumnOption = None,
     rename: RenameOption = None,
+    drop: DropOption = None,
+    columns: ColumnsOption = None,
     on_new_model: OnNewModelOption = None,
     lake: LakeOption = None,
     spans: SpansOption = None,
@@ -70,6 +75,8 @@ def plan(
             text_column=text_column,
             id_column=id_column,
             rename=rename,
+            drop=drop,
+            columns=columns,
             on_new_model=on_new_model,
             lake=lake,
             spans=spans,
@@ -108,6 +115,7 @@ def retry_quarantine(
     Skips rows that a later run has already handled. Skips rows that could not be read: fix their
     file instead, and the next run reads it again.
     """
+    advise_on_interruption(CONTINUES)
     from pipeline.models.registry import resolve_model
     from pipeline.translate.retry_quarantine import retry_quarantine as retry
 
@@ -129,6 +137,7 @@ def retry_quarantine(
 @app.command()
 def compact(table: TableArgument) -> None:
     """Merge the small files of each run into large ones. Rows, runs and `latest` do not change."""
+    advise_on_interruption(CONTINUES)
     from pipeline.table.compaction import compact as compact_table
 
     n_before, n_after = compact_table(location_of(table))
@@ -143,6 +152,7 @@ def remove_orphans(
     ] = False,
 ) -> None:
     """Delete files that no run refers to. Killed processes leave them."""
+    advise_on_interruption(CONTINUES)
     from pipeline.table.maintenance import remove_orphan_files
 
     orphans = remove_orphan_files(location_of(table), dry_run=dry_run)

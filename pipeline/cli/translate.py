@@ -6,11 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipeline.cli.exit_status import EXIT_DEFERRED
+from pipeline.cli.interruption import CONTINUES, advise_on_interruption
 from pipeline.cli.options import (
     MODELS,
     ActorsOption,
     BeamOption,
+    ColumnsOption,
     ConfigOption,
+    DropOption,
     IdColumnOption,
     InputArgument,
     JoinLinesOption,
@@ -42,6 +45,8 @@ def translate(
     text_column: TextColumnOption = None,
     id_column: IdColumnOption = None,
     rename: RenameOption = None,
+    drop: DropOption = None,
+    columns: ColumnsOption = None,
     on_new_model: OnNewModelOption = None,
     lake: LakeOption = None,
     spans: SpansOption = None,
@@ -59,6 +64,7 @@ def translate(
     The same command continues a run that was interrupted. Exit status 3 means that some input
     changed meanwhile and is left for the next run.
     """
+    advise_on_interruption(CONTINUES)
     from pipeline.models.registry import resolve_model
     from pipeline.translate.stage import translate_table
 
@@ -71,6 +77,8 @@ def translate(
             text_column=text_column,
             id_column=id_column,
             rename=rename,
+            drop=drop,
+            columns=columns,
             on_new_model=on_new_model,
             lake=lake,
             spans=spans,

@@ -3,7 +3,7 @@
 ``ray.init()`` on the main thread would replace signal handlers, such as Prefect's for cancelling.
 The main thread waits, polls, and shuts Ray down when it is interrupted.
 
-``auto_init_hook``, ``ray_constants`` and ``_node_ip_address`` are private to Ray;
+``_temp_dir``, ``auto_init_hook``, ``ray_constants`` and ``_node_ip_address`` are private to Ray;
 tests/pipeline/cluster/test_ray_private_names.py checks them.
 """
 
@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
@@ -22,9 +24,13 @@ from ray._private import auto_init_hook, ray_constants
 from ray.exceptions import AuthenticationError
 
 from lingo_model import InputError
+from pipeline.cluster.ray_folder import ray_folder, watchdog
+from pipeline.cluster.ray_messages import log_records_in, messages_in
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.2
+# Ray's core replaces the handler of SIGTERM while it starts. A poll puts it back.
+_STARTING_POLL_SECONDS = 0.01
 
 # After a shutdown, an error from Ray ends the side thread. The user does not wait longer than this.
 _SHUTDOWN_SECONDS = 30.0
@@ -73,33 +79,45 @@ def run_on_ray(
     started_here = not ray.is_initialized()
     connected, interrupted, ended = threading.Event(), threading.Event(), threading.Event()
 
+    def run_work() -> None:
+        if interrupted.is_set():
+            return
+        try:
+            results.append(work())
+        except Exception as error:
+            if interrupted.is_set():
+                raise _Interrupted from error  # the shutdown made the work fail
+            raise
+
     def run_side_thread() -> None:
         try:
-            try:
-                if started_here:
-                    _connect(address)
-            finally:
+            if started_here:
+                with (
+                    ray_folder() as folder,
+                    messages_in(folder),
+                    watchdog(folder),
+                    _connection(address, folder, connected),
+                ):
+                    run_work()
+            else:
                 connected.set()
-            if not interrupted.is_set():
-                results.append(work())
+                run_work()
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             errors.append(error)
         finally:
-            # Not in the main thread: the servers of a local Ray are killed when the thread that
-            # started them ends. A driver without its servers may wait for them a minute, and then
-            # exit the process.
-            if started_here:
-                _shut_down()
+            connected.set()
             ended.set()
 
     threading.Thread(target=run_side_thread, name="ray", daemon=True).start()
     try:
         # Not Thread.join(): before Python 3.13, an interrupted join takes the thread for ended.
-        while not ended.wait(_POLL_SECONDS):
+        while not ended.wait(_POLL_SECONDS if connected.is_set() else _STARTING_POLL_SECONDS):
+            _restore_signal_handlers()
             on_poll()
     except BaseException:
         interrupted.set()
         connected.wait(_SHUTDOWN_SECONDS)  # ray.shutdown() ignores a Ray that is still starting
+        _restore_signal_handlers()
         _shut_down()
         ended.wait(_SHUTDOWN_SECONDS)
         raise
@@ -108,11 +126,57 @@ def run_on_ray(
     return results[0]
 
 
-def start_local(n_cpus: int | None = None) -> None:
+@contextlib.contextmanager
+def _connection(address: str | None, folder: Path, connected: threading.Event) -> Iterator[None]:
+    """Connect to Ray, and shut it down at the end.
+
+    The same thread must do both: the servers of a local Ray are killed when the thread that started
+    them ends. A driver without its servers may wait for them a minute, and then exit the process.
+
+    Args:
+        address: see :func:`run_on_ray`.
+        folder: the folder of the logs and sockets of a local Ray.
+        connected: is set when the attempt to connect has ended.
+
+    Raises:
+        InputError: no cluster answers at ``address``.
+    """
+    try:
+        _connect(address, folder)
+    except BaseException:
+        _shut_down()
+        raise
+    finally:
+        connected.set()
+    with log_records_in(folder):
+        try:
+            yield
+        finally:
+            _shut_down()
+
+
+class _Interrupted(BaseException):
+    """Ends the side thread after an interruption. The main thread raises the interruption."""
+
+
+def _restore_signal_handlers() -> None:
+    """Put Python's signal handlers back in place of the one that Ray's core installs for SIGTERM.
+
+    Ray's core prints its stack and ends the process. With Python's handler, a command ends as with
+    Ctrl-C, and Prefect can cancel a flow.
+    """
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not None:  # None: it was not installed from Python
+            signal.signal(signal.SIGTERM, handler)
+
+
+def start_local(n_cpus: int | None = None, folder: Path | None = None) -> None:
     """Start a private Ray, whose servers listen on loopback alone.
 
     Args:
         n_cpus: number of CPUs that it offers; None for all.
+        folder: the folder of its logs and sockets; None for Ray's own.
     """
     _set_environment()
     # This machine is not preempted, and the process that watches for that takes 1 % of a core.
@@ -128,6 +192,7 @@ def start_local(n_cpus: int | None = None) -> None:
             num_cpus=n_cpus,
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
+            _temp_dir=None if folder is None else str(folder),
             **_QUIET,
         )
     finally:
@@ -140,8 +205,10 @@ def is_local(address: str | None) -> bool:
     return (address if address is not None else os.environ.get("RAY_ADDRESS", "local")) == "local"
 
 
-def _connect(address: str | None) -> None:
+def _connect(address: str | None, folder: Path) -> None:
     """Connect to the cluster at ``address`` or RAY_ADDRESS, or start a private Ray.
+
+    The logs and sockets of a private Ray are in ``folder``.
 
     By default, Ray connects to any Ray on this machine. That may be the private Ray of another
     command; when that command ends, this process would wait forever.
@@ -154,7 +221,7 @@ def _connect(address: str | None) -> None:
     # Ray on this machine, or start one.
     auto_init_hook.enable_auto_connect = False
     if is_local(address):
-        start_local()
+        start_local(folder=folder)
         return
     address = address if address is not None else os.environ["RAY_ADDRESS"]
     answered = False

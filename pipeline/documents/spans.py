@@ -38,6 +38,10 @@ _BLOCKS = re.compile(
     "tbody|td|tfoot|th|thead|title|tr|ul",
     re.IGNORECASE,
 )
+_COMMENT = re.compile(
+    r"<!|<\?xml|\{#|\{%[-+~]?\s*(?:if|elif|elsif|else|unless|for|while|with|block|set|include|extends|"
+    r"import|from|macro|load|raw|comment|autoescape|filter|assign|capture|case|when|end\w*)\b"
+)
 _TAG_NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9:._-]*)")
 
 # The end of an open construct is searched for in the whole text, once for each kind of construct.
@@ -148,8 +152,8 @@ def ends_sentence(span: str) -> bool:
 
 
 def is_comment(span: str) -> bool:
-    """Whether a span is a comment or an instruction that is no part of a sentence."""
-    return span.startswith(("<!", "<?", "{#", "{%"))
+    """Whether a span is a comment, or an instruction that writes no text."""
+    return _COMMENT.match(span) is not None
 
 
 class _Scanner:

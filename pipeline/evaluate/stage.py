@@ -36,7 +36,7 @@ from pipeline.evaluate.reference_checks import reference_warnings
 from pipeline.evaluate.report import write_report
 from pipeline.evaluate.scores import ScoreReport, scores_table
 from pipeline.languages import primary_language
-from pipeline.observability.progress import progress_bar
+from pipeline.observability.progress import OnProgress, ignore_progress, progress_bar
 from pipeline.schemas import SEGMENTS
 from pipeline.storage.files import write_parquet
 from pipeline.storage.hashing import fingerprint_of
@@ -52,6 +52,7 @@ def evaluate_model(
     *,
     split: Split = TEST_SPLIT,
     decode: DecodeConfig = DecodeConfig(),
+    on_progress: OnProgress = ignore_progress,
 ) -> ScoreReport:
     """Translate a split, score the translations against its references and write a report.
 
@@ -63,6 +64,7 @@ def evaluate_model(
         reports: folder of reports; created if missing.
         split: the split to translate.
         decode: precision and search.
+        on_progress: called with the sentences done, at most once a second.
 
     Raises:
         InputError: the dataset or the bundle is missing or damaged, their languages differ, or
@@ -78,7 +80,7 @@ def evaluate_model(
     training = TrainingRecord.load(model)
 
     started_at = datetime.now(UTC)
-    translations = _translate(_translator(bundle, decode, pairs), pairs)
+    translations = _translate(_translator(bundle, decode, pairs), pairs, on_progress)
     seconds = (datetime.now(UTC) - started_at).total_seconds()
 
     segments = join_by_id(pairs, translations)
@@ -201,10 +203,12 @@ def _translator(bundle: Bundle, decode: DecodeConfig, pairs: pa.Table) -> Transl
     return decode.model_copy(update={"max_source_tokens": limit}).translator(bundle)
 
 
-def _translate(translator: Translator, pairs: pa.Table) -> dict[str, Translation]:
+def _translate(
+    translator: Translator, pairs: pa.Table, on_progress: OnProgress
+) -> dict[str, Translation]:
     """The translation of each pair's source, by ``pair_id``."""
     translations: dict[str, Translation] = {}
-    with progress_bar("evaluate", pairs.num_rows) as bar:
+    with progress_bar("evaluate", pairs.num_rows, on_progress=on_progress) as bar:
         for batch in pairs.to_batches(max_chunksize=_SENTENCES_PER_BATCH):
             ids, sources = batch.column("pair_id").to_pylist(), batch.column("source").to_pylist()
             translations |= zip(ids, translator.translate(sources), strict=True)

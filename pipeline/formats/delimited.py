@@ -2,109 +2,142 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import sys
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from lingo_model import InputError
-from pipeline.formats.encoding import (
-    checked_row,
-    iter_lines,
-    open_bytes,
-    refuse_utf16,
-    repaired_text,
-    text_stream,
-)
-from pipeline.formats.rows import MALFORMED, Row, read_errors_as_input_errors
+from pipeline.formats.compression import open_bytes
+from pipeline.formats.encoding import checked_row, malformed_row, repaired_text, text_stream
+from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
+from pipeline.formats.quoting import is_in_marks, records_by_quoting
+from pipeline.formats.records import Record, quoted_records, unquoted_records
+from pipeline.formats.rows import Row, head_lines, read_errors_as_input_errors
+from pipeline.formats.table_shape import TableShape
 
 DelimitedFormat = Literal["csv", "tsv"]
 
-# The csv module ends a row at a carriage return in an unquoted cell. So each carriage return
-# within a line is replaced by this character before parsing, and put back afterwards. It is a
-# surrogate that decoding never produces: the bytes it escapes become U+DC80 to U+DCFF.
-_HIDDEN_RETURN = "\ud80d"
+_DELIMITERS: dict[DelimitedFormat, str] = {"csv": ",", "tsv": "\t"}
+
+# Excel reads, and some programs write, a first line that names the delimiter.
+_EXCEL_DELIMITER = re.compile(r'"?sep=([^"\r\n])"?\r?\n', re.IGNORECASE)
 
 
-def read_header(path: Path, file_format: DelimitedFormat) -> list[str]:
+def read_header(
+    path: Path, file_format: DelimitedFormat, options: ReadOptions = DEFAULT_OPTIONS
+) -> list[str]:
     """The column names in the first line of a file.
 
     Raises:
         InputError: the file is empty, or its first line is damaged or not UTF-8.
     """
     with read_errors_as_input_errors(path), open_bytes(path) as stream:
-        refuse_utf16(path, stream)
-        header = next(_cells_of_rows(stream, file_format), None)
+        header, _, _ = _header_and_records(path, stream, file_format, options)
     if header is None:
         raise InputError(f"{path}: empty; add a first line with the column names")
-    if any(repaired_text(name) is not None for name in header):
-        raise InputError(
-            f"{path}: its first line is not UTF-8; convert the file, for example with "
-            "`iconv -t UTF-8`"
-        )
     return header
 
 
 def delimited_rows(
-    path: Path, stream: io.BufferedReader, file_format: DelimitedFormat
+    path: Path,
+    stream: io.BufferedReader,
+    file_format: DelimitedFormat,
+    options: ReadOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Row]:
     """The rows after the header. Blank lines are skipped.
 
-    A row with too few or too many cells is malformed, and so is a CSV row that is quoted wrongly.
+    A row with too few or too many cells is malformed, and so is a row that is quoted wrongly. But
+    if every row ends in a delimiter and the header does not, the empty last cells are left out.
 
     Args:
         path: the file's name, for error messages.
         stream: the uncompressed bytes of the file.
         file_format: ``csv`` or ``tsv``.
-
-    Raises:
-        InputError: a quotation mark is not closed, so the rest of the file is one cell.
+        options: how the file is read.
     """
-    rows = _cells_of_rows(stream, file_format)
-    header = next(rows, None)
+    header, records, shape = _header_and_records(path, stream, file_format, options)
     if header is None:
         return
-    n_rows = 0
-    while True:
-        try:
-            cells = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:  # the csv module continues with the next line
-            if "unexpected end" in str(error):
-                raise InputError(
-                    f"{path}: a quotation mark after row {n_rows} is never closed; close it, or "
-                    "double it if it belongs to the text"
-                ) from error
-            row = Row({}, MALFORMED)
+    n_columns = len(header)
+    is_half = False  # whether the last row seems to be the first half of one with a line break
+    for cells, line, n_lines, text, problem in records:
+        if len(cells) == n_columns and not is_half:
+            values = dict(zip(header, cells, strict=False))
+            if repaired_text(text) is None:  # one check for all cells
+                yield Row(values, None, None, line, n_lines)
+            else:
+                yield checked_row(values, line, n_lines)
+        elif problem is not None:
+            yield malformed_row(line, text, problem)
+        elif not cells:
+            continue
+        elif len(cells) == n_columns + 1 and not cells[-1] and shape.has_trailing_cell:
+            yield checked_row(dict(zip(header, cells[:-1], strict=True)), line, n_lines)
+        elif len(cells) != n_columns:
+            cells_word = "cell" if len(cells) == 1 else "cells"
+            detail = f"{len(cells)} {cells_word}, the header has {n_columns}"
+            values = dict(zip(header, cells, strict=False))
+            yield malformed_row(line, text, detail, values, n_lines)
+            is_half = not shape.is_quoted and _is_opened(cells[-1])
+        elif _is_closed(cells[0]):
+            detail = "the second half of a row with a line break in a cell"
+            yield malformed_row(line, text, detail, dict(zip(header, cells, strict=True)))
+            is_half = _is_opened(cells[-1])
         else:
-            if not cells:
-                continue
-            row = checked_row(dict(zip(header, cells, strict=False)))
-            if len(cells) != len(header):
-                row.problem = MALFORMED
-        n_rows += 1
-        yield row
+            is_half = False
+            yield checked_row(dict(zip(header, cells, strict=True)), line, n_lines)
 
 
-def _cells_of_rows(stream: io.BufferedReader, file_format: DelimitedFormat) -> Iterator[list[str]]:
-    """The cells of every line, the header included. A blank line has no cells."""
-    if file_format == "tsv":
-        # TSV corpora do not use quoting: a quotation mark is an ordinary character.
-        return (line.split("\t") if line else [] for line in iter_lines(stream))
-    csv.field_size_limit(sys.maxsize)
-    # A map, because a generator would end when the csv module refuses a row.
-    return map(_with_returns, csv.reader(_without_returns(stream), strict=True))
+def _is_opened(cell: str) -> bool:
+    """Whether a cell begins with a quotation mark that is not closed."""
+    return cell.startswith('"') and cell.count('"') % 2 == 1
 
 
-def _without_returns(stream: io.BufferedReader) -> Iterator[str]:
-    """Lines whose carriage returns are hidden, except one at the end of the line."""
-    for line in text_stream(stream):
-        text = line.removesuffix("\n").removesuffix("\r")
-        yield text.replace("\r", _HIDDEN_RETURN) + line[len(text) :]
+def _is_closed(cell: str) -> bool:
+    """Whether a cell ends with a quotation mark that is not opened."""
+    return cell.endswith('"') and cell.count('"') % 2 == 1
 
 
-def _with_returns(cells: list[str]) -> list[str]:
-    return [cell.replace(_HIDDEN_RETURN, "\r") for cell in cells]
+def _header_and_records(
+    path: Path, stream: io.BufferedReader, file_format: DelimitedFormat, options: ReadOptions
+) -> tuple[list[str] | None, Iterator[Record], TableShape]:
+    """The column names, the records after them, and what the rows of the file look like.
+
+    The names are None if the file has no line that is not blank.
+    """
+    lines: Iterator[str] = iter(text_stream(stream))
+    delimiter = options.delimiter or _DELIMITERS[file_format]
+    first_line = 1
+    head = head_lines(path)
+    if file_format == "csv" and head and (match := _EXCEL_DELIMITER.fullmatch(head[0])):
+        delimiter = options.delimiter or match[1]
+        del head[0]
+        next(lines)
+        first_line = 2
+    shape = TableShape(head, delimiter)
+    if options.quoting == "minimal" or (options.quoting == "auto" and file_format == "csv"):
+        shape.is_quoted = True
+        records = quoted_records(lines, delimiter, first_line, shape.stray_quote)
+    elif options.quoting == "none":
+        records = unquoted_records(lines, delimiter, first_line)
+    else:
+        records = records_by_quoting(lines, delimiter, first_line, shape)
+    first = next((record for record in records if record[0] or record[-1]), None)
+    if first is None:
+        return None, records, shape
+    names, line, _, _, problem = first
+    if problem is not None:
+        raise InputError(
+            f"{path}: line {line} needs the column names, but {problem}; mend the line"
+        )
+    if any(repaired_text(name) is not None for name in names):
+        raise InputError(
+            f"{path}: its first line is not UTF-8; convert the file, for example with "
+            "`iconv -t UTF-8`"
+        )
+    shape.n_columns = len(names)
+    if options.quoting == "auto" and all(map(is_in_marks, names)):
+        names = [name[1:-1].replace('""', '"') for name in names]  # only the header is quoted
+    return names, records, shape

@@ -18,6 +18,7 @@ import pyarrow as pa
 from lingo_model import InputError
 from pipeline.errors import one_line
 from pipeline.formats.delimited import read_header
+from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
 from pipeline.formats.parquet import open_parquet, row_group_sizes
 from pipeline.formats.read import iter_rows
 from pipeline.formats.rows import Format, check_readable, format_of
@@ -57,7 +58,7 @@ class FileDescription:
     row_group_sizes: list[int] | None
 
 
-def describe_columns(path: Path) -> FileColumns:
+def describe_columns(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> FileColumns:
     """Find a file's format and columns. Reads no rows.
 
     Raises:
@@ -69,7 +70,7 @@ def describe_columns(path: Path) -> FileColumns:
         case "text":
             schema = _text_columns([TEXT_COLUMN])
         case "tsv" | "csv":
-            schema = _text_columns(read_header(path, file_format))
+            schema = _text_columns(read_header(path, file_format, options))
         case "parquet":
             schema = open_parquet(path).schema_arrow.remove_metadata()
         case "jsonl":
@@ -78,7 +79,7 @@ def describe_columns(path: Path) -> FileColumns:
     return FileColumns(file_format, schema)
 
 
-def describe_file(path: Path) -> FileDescription:
+def describe_file(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> FileDescription:
     """Find a file's format, columns and number of rows.
 
     Raises:
@@ -95,8 +96,8 @@ def describe_file(path: Path) -> FileDescription:
         case "jsonl":
             n_rows, schema = _jsonl_rows_and_schema(path)
         case _:
-            schema = describe_columns(path).schema
-            n_rows = sum(1 for _ in iter_rows(path))
+            schema = describe_columns(path, options).schema
+            n_rows = sum(1 for _ in iter_rows(path, options))
     return FileDescription(file_format, schema, n_rows, None)
 
 

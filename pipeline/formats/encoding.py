@@ -1,41 +1,16 @@
-"""Decompression and UTF-8 decoding of text files."""
+"""UTF-8 decoding of text files."""
 
 from __future__ import annotations
 
-import gzip
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from lingo_model import InputError
 from pipeline.formats.rows import MALFORMED, MAX_TEXT_CHARACTERS, UNDECODABLE, Row
 
-
-def open_bytes(path: Path) -> io.BufferedReader:
-    """Open a plain, gzip or zstd file for reading its uncompressed bytes."""
-    raw: Any
-    match path.suffix.lower():
-        case ".gz":
-            raw = gzip.open(path)  # noqa: SIM115 - closed with the BufferedReader
-        case ".zst":
-            # Arrow's stream, because zstandard's own stream reader accepts a truncated file.
-            raw = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-        case _:
-            raw = path.open("rb", buffering=0)
-    return io.BufferedReader(raw, buffer_size=1 << 20)
-
-
-def refuse_utf16(path: Path, stream: io.BufferedReader) -> None:
-    """Check that a stream does not begin with a UTF-16 byte order mark. Reads nothing from it.
-
-    Raises:
-        InputError: the stream begins with that mark.
-    """
-    if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{path}: is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
+NOT_UTF8_DETAIL = "bytes that are not UTF-8"
+NUL_DETAIL = "a NUL character"
+"""The details of undecodable rows."""
 
 
 def text_stream(stream: io.BufferedReader) -> io.TextIOWrapper:
@@ -53,13 +28,20 @@ def iter_lines(stream: io.BufferedReader) -> Iterator[str]:
         yield line.removesuffix("\n").removesuffix("\r")
 
 
-def checked_row(values: dict[str, Any]) -> Row:
-    """A row whose surrogates are replaced by U+FFFD. The row is undecodable if it had any."""
-    problem = None
+def checked_row(values: dict[str, Any], line: int | None = None, n_lines: int = 1) -> Row:
+    """A row whose surrogates and NULs are replaced by U+FFFD. It is undecodable if it had any.
+
+    Args:
+        values: the cells by column name.
+        line: the number of its first line in the file.
+        n_lines: the number of lines that it takes.
+    """
+    problem = detail = None
     for name, value in values.items():
         if isinstance(value, str) and (repaired := repaired_text(value)) is not None:
             values[name], problem = repaired, UNDECODABLE
-    return Row(values, problem)
+            detail = NUL_DETAIL if "\0" in value else NOT_UTF8_DETAIL
+    return Row(values, problem, detail, line, n_lines)
 
 
 def malformed_row(
@@ -80,7 +62,10 @@ def malformed_row(
 
 
 def repaired_text(text: str) -> str | None:
-    """The text with U+FFFD in place of surrogates, or None if it has no surrogates."""
+    """The text with U+FFFD in place of surrogates and NULs, or None if it has none of them."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+        return repaired_text(text) or text
     if text.isascii():
         return None
     try:

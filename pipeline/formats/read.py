@@ -1,4 +1,4 @@
-"""Reads the rows of a text, TSV, CSV, JSONL or Parquet file. All but Parquet may be compressed.
+"""Reads the rows of a text, TSV, CSV, JSON or Parquet file. All but Parquet may be compressed.
 
 A row that cannot be read has a ``problem``. A file that cannot be read raises an error.
 """
@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lingo_model import InputError
+from pipeline.formats.compression import open_bytes
 from pipeline.formats.delimited import delimited_rows
-from pipeline.formats.encoding import checked_row, iter_lines, open_bytes, refuse_utf16
-from pipeline.formats.jsonl import jsonl_rows
+from pipeline.formats.encoding import NOT_UTF8_DETAIL, checked_row, iter_lines
+from pipeline.formats.jsonl import json_value_rows, jsonl_rows
+from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
 from pipeline.formats.parquet import parquet_rows
 from pipeline.formats.rows import (
     UNDECODABLE,
@@ -19,47 +21,90 @@ from pipeline.formats.rows import (
     Row,
     check_readable,
     format_of,
+    json_layout_of,
     read_errors_as_input_errors,
 )
 from pipeline.formats.text_column import TEXT_COLUMN
 
-# If 10 or more rows, and a tenth of all rows, are not UTF-8, the file has another encoding.
-_MIN_UNDECODABLE_ROWS = 10
-_MAX_UNDECODABLE_SHARE = 0.1
+# If 10 or more rows, and a tenth of all rows, have one problem, then the file as a whole has
+# another encoding, another number of columns, or another format.
+_MIN_PROBLEM_ROWS = 10
+_MAX_PROBLEM_SHARE = 0.1
+
+_MALFORMED_REMEDIES: dict[Format, str] = {
+    "csv": (
+        "give every row as many cells as the header, and put a cell with a comma, a quotation mark "
+        "or a line break in quotation marks"
+    ),
+    "tsv": "give every row as many cells as the header",
+    "jsonl": "write one JSON object on each line",
+}
 
 
-def iter_rows(path: Path) -> Iterator[Row]:
+def iter_rows(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Iterator[Row]:
     """Read every row of a file, in order, as a stream.
 
+    Args:
+        path: the file.
+        options: how a CSV or TSV file is read.
+
     Raises:
-        InputError: the file is missing, damaged, or in another encoding than UTF-8.
+        InputError: the file is missing, damaged, of an unknown format, or in another encoding than
+            UTF-8, or many of its rows are malformed. Problems of many rows are found at the end.
     """
     check_readable(path)
     file_format = format_of(path)
     n_rows = 0
-    undecodable: list[int] = []
+    problems: dict[str, _Problem] = {}
     with read_errors_as_input_errors(path):
-        rows = parquet_rows(path) if file_format == "parquet" else _text_rows(path, file_format)
+        if file_format == "parquet":
+            rows = parquet_rows(path)
+        else:
+            rows = _text_rows(path, file_format, options)
         for row in rows:
             n_rows += 1
-            if row.problem == UNDECODABLE:
-                undecodable.append(n_rows)
+            if row.problem is not None:
+                problems.setdefault(row.problem, _Problem(row, n_rows)).n_rows += 1
             yield row
-    if len(undecodable) >= max(_MIN_UNDECODABLE_ROWS, _MAX_UNDECODABLE_SHARE * n_rows):
-        raise InputError(
-            f"{path}: {len(undecodable)} of {n_rows} rows are not UTF-8 (the first is row "
-            f"{undecodable[0]}); convert its text, for example with `iconv -t UTF-8`"
-        )
+    for problem in problems.values():
+        if problem.n_rows >= max(_MIN_PROBLEM_ROWS, _MAX_PROBLEM_SHARE * n_rows):
+            raise InputError(f"{path}: {problem.message(n_rows, file_format)}")
 
 
-def _text_rows(path: Path, file_format: Format) -> Iterator[Row]:
+class _Problem:
+    """How many rows of a file have one problem, and which row is the first."""
+
+    def __init__(self, row: Row, number: int) -> None:
+        self._problem = row.problem
+        self._detail = row.detail
+        is_line = row.line is None or row.line == number
+        self._first = f"row {number}" if is_line else f"row {number}, line {row.line}"
+        self.n_rows = 0
+
+    def message(self, n_rows: int, file_format: Format) -> str:
+        """What is wrong with the file, and what to do."""
+        count = f"{self.n_rows} of {n_rows} rows are"
+        is_plain = self._detail is None or self._detail == NOT_UTF8_DETAIL
+        detail = "" if is_plain else f": {self._detail}"
+        if self._problem == UNDECODABLE:
+            return (
+                f"{count} not UTF-8 (the first is {self._first}{detail}); convert its text, "
+                "for example with `iconv -t UTF-8`"
+            )
+        remedy = _MALFORMED_REMEDIES.get(file_format, "write the file again")
+        return f"{count} malformed (the first is {self._first}{detail}); {remedy}"
+
+
+def _text_rows(path: Path, file_format: Format, options: ReadOptions) -> Iterator[Row]:
     """The rows of a file in any format but Parquet."""
     with open_bytes(path) as stream:
-        refuse_utf16(path, stream)
         match file_format:
-            case "jsonl":
+            case "jsonl" if json_layout_of(path) == "lines":
                 yield from jsonl_rows(stream)
+            case "jsonl":
+                yield from json_value_rows(path, stream)
             case "tsv" | "csv":
-                yield from delimited_rows(path, stream, file_format)
+                yield from delimited_rows(path, stream, file_format, options)
             case _:
-                yield from (checked_row({TEXT_COLUMN: line}) for line in iter_lines(stream))
+                for line, text in enumerate(iter_lines(stream), start=1):
+                    yield checked_row({TEXT_COLUMN: text}, line)

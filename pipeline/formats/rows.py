@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +16,68 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.errors import one_line
+from pipeline.formats.compression import COMPRESSION_ENDINGS, compression_of, open_bytes
+from pipeline.formats.signatures import (
+    JsonLayout,
+    foreign_encoding,
+    foreign_kind,
+    is_binary,
+    is_utf8,
+    json_layout,
+)
 
 Format = Literal["text", "tsv", "csv", "jsonl", "parquet"]
 """``text`` is plain text with a sentence on each line."""
 
-_COMPRESSIONS = {".gz", ".zst"}
-
 _FORMATS: dict[str, Format] = {
     ".tsv": "tsv",
+    ".tab": "tsv",
     ".csv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".jsonlines": "jsonl",
+    ".ldjson": "jsonl",
+    ".json": "jsonl",
     ".parquet": "parquet",
+    ".parq": "parquet",
+    ".pq": "parquet",
 }
+
+KNOWN_FORMATS = (
+    ".parquet, .jsonl, .json, .csv, .tsv and plain text such as .txt or .en; text may be "
+    "compressed as .gz, .zst, .bz2 or .xz"
+)
+"""The endings that messages name."""
+
+# Endings of markup, code, documents and archives. Text in them is not one sentence on each line.
+# None of them is the code of a language: .cs, .pl, .sh, .ts and others are.
+_REFUSED_ENDINGS = frozenset(
+    (
+        # translation memories, catalogues and resources
+        *(".tmx", ".xlf", ".xliff", ".sdlxliff", ".mqxliff", ".tbx", ".po", ".resx"),
+        *(".strings", ".stringsdict", ".xcstrings"),
+        # markup, documents and subtitles
+        *(".xml", ".xsd", ".xsl", ".html", ".htm", ".xhtml", ".svg", ".rss", ".md", ".markdown"),
+        *(".mdx", ".rst", ".adoc", ".tex", ".ipynb", ".pdf", ".doc", ".docx", ".odt", ".rtf"),
+        *(".xls", ".xlsx", ".xlsb", ".ods", ".ppt", ".pptx", ".odp", ".epub", ".mobi"),
+        *(".srt", ".vtt", ".sbv", ".ttml"),
+        # code and settings
+        *(".py", ".js", ".jsx", ".tsx", ".css", ".scss", ".java", ".cpp", ".hpp", ".rb", ".sql"),
+        *(".ps1", ".php", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf"),
+        *(".properties", ".env", ".log"),
+        # binary tables, archives, unknown compressions and models
+        *(".orc", ".avro", ".arrow", ".feather", ".ipc", ".sqlite", ".sqlite3", ".duckdb", ".db"),
+        *(".hdf5", ".h5", ".npy", ".npz", ".pkl", ".pickle", ".safetensors", ".onnx"),
+        *(".zip", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".jar", ".lz4", ".snappy"),
+        *(".lzma", ".lzo", ".z"),
+        # media
+        *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp3", ".mp4", ".wav"),
+    )
+)
+# Log rotation and split writers add a number: a.csv.1, a.csv-00000-of-00010.
+_NUMBER = re.compile(r"\.\d+$|-\d+(?:-of-\d+)?$")
+
+_HEAD_BYTES = 1 << 16
 
 UNDECODABLE = "undecodable"
 """The problem of a row with bytes that are not UTF-8. They are replaced by U+FFFD."""
@@ -37,7 +88,10 @@ MALFORMED = "malformed"
 MAX_TEXT_CHARACTERS = 4096
 """How much of the text of a malformed row is kept."""
 
-_READ_ERRORS = (EOFError, zlib.error, csv.Error, OSError, pa.ArrowException, UnicodeDecodeError)
+_READ_ERRORS = (
+    *(EOFError, zlib.error, lzma.LZMAError, csv.Error, OSError),
+    *(pa.ArrowException, UnicodeDecodeError),
+)
 
 
 @dataclasses.dataclass(slots=True)
@@ -63,9 +117,108 @@ class Row:
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file by its extension. A file with any other extension is plain text."""
-    suffixes = [suffix for suffix in map(str.lower, path.suffixes) if suffix not in _COMPRESSIONS]
-    return _FORMATS.get(suffixes[-1], "text") if suffixes else "text"
+    """The format of a file, told by its first bytes and by its name.
+
+    The first bytes tell Parquet and JSON, and files that are not text. The name tells the other
+    formats. Text with any other ending is plain text, because aligned files end in the code of
+    their language. A file that cannot be opened has the format that its name tells.
+
+    Raises:
+        InputError: the file is damaged, its format cannot be read, or it is not UTF-8 text.
+    """
+    head = read_head(path)
+    ending = _ending(path.name)
+    if head.startswith(b"PAR1"):
+        if _is_compressed(path):
+            raise InputError(
+                f"{path}: is a compressed Parquet file; decompress it, because Parquet compresses "
+                "its columns itself"
+            )
+        return "parquet"
+    if foreign := foreign_kind(head):
+        kind, remedy = foreign
+        raise InputError(
+            f"{path}: is {kind}, which cannot be read; {remedy} (known: {KNOWN_FORMATS})"
+        )
+    if _FORMATS.get(ending) == "parquet":
+        return "parquet"
+    _check_text(path, head)
+    if ending in _REFUSED_ENDINGS:
+        raise InputError(
+            f"{path}: a file that ends in {ending} cannot be read; give its text as one of the "
+            f"known formats, or rename it if it is one (known: {KNOWN_FORMATS})"
+        )
+    if json_layout(head, is_whole=len(head) < _HEAD_BYTES):
+        return "jsonl"
+    return _FORMATS.get(ending, "text")
+
+
+def json_layout_of(path: Path) -> JsonLayout:
+    """How the objects of a JSON file are arranged. ``lines`` if its beginning does not tell."""
+    head = read_head(path)
+    return json_layout(head, is_whole=len(head) < _HEAD_BYTES) or "lines"
+
+
+def read_head(path: Path) -> bytes:
+    """The first 64 KiB of a file, uncompressed. Empty if the file cannot be opened.
+
+    Raises:
+        InputError: the compressed file is damaged.
+    """
+    try:
+        with path.open("rb"):
+            pass
+    except OSError:
+        return b""
+    with read_errors_as_input_errors(path), open_bytes(path) as stream:
+        return stream.read(_HEAD_BYTES)
+
+
+def head_lines(path: Path) -> list[str]:
+    """The lines at the beginning of a text file, with their ends. The last one is whole.
+
+    Raises:
+        InputError: the compressed file is damaged.
+    """
+    head = read_head(path)
+    text = head.decode("utf-8-sig", "surrogateescape")
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # not splitlines, which splits at U+2028 too
+    return lines[:-1] if len(head) == _HEAD_BYTES else lines
+
+
+def _check_text(path: Path, head: bytes) -> None:
+    """Check that the beginning of a file is UTF-8 text, as far as it can be told.
+
+    Raises:
+        InputError: it is compressed in a way that cannot be read, binary, or in another encoding.
+    """
+    if encoding := foreign_encoding(head):
+        raise InputError(
+            f"{path}: is {encoding[:6]}; convert it with `iconv -f {encoding} -t UTF-8`"
+        )
+    if compression := compression_of(head):
+        raise InputError(
+            f"{path}: is compressed twice, the second time with {compression}; decompress it once"
+        )
+    promised = COMPRESSION_ENDINGS.get(Path(path.name.lower()).suffix)
+    is_text = is_utf8(head) and b"\n" in head  # text that was never compressed, or is so no longer
+    if promised and head and not is_text and not _is_compressed(path):
+        raise InputError(f"{path}: damaged (neither {promised} nor text); copy the file again")
+    if is_binary(head):
+        raise InputError(f"{path}: is not text; give one of the known formats ({KNOWN_FORMATS})")
+
+
+def _is_compressed(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return compression_of(stream.read(16)) is not None
+
+
+def _ending(name: str) -> str:
+    """The last ending of a name that does not tell a compression or a number, in lower case."""
+    suffixes = Path(_NUMBER.sub("", name.lower())).suffixes
+    while suffixes and suffixes[-1] in COMPRESSION_ENDINGS:
+        suffixes.pop()
+    return _NUMBER.sub("", suffixes[-1]) if suffixes else ""
 
 
 def check_readable(path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+from pyarrow import types
 
 from pipeline.formats.encoding import repaired_text
 from pipeline.formats.parquet import open_parquet, row_group_sizes
@@ -21,11 +22,14 @@ from pipeline.formats.rows import (
     format_of,
     read_errors_as_input_errors,
 )
+from pipeline.formats.text_types import as_text_column, is_string_type, is_text_type
+from pipeline.lake.column_selection import ColumnSelection
 from pipeline.lake.files import partition_values
 from pipeline.storage.local_copies import LocalCopies
 from pipeline.storage.location import Location
 
 _ROWS_PER_BATCH = 4096
+_MAX_SHOWN_CHARACTERS = 200
 _Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
 
@@ -36,10 +40,15 @@ class RowRange:
     Attributes:
         table: the rows, with the columns of the reader's schema.
         problems: for each row, why it cannot be translated; None for a good row.
+        details: for each row with a problem, more about it if anything is known.
+        places: for each row, the line of the file where it begins, or its number in a file without
+            lines. Both are counted from 1.
     """
 
     table: pa.Table
     problems: list[str | None]
+    details: list[str | None]
+    places: Sequence[int]
 
 
 class RangeReader:
@@ -47,19 +56,15 @@ class RangeReader:
 
     Args:
         copies: gives the files local paths.
-        rename: new names of columns, by old name.
+        selection: the columns to read, and their new names.
         schema: the columns of the result. A column that a file does not have is null.
     """
 
-    def __init__(
-        self,
-        copies: LocalCopies,
-        rename: Mapping[str, str],
-        schema: pa.Schema,
-    ) -> None:
+    def __init__(self, copies: LocalCopies, selection: ColumnSelection, schema: pa.Schema) -> None:
         self._copies = copies
-        self._rename = rename
+        self._selection = selection
         self._schema = schema
+        self._fields_with_null = [field for field in schema if _has_null(field.type)]
         self._path = ""
         self._stream: _ParquetStream | _TextStream | None = None
 
@@ -72,10 +77,11 @@ class RangeReader:
         """
         with self._copies.opened(relative) as path:
             stream = self._stream_at(path, relative, first_row)
-            partitions = _renamed(partition_values(relative), self._rename)
+            partitions = self._selection.applied_to(partition_values(relative))
             if isinstance(stream, _ParquetStream):
-                return self._parquet_range(stream.take(first_row, n_rows), partitions)
-            return self._text_range(stream.take(first_row, n_rows), partitions)
+                table = stream.take(first_row, n_rows)
+                return self._parquet_range(table, partitions, first_row)
+            return self._text_range(stream.take(first_row, n_rows), partitions, first_row)
 
     def forget(self) -> None:
         """Close the file and delete its copy, because the file has changed."""
@@ -91,30 +97,78 @@ class RangeReader:
             self._stream, self._path = stream, relative
         return stream
 
-    def _text_range(self, rows: list[Row], partitions: Mapping[str, Any]) -> RowRange:
-        values = [{**partitions, **_renamed(row.values, self._rename)} for row in rows]
-        table = pa.Table.from_pylist(values, schema=self._schema)
-        return RowRange(table, [row.problem for row in rows])
+    def _text_range(
+        self, rows: list[Row], partitions: Mapping[str, Any], first_row: int
+    ) -> RowRange:
+        values = [row.values for row in rows]
+        if partitions or not self._selection.is_identity:
+            values = [{**partitions, **self._selection.applied_to(row)} for row in values]
+        for field in self._fields_with_null:
+            if any(row.get(field.name) is not None for row in values):
+                values = [_with_nulls(row, field) for row in values]
+        return RowRange(
+            pa.Table.from_pylist(values, schema=self._schema),
+            [row.problem for row in rows],
+            [None if row.problem is None else _detail(row) for row in rows],
+            [row.line or number for number, row in enumerate(rows, first_row + 1)],
+        )
 
-    def _parquet_range(self, table: pa.Table, partitions: Mapping[str, Any]) -> RowRange:
-        table = table.rename_columns([self._rename.get(n, n) for n in table.column_names])
+    def _parquet_range(
+        self, table: pa.Table, partitions: Mapping[str, Any], first_row: int
+    ) -> RowRange:
+        own_names = self._selection.output_names(table.column_names)
+        own_columns = dict(zip(own_names, table.columns, strict=True))
         columns = []
         problems: list[str | None] = [None] * table.num_rows
+        details: list[str | None] = [None] * table.num_rows
         for field in self._schema:
-            if field.name in table.column_names:
-                column = table[field.name]
+            if field.name in own_columns:
+                column = own_columns[field.name]
             else:
                 value = pa.scalar(partitions.get(field.name), field.type)
                 column = pa.repeat(value, table.num_rows)
-            column, repaired_rows = _repaired_column(column)
-            for row in repaired_rows:
-                problems[row] = UNDECODABLE
+            if is_text_type(column.type) and is_string_type(field.type):
+                column, repaired_rows = _repaired_column(column)
+                for row in repaired_rows:
+                    problems[row] = UNDECODABLE
+                    details[row] = f"column {field.name!r} is not UTF-8"
             columns.append(column.cast(field.type))
-        return RowRange(pa.Table.from_arrays(columns, schema=self._schema), problems)
+        table = pa.Table.from_arrays(columns, schema=self._schema)
+        places = range(first_row + 1, first_row + 1 + table.num_rows)
+        return RowRange(table, problems, details, places)
 
 
-def _renamed(values: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, Any]:
-    return {rename.get(name, name): value for name, value in values.items()}
+def _detail(row: Row) -> str | None:
+    """Why a row has its problem, with the beginning of its text if that is in no column."""
+    if row.text is None:
+        return row.detail
+    start = row.text[:_MAX_SHOWN_CHARACTERS]
+    return f"{row.detail or row.problem}; the row begins with {start!r}"
+
+
+def _has_null(column_type: pa.DataType) -> bool:
+    """Whether a type is null, or a struct or list that holds a null type."""
+    if types.is_struct(column_type):
+        return any(_has_null(field.type) for field in column_type)
+    return bool(
+        types.is_null(column_type)
+        or (types.is_list(column_type) and _has_null(column_type.value_type))
+    )
+
+
+def _with_nulls(values: dict[str, Any], field: pa.Field) -> dict[str, Any]:
+    """A row with null in place of each object without keys that has no type of its own."""
+    return {**values, field.name: _with_null(values.get(field.name), field.type)}
+
+
+def _with_null(value: Any, column_type: pa.DataType) -> Any:
+    if types.is_null(column_type):
+        return None if value == {} else value
+    if isinstance(value, dict) and types.is_struct(column_type):
+        return {f.name: _with_null(value[f.name], f.type) for f in column_type if f.name in value}
+    if isinstance(value, list) and types.is_list(column_type):
+        return [_with_null(item, column_type.value_type) for item in value]
+    return value
 
 
 class _TextStream:
@@ -186,18 +240,18 @@ def _repaired_column(column: _Column) -> tuple[_Column, list[int]]:
 
     Strings within lists and structs are not checked.
 
+    Args:
+        column: a column of a text type.
+
     Returns:
-        the column, and the indices of the repaired rows.
+        the column as strings, or as a dictionary of strings, and the indices of the repaired rows.
     """
-    value_type = column.type
-    if pa.types.is_dictionary(value_type):
-        value_type = value_type.value_type
-    if not (pa.types.is_string(value_type) or pa.types.is_large_string(value_type)):
-        return column, []
+    if not is_string_type(column.type):
+        column = as_text_column(column)
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        raw = column.cast(value_type).cast(pa.large_binary()).to_pylist()
+        raw = as_text_column(column).cast(pa.large_binary()).to_pylist()
         texts = [value and value.decode("utf-8", "surrogateescape") for value in raw]
         repaired = [text and repaired_text(text) for text in texts]
         merged = [new or text for new, text in zip(repaired, texts, strict=True)]
@@ -240,7 +294,14 @@ def _column_of(
                 for batch in parquet.iter_batches(_ROWS_PER_BATCH, columns=own_names):
                     yield from ((value, True) for value in batch.column(0).to_pylist())
             return
-    partitions = _renamed(partition_values(relative), rename)
+    old_names = [old for old, new in rename.items() if new == column]
+    if column not in rename:
+        old_names.append(column)
+    partitions = partition_values(relative)
     for row in iter_rows(path):
-        value = _renamed(row.values, rename).get(column, partitions.get(column))
-        yield None if row.problem == MALFORMED else value, row.problem is None
+        if row.problem == MALFORMED:
+            yield None, False
+            continue
+        values = {**partitions, **row.values}
+        value = next((values[name] for name in old_names if name in values), None)
+        yield value, row.problem is None

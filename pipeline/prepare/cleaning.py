@@ -5,6 +5,7 @@ from __future__ import annotations
 from lingo_model import InputError
 from lingo_model.unicode_text import has_visible_character, nfc
 from pipeline.dataset.splits import Split
+from pipeline.formats.rows import UNDECODABLE
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.pairs import RawPair
 
@@ -12,7 +13,7 @@ from pipeline.prepare.pairs import RawPair
 _SPACE_MARK = "\u2581"
 
 
-def strip_pair(pair: RawPair) -> tuple[str, str]:
+def cleaned_texts(pair: RawPair) -> tuple[str, str]:
     """Source and target in Unicode NFC, without surrounding white space. A missing side is empty.
 
     In NFC, letters with accents have one form. Pairs that differ only in the form are therefore
@@ -49,7 +50,7 @@ def reason_to_reject(
         return None
     if pair.problem is not None:
         return pair.problem
-    source, target = strip_pair(pair)
+    source, target = cleaned_texts(pair)
     if _is_empty(source) or _is_empty(target):
         return "empty"
     shorter, longer = sorted((len(source), len(target)))
@@ -68,7 +69,10 @@ def _check_readable(pair: RawPair, split: str) -> None:
     if pair.problem is not None:
         line = "" if pair.line is None else f" (line {pair.line} of the file)"
         detail = "" if pair.detail is None else f" ({pair.detail})"
+        mend = "mend the row"
+        if pair.problem == UNDECODABLE:
+            mend = "convert the file to UTF-8, for example with `iconv -t UTF-8`"
         raise InputError(
             f"{pair.origin}{line}: the row is {pair.problem}{detail}, and a given {split} file is "
-            "used whole; mend the row, or take it out of the file"
+            f"used whole; {mend}, or take the row out of the file"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lingo_model.unicode_text import with_single_spaces
 from pipeline.dataset.splits import Split
 from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
@@ -34,8 +35,8 @@ class Splitter:
     others it is rejected as ``leak``. The exception: a validation file loses no pair to a test
     split that is sampled.
 
-    Repeated pairs are rejected as ``duplicate``, except in validation and test files: scores on
-    those compare with published ones.
+    Repeated pairs are rejected as ``duplicate``, also if they differ in runs of spaces, except in
+    validation and test files: scores on those compare with published ones.
 
     Memory: a 64-bit hash of each kept pair, about 70 bytes each.
 
@@ -70,7 +71,7 @@ class Splitter:
         ):
             return "leak"
         if split == "train" or split not in self._given_splits:
-            pair_hash = hash64(source, target)
+            pair_hash = hash64(with_single_spaces(source), with_single_spaces(target))
             if pair_hash in self._pairs:
                 return "duplicate"
             self._pairs.add(pair_hash)

@@ -25,7 +25,7 @@ from pipeline.dataset.manifest import (
 )
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.observability.progress import OnProgress, ignore_progress, progress_bar
-from pipeline.prepare.cleaning import reason_to_reject, strip_pair
+from pipeline.prepare.cleaning import cleaned_texts, reason_to_reject
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
 from pipeline.prepare.encoding import encode_split
@@ -169,7 +169,7 @@ def _write_pairs(
             for pair in iter_pairs(item, origin=named.origin):
                 n_read += 1
                 bar.advance()
-                source, target = strip_pair(pair)
+                source, target = cleaned_texts(pair)
                 split = splitter.split_of(item, source)
                 reason = reason_to_reject(
                     pair, config.clean, item.split

@@ -7,6 +7,7 @@ Run: ``lingo sql --table TABLE QUERY``.
 
 from __future__ import annotations
 
+import glob
 import re
 import shlex
 import shutil
@@ -188,8 +189,11 @@ def sql_command(table: Location) -> str:
 
 def rejected_rows_command(dataset: Path) -> str:
     """A shell command that shows rows that ``prepare`` rejected."""
-    pattern = str(dataset / "rejected" / "*.parquet").replace("'", "''")
-    query = f"SELECT reason, origin, source, target FROM '{pattern}'"
+    files = sql_string(f"{glob.escape(str(dataset / 'rejected'))}/*.parquet")
+    query = (
+        "SELECT reason, origin, source, target "
+        f"FROM read_parquet({files}, hive_partitioning = false)"
+    )
     quoted = shlex.quote(query) if re.search(r'["$`\\!]', query) else f'"{query}"'
     return f"{shlex.quote(_command())} sql {quoted}"
 
@@ -199,4 +203,4 @@ def _command() -> str:
     script = Path(sys.executable).with_name("lingo")
     if shutil.which("lingo") is not None or not script.exists():
         return "lingo"
-    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
+    return str(script.absolute())

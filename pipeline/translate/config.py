@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.decoding import DecodeConfig
 from pipeline.documents.span_kinds import SPAN_KINDS, SpanKind
@@ -23,6 +23,13 @@ class TranslateConfig(Settings):
     )
     rename: dict[str, str] = Field(
         default_factory=dict, description="new names of input columns, by old name"
+    )
+    drop_columns: tuple[str, ...] = Field(
+        default=(), description="input columns that the output does not have"
+    )
+    keep_columns: tuple[str, ...] | None = Field(
+        default=None,
+        description="the only input columns that the output has, beside the text and id column",
     )
     lake: Literal["grows", "snapshot", "moved"] = Field(
         default="grows",
@@ -59,6 +66,13 @@ class TranslateConfig(Settings):
     limit: int | None = Field(
         default=None, ge=1, description="translate only the first rows of each file"
     )
+
+    @model_validator(mode="after")
+    def _refuse_dropped_text_and_id(self) -> Self:
+        for name, option in ((self.text_column, "text_column"), (self.id_column, "id_column")):
+            if name in self.drop_columns:
+                raise ValueError(f"drop_columns: {name!r} is the {option}, which cannot be dropped")
+        return self
 
 
 class TranslateResources(Settings):

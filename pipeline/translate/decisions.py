@@ -11,6 +11,7 @@ from pipeline.storage.location import Location
 from pipeline.table.manifest import Unit
 from pipeline.table.published_files import PublishedFile
 from pipeline.translate.config import TranslateConfig
+from pipeline.translate.setting_changes import SettingChanges
 from pipeline.translate.units import unit_id, units_of
 
 
@@ -33,7 +34,8 @@ def decide_file(
     config: TranslateConfig,
     settings_key: str,
 ) -> tuple[FileDecision, InspectedFile | None]:
-    """Decide about a file. It is opened only if its stamp or the settings differ from the table's.
+    """Decide about a file. It is opened only if its stamp, or a setting that may change its rows,
+    differs from the table's.
 
     Args:
         root: the folder that ``path`` is relative to.
@@ -50,17 +52,21 @@ def decide_file(
     if published is None:
         inspected = inspect_file(root, path)
         return _translate(inspected, "new file", model, config), inspected
-    same_settings = published.settings_key == settings_key
-    if same_settings and stamp == published.seen.stamp:
+    changes = None
+    if published.settings_key != settings_key:
+        changes = SettingChanges(published, model, config)
+    may_change = changes is not None and changes.may_change_rows()
+    if not may_change and stamp == published.seen.stamp:
         return _decide_unchanged(published, model, config), None
     inspected = inspect_file(root, path)
     run_id = published.run.run_id
     if inspected.file.sha256 != published.seen.sha256:
         why = f"content changed since run {run_id}"
         return _translate(inspected, why, model, config), inspected
-    if same_settings:
+    reason = None if changes is None else changes.reason(root, inspected)
+    if reason is None:
         return _decide_unchanged(published, model, config), inspected
-    return _translate(inspected, f"other settings than in run {run_id}", model, config), inspected
+    return _translate(inspected, f"{reason} than in run {run_id}", model, config), inspected
 
 
 def _translate(

@@ -21,6 +21,7 @@ from pipeline.translate.config import TranslateConfig
 from pipeline.translate.decisions import FileDecision
 from pipeline.translate.lineage import lineage_of
 from pipeline.translate.planning import plan_run, table_identity
+from pipeline.translate.publish import check_same_run, lake_request
 
 _N_RUNS_FOR_SPEED = 10
 
@@ -72,6 +73,8 @@ def forecast_run(
     table = open_table(output.resolve())
     table.check_identity(table_identity(bundle, config))
     unfinished = table.unfinished()
+    if unfinished is not None:
+        check_same_run(table, unfinished, lake_request(absolute(source), bundle, config))
     published = table.published()
     plan, decisions = plan_run(
         new_run_id(published), absolute(source), bundle, config, published, lineage_of(model)

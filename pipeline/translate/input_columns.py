@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import types
 
 from lingo_model import InputError
 from pipeline.errors import one_line
-from pipeline.schemas import QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
+from pipeline.formats.text_types import is_string_type, is_text_type
+from pipeline.lake.column_types import joined_schema
+from pipeline.schemas import PLACE_COLUMNS, QUARANTINE_COLUMNS, TRANSLATION_COLUMNS
 from pipeline.storage.location import Location, location
-from pipeline.table.manifest import PARTITIONS, RunPlan, schema_of
+from pipeline.table.manifest import PARTITIONS, RunHeader, RunPlan, schema_of
 from pipeline.translate.config import TranslateConfig
+from pipeline.translate.run_config import selection_of
 
 
 def input_root(plan: RunPlan) -> Location:
@@ -21,8 +26,8 @@ def input_root(plan: RunPlan) -> Location:
     return source if source.is_dir() else source.parent
 
 
-def planned_schema(plan: RunPlan) -> pa.Schema:
-    """Schema of the input columns of a planned run."""
+def planned_schema(plan: RunHeader) -> pa.Schema:
+    """Schema of the input columns of a planned or published run."""
     return schema_of(plan.schema_base64)
 
 
@@ -37,20 +42,23 @@ def encoded_schema(source: Location, schema: pa.Schema) -> str:
             pass
     except pa.ArrowException as error:
         raise InputError(
-            f"{source}: Parquet cannot hold its columns ({one_line(error)}); remove "
-            "that column, or give it values"
+            f"{source}: Parquet cannot hold its columns ({one_line(error)}); leave "
+            "that column out with --drop"
         ) from error
     return base64.b64encode(schema.serialize().to_pybytes()).decode()
 
 
 def output_schema(path: Location, schema: pa.Schema, config: TranslateConfig) -> pa.Schema:
-    """A file's schema with the columns renamed as they appear in the output.
+    """A file's schema with the columns that the output has, under their names there.
 
     Raises:
         InputError: the text or id column is missing or has the wrong type, a name is repeated, or
             the output uses a name itself.
     """
-    schema = pa.schema([f.with_name(config.rename.get(f.name, f.name)) for f in schema])
+    names = selection_of(config).output_names(schema.names)
+    schema = pa.schema(
+        [field.with_name(name) for field, name in zip(schema, names, strict=True) if name]
+    )
     _check_unique_names(path, schema)
     for column, option in ((config.text_column, "text"), (config.id_column, "id")):
         if column is not None and column not in schema.names:
@@ -62,10 +70,11 @@ def output_schema(path: Location, schema: pa.Schema, config: TranslateConfig) ->
     if config.id_column is not None:
         _check_id_type(path, schema, config.id_column)
     reserved = {*TRANSLATION_COLUMNS.names, *QUARANTINE_COLUMNS.names, *PARTITIONS.names}
+    reserved -= {*PLACE_COLUMNS}  # the quarantine can do without them
     if taken := [name for name in schema.names if name.casefold() in reserved]:
         raise InputError(
             f"{path}: column {taken[0]!r} has a name that the output uses itself; "
-            f"use --rename {taken[0]}=source_{taken[0]}"
+            f"use --rename {taken[0]}=source_{taken[0]}, or --drop {taken[0]}"
         )
     return schema
 
@@ -81,20 +90,78 @@ def _check_unique_names(path: Location, schema: pa.Schema) -> None:
 
 
 def _with_plain_text(path: Location, schema: pa.Schema, text_column: str) -> pa.Schema:
-    """The schema with the text column as a string, if it is a dictionary of strings."""
+    """The schema with the text column as a string, if it is of another type that holds text."""
     at = schema.get_field_index(text_column)
-    kind = schema.field(at).type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-        schema = schema.set(at, schema.field(at).with_type(kind))
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+    kind = plain = schema.field(at).type
+    if not (is_text_type(kind) or types.is_null(kind)):
         raise InputError(f"{path}: column {text_column!r} is {kind}: needs text; cast it")
-    return schema
+    if types.is_dictionary(plain):
+        plain = plain.value_type
+    if types.is_large_binary(plain):
+        plain = pa.large_string()
+    elif not (types.is_large_string(plain) or types.is_null(plain)):
+        plain = pa.string()
+    return schema.set(at, schema.field(at).with_type(plain))
+
+
+def joined_columns(schemas: Mapping[str, pa.Schema], config: TranslateConfig) -> pa.Schema:
+    """The schema that holds the columns of all files.
+
+    Args:
+        schemas: the output schema of each file, by path.
+        config: the settings of the run.
+
+    Raises:
+        InputError: columns do not fit together, or the same id would have two texts in two files.
+    """
+    joined = joined_schema(schemas)
+    first: tuple[str, str] | None = None
+    for path, schema in schemas.items():
+        if config.id_column not in schema.names:
+            continue
+        kind = _id_kind(schema.field(config.id_column).type)
+        if not kind:
+            continue
+        if first is not None and first[1] != kind:
+            raise InputError(
+                f"{path}: id column {config.id_column!r} is {kind}, in {first[0]} it is "
+                f"{first[1]}, so the same id would have two texts; cast one"
+            )
+        first = first or (path, kind)
+    return joined
 
 
 def _check_id_type(path: Location, schema: pa.Schema, id_column: str) -> None:
     kind = schema.field(id_column).type
-    if pa.types.is_floating(kind) or pa.types.is_nested(kind):
+    if _id_kind(kind) is None:
         raise InputError(
-            f"{path}: id column {id_column!r} is {kind}: needs text or whole numbers; cast it"
+            f"{path}: id column {id_column!r} is {kind}, which has no exact text: needs text, "
+            "whole numbers, decimals, binary, UUIDs, dates or timestamps of at most microseconds; "
+            "cast it, or leave out --id-column"
         )
+
+
+def _id_kind(column_type: pa.DataType) -> str | None:
+    """How a type's values become the text of an id. None if the type is not accepted."""
+    if types.is_dictionary(column_type):
+        return _id_kind(column_type.value_type)
+    if isinstance(column_type, pa.UuidType):
+        return "UUIDs"
+    if isinstance(column_type, pa.BaseExtensionType):
+        return _id_kind(column_type.storage_type)
+    if types.is_null(column_type):
+        return ""
+    if is_string_type(column_type):
+        return "text"
+    if is_text_type(column_type) or types.is_fixed_size_binary(column_type):
+        return "binary"
+    if types.is_date(column_type):
+        return "dates"
+    if types.is_timestamp(column_type) and column_type.unit != "ns":
+        return f"timestamps, time zone {column_type.tz}"
+    if types.is_integer(column_type):
+        return "whole numbers"
+    if types.is_decimal(column_type):
+        n_digits = column_type.scale
+        return f"decimals with {n_digits} digits after the point" if n_digits else "whole numbers"
+    return None

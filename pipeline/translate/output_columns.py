@@ -18,6 +18,7 @@ from pipeline.documents.quality_signals import (
 from pipeline.documents.segmentation import without_symbols
 from pipeline.schemas import (
     PASSED_THROUGH,
+    PLACE_COLUMNS,
     QUARANTINE_COLUMNS,
     REUSED,
     TRANSLATED,
@@ -25,7 +26,7 @@ from pipeline.schemas import (
 )
 from pipeline.storage.hashing import hex_digest
 from pipeline.table.manifest import RunPlan
-from pipeline.translate.row_outcome import RowOutcome
+from pipeline.translate.row_outcome import Place, RowOutcome
 
 _PASSED_THROUGH_COLUMNS: Mapping[str, Any] = {
     "status": PASSED_THROUGH,
@@ -66,10 +67,34 @@ def translation_table(table: pa.Table, rows: Sequence[RowOutcome], plan: RunPlan
     return _append(table, columns, TRANSLATION_COLUMNS)
 
 
-def quarantine_table(table: pa.Table, rows: Sequence[RowOutcome]) -> pa.Table:
-    """``table`` with QUARANTINE_COLUMNS after its own. ``rows`` are quarantined, in its order."""
-    columns = {name: [getattr(row, name) for row in rows] for name in QUARANTINE_COLUMNS.names}
-    return _append(table, columns, QUARANTINE_COLUMNS)
+def quarantine_table(
+    table: pa.Table, rows: Sequence[RowOutcome], places: Sequence[Place]
+) -> pa.Table:
+    """``table`` with QUARANTINE_COLUMNS after its own.
+
+    If the table has a column of the name of a place column, the places are in ``detail`` instead.
+
+    Args:
+        table: the quarantined rows of the input.
+        rows: their outcomes, in the same order.
+        places: their places in the input, in the same order.
+    """
+    columns: dict[str, list[Any]] = {
+        "row_id": [row.row_id for row in rows],
+        "reason": [row.reason for row in rows],
+        "detail": [row.detail for row in rows],
+        "input_file": [file for file, _ in places],
+        "input_row": [number for _, number in places],
+    }
+    own_names = {name.casefold() for name in table.column_names}
+    if own_names.isdisjoint(PLACE_COLUMNS):
+        return _append(table, columns, QUARANTINE_COLUMNS)
+    columns["detail"] = [
+        f"{file}, row {number}: {row.detail or row.reason}"
+        for row, (file, number) in zip(rows, places, strict=True)
+    ]
+    schema = [field for field in QUARANTINE_COLUMNS if field.name not in PLACE_COLUMNS]
+    return _append(table, columns, pa.schema(schema))
 
 
 def quality_columns(source: str, translated: TranslatedText) -> Mapping[str, Any]:

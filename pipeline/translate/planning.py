@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 
 from lingo_model import BundleManifest, InputError
-from pipeline.lake.column_types import joined_schema
 from pipeline.lake.files import InspectedFile, input_files
 from pipeline.storage.file_version import FileStamp, InputFile
 from pipeline.storage.files import absolute
@@ -29,9 +28,10 @@ from pipeline.table.manifest import (
     schema_of,
 )
 from pipeline.table.published_files import PublishedFile, published_files
+from pipeline.translate.column_names import check_names
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.decisions import FileDecision, decide_file
-from pipeline.translate.input_columns import encoded_schema, output_schema
+from pipeline.translate.input_columns import encoded_schema, joined_columns, output_schema
 from pipeline.translate.row_ids import check_unique_ids
 from pipeline.translate.run_config import run_config, settings_key_of
 
@@ -84,6 +84,7 @@ class _Planner:
         self._root, stamps = input_files(source)
         self._files: list[InputFile] = []
         self._schemas: dict[str, pa.Schema] = {}
+        self._own_schemas: dict[str, pa.Schema] = {}
         self._deleted_files: list[str] = []
         self._n_units_skipped = 0
         self.decisions: list[FileDecision] = []
@@ -97,6 +98,10 @@ class _Planner:
 
     def plan(self, run_id: str, lineage: Lineage) -> RunPlan:
         """The plan of everything that was added."""
+        names = (name for schema in self._own_schemas.values() for name in schema.names)
+        check_names(self._source, self._config, names, self._published)
+        for path, schema in self._own_schemas.items():
+            self._schemas[path] = output_schema(self._root / path, schema, self._config)
         units = tuple(unit for file in self.decisions if file.todo for unit in file.units)
         check_unique_ids(self._root, units, self._config)
         return new_plan(
@@ -106,7 +111,7 @@ class _Planner:
             self._config,
             self._published,
             lineage=lineage,
-            schema_base64=encoded_schema(self._source, joined_schema(self._schemas)),
+            schema_base64=encoded_schema(self._source, joined_columns(self._schemas, self._config)),
             files=tuple(self._files),
             deleted_files=tuple(self._deleted_files),
             units=units,
@@ -130,7 +135,7 @@ class _Planner:
     ) -> None:
         path = inspected.file.path
         if inspected.file.n_rows:
-            self._schemas[path] = output_schema(self._root / path, inspected.schema, self._config)
+            self._own_schemas[path] = inspected.schema
         self._files.append(inspected.file)
         if published is not None and inspected.file.sha256 != published.seen.sha256:
             self._check_same_file(published)

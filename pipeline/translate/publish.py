@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from lingo_model import InputError
+from lingo_model import BundleManifest, InputError
+from pipeline.storage.location import Location
 from pipeline.storage.manifests import utc_now
 from pipeline.table.manifest import RUN_REPORT, RunManifest, RunPlan, run_number
 from pipeline.table.published_files import PublishedFile, published_files
 from pipeline.table.table import Table
+from pipeline.translate.config import TranslateConfig
 from pipeline.translate.reconcile import reconcile
+from pipeline.translate.run_config import run_config
 from pipeline.translate.run_report import write_run_report
 from pipeline.translate.translation_run import RunUnits, TranslationRun
 
@@ -27,6 +30,24 @@ def finish_run(run: TranslationRun, run_units: RunUnits) -> RunManifest:
     return _publish(run, published_files(earlier))
 
 
+def lake_request(
+    source: Location, model: BundleManifest, config: TranslateConfig
+) -> dict[str, Any]:
+    """The values that the plan of a run over a lake must have, by field.
+
+    Args:
+        source: the file or folder, absolute.
+        model: the manifest of the model's bundle.
+        config: the settings.
+    """
+    return {
+        "retry_of": None,
+        "input": str(source),
+        "settings": config.model_dump(mode="json"),
+        "model_id": model.model_id,
+    }
+
+
 def check_same_run(table: Table, plan: RunPlan, requested: dict[str, Any]) -> None:
     """Refuse to continue an unfinished run with other input or settings.
 
@@ -39,13 +60,19 @@ def check_same_run(table: Table, plan: RunPlan, requested: dict[str, Any]) -> No
         InputError: names the first field that differs, its values and the remedy.
     """
     for name, value in requested.items():
-        planned = getattr(plan, name)
+        # A plan of an earlier release does not have the settings that came later.
+        planned = (
+            run_config(plan).model_dump(mode="json") if name == "settings" else getattr(plan, name)
+        )
         if planned != value:
             key, planned, value = _first_difference(name, planned, value)
+            if key == "retry_of":
+                difference = "is " + (f"a retry of run {planned}" if planned else "not a retry")
+            else:
+                difference = f"has {key}={planned!r}, not {value!r}"
             raise InputError(
-                f"{table.root}: unfinished run {plan.run_id} has {key}={planned!r}, not {value!r}; "
-                "finish it with its own settings, or discard it with `lingo table abort "
-                f"{table.root}`"
+                f"{table.root}: unfinished run {plan.run_id} {difference}; finish it with its own "
+                f"command and settings, or discard it with `lingo table abort {table.root}`"
             )
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lingo_model import BundleManifest, read_bundle_manifest
 from pipeline.lake.files import inspect_file
 from pipeline.observability.progress import OnProgress, ignore_progress
-from pipeline.schemas import FAILED, QUARANTINE_COLUMNS, TOO_LONG
+from pipeline.schemas import FAILED, TOO_LONG
 from pipeline.storage.file_version import InputFile
 from pipeline.storage.files import files_in, read_parquet, write_parquet
 from pipeline.storage.location import Location
@@ -40,9 +40,11 @@ from pipeline.table.open_table import open_table
 from pipeline.table.table import Table, new_run_id
 from pipeline.translate.actors import run_on_actors
 from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.input_columns import planned_schema
 from pipeline.translate.lineage import lineage_of
 from pipeline.translate.planning import new_plan, table_identity
 from pipeline.translate.publish import check_same_run, finish_run
+from pipeline.translate.retry_rows import retry_fields
 from pipeline.translate.row_ids import ROW_ID
 from pipeline.translate.translation_run import RunUnits, TranslationRun
 from pipeline.translate.units import units_of
@@ -127,7 +129,8 @@ def plan_retry(
     number = run_number(retried.run_id)
     later = [run for run in published if run_number(run.run_id) > number]
     handled_ids = _handled_ids(table, later)
-    own_columns = [name for name in QUARANTINE_COLUMNS.names if name != ROW_ID]
+    added = [field.name for field in retry_fields(planned_schema(published[-1]))]
+    kept = {*planned_schema(retried).names, *added}
     units: list[Unit] = []
     files: list[InputFile] = []
     for part in files_in(table.data / run_path(retried) / QUARANTINE_FOLDER, "part-*.parquet"):
@@ -137,7 +140,7 @@ def plan_retry(
         if not rows.num_rows:
             continue
         name = f"{RETRY_FOLDER}/{part.name}"
-        write_parquet(scratch / name, rows.drop_columns(own_columns))
+        write_parquet(scratch / name, rows.select([n for n in rows.column_names if n in kept]))
         inspected = inspect_file(scratch, name)
         files.append(inspected.file)
         units += units_of(inspected, model, config)
@@ -162,6 +165,8 @@ def retry_config(config: TranslateConfig) -> TranslateConfig:
     changes: dict[str, Any] = {
         "id_column": ROW_ID,
         "rename": {},
+        "drop_columns": (),
+        "keep_columns": None,
         "limit": None,
         "max_failed_share": 1.0,
     }

@@ -23,9 +23,20 @@ def position_id(path: str, row: int) -> str:
     return hex_digest(path, str(row))
 
 
+def id_text(value: object) -> str:
+    """The text of a value of the id column. Null and the empty text are no id.
+
+    Binary becomes hexadecimal digits; dates and timestamps are as in ISO 8601, with a space
+    between day and time.
+    """
+    if value is None:
+        return ""
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
 def row_id(value: object, path: str, row: int) -> str:
     """Id of a row by the value of the id column. A row that cannot be read may have no value."""
-    return position_id(path, row) if value is None else str(value)
+    return id_text(value) or position_id(path, row)
 
 
 def expected_row_ids(
@@ -43,7 +54,7 @@ def expected_row_ids(
 
 
 def check_unique_ids(root: Location, units: Iterable[Unit], config: TranslateConfig) -> None:
-    """Refuse an id column with nulls or repeated values, before any work is done.
+    """Refuse an id column with nulls, empty or repeated values, before any work is done.
 
     Raises:
         InputError: names the rows.
@@ -73,7 +84,7 @@ def _id_hashes(
     hashes = np.empty(n_rows, np.uint64)
     column = itertools.islice(read_column(root, path, rename, id_column), n_rows)
     for row, (value, is_readable) in enumerate(column):
-        if value is None and is_readable:
+        if is_readable and not id_text(value):
             raise InputError(
                 f"{path}: row {row + 1} has no value in the id column {id_column!r}; add one, or "
                 "leave out --id-column"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeAlias
 
 from pipeline.documents.document_translator import TranslatedText
+
+Place: TypeAlias = "tuple[str | None, int | None]"
+"""An input file, and the number of a row's line or of the row in it; see QUARANTINE_COLUMNS."""
 
 
 @dataclasses.dataclass(slots=True)

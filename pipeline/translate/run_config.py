@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lingo_model import BundleManifest
 from pipeline.documents.segmentation import SEGMENTER_VERSION
+from pipeline.lake.column_selection import ColumnSelection
 from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
 from pipeline.table.manifest import RunHeader
 from pipeline.translate.config import TranslateConfig
@@ -12,6 +13,15 @@ from pipeline.translate.config import TranslateConfig
 def run_config(run: RunHeader) -> TranslateConfig:
     """The settings of a planned or published run."""
     return TranslateConfig.model_validate(run.settings)
+
+
+def selection_of(config: TranslateConfig) -> ColumnSelection:
+    """The columns that the output takes from the input. The text and id column are always kept."""
+    keep = None
+    if config.keep_columns is not None:
+        always = {name for name in (config.text_column, config.id_column) if name is not None}
+        keep = frozenset(config.keep_columns) | always
+    return ColumnSelection(config.rename, frozenset(config.drop_columns), keep)
 
 
 def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
@@ -31,10 +41,15 @@ def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
             "max_segment_tokens",
         },
     )
-    # At their defaults, later settings do not change the key of tables that were made without them.
-    settings |= config.model_dump(
-        mode="json", include={"spans", "join_lines"}, exclude_defaults=True
-    )
+    # A setting that came later is in the key only if it is set, so earlier keys stay valid.
+    if config.drop_columns:
+        settings["drop_columns"] = sorted(config.drop_columns)
+    if config.keep_columns is not None:
+        settings["keep_columns"] = sorted(config.keep_columns)
+    if set(config.spans) != set(TranslateConfig().spans):
+        settings["spans"] = sorted(config.spans)
+    if config.join_lines:
+        settings["join_lines"] = True
     settings |= {
         "segmenter": SEGMENTER_VERSION,
         "decode": config.decode.fingerprint(),

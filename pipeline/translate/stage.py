@@ -24,7 +24,7 @@ from pipeline.translate.actors import run_on_actors
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.lineage import lineage_of
 from pipeline.translate.planning import last_lake_run, plan_run, table_identity
-from pipeline.translate.publish import check_same_run, finish_run
+from pipeline.translate.publish import check_same_run, finish_run, lake_request
 from pipeline.translate.translation_run import RunUnits, TranslationRun
 
 
@@ -80,11 +80,6 @@ def translate_table(
                 return None
             table.create(identity)
             plan = table.begin(plan)
-        requested = {
-            "input": str(source),
-            "settings": config.model_dump(mode="json"),
-            "model_id": bundle.model_id,
-        }
-        check_same_run(table, plan, requested)
+        check_same_run(table, plan, lake_request(source, bundle, config))
         run = TranslationRun(table, plan, model, resources, on_progress)
         return finish_run(run, run_units)

@@ -12,6 +12,7 @@ Writes, in the run's staging folder:
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ from pipeline.documents.translation_memory import TranslationMemory, write_memor
 from pipeline.formats.rows import MALFORMED
 from pipeline.lake.files import is_unchanged
 from pipeline.lake.range_reader import RangeReader, RowRange
-from pipeline.schemas import FAILED, TOO_LONG
+from pipeline.schemas import FAILED, PLACE_COLUMNS, TOO_LONG
 from pipeline.storage.files import stamp_of, write_bytes, write_parquet
 from pipeline.storage.hashing import sha256_of_file
 from pipeline.storage.local_copies import LocalCopies
@@ -38,9 +39,10 @@ from pipeline.table.manifest import (
 )
 from pipeline.translate.input_columns import input_root, planned_schema
 from pipeline.translate.output_columns import quarantine_table, translation_table
-from pipeline.translate.row_ids import ROW_ID, position_id, row_id
-from pipeline.translate.row_outcome import RowOutcome
-from pipeline.translate.run_config import run_config
+from pipeline.translate.retry_rows import retry_fields
+from pipeline.translate.row_ids import position_id, row_id
+from pipeline.translate.row_outcome import Place, RowOutcome
+from pipeline.translate.run_config import run_config, selection_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,10 +73,11 @@ class UnitTranslator:
         self._files = {file.path: file for file in plan.files}
         self._verified_paths: set[str] = set()
         schema = planned_schema(plan)
-        if plan.retry_of is not None:
-            schema = schema.append(pa.field(ROW_ID, pa.string()))
+        self._retry_fields = retry_fields(schema) if plan.retry_of is not None else []
         self._copies = LocalCopies(self._root)
-        self._reader = RangeReader(self._copies, self._config.rename, schema)
+        self._reader = RangeReader(
+            self._copies, selection_of(self._config), pa.schema([*schema, *self._retry_fields])
+        )
         translator = self._config.decode.translator(load_bundle(model, device=device))
         memory = None
         if self._config.reuse:
@@ -115,7 +118,7 @@ class UnitTranslator:
             return UnitResult()
         if self._config.reuse:
             write_memory(self._staged / MEMORY_FOLDER / unit.file_name, decoded)
-        self._write(unit, rows.table, outcomes)
+        self._write(unit, rows, outcomes)
         return UnitResult(n_failed=sum(outcome.reason == FAILED for outcome in outcomes))
 
     def _is_finished(self, unit: Unit) -> bool:
@@ -147,13 +150,25 @@ class UnitTranslator:
     def _outcomes(self, unit: Unit, rows: RowRange) -> list[RowOutcome]:
         """The rows with their ids. Rows that cannot be translated have their reason already."""
         outcomes = []
+        limit = self._config.max_source_characters
         texts: list[str | None] = rows.table[self._config.text_column].to_pylist()
         ids = self._row_ids(unit, rows)
-        for text, problem, identifier in zip(texts, rows.problems, ids, strict=True):
-            too_long = text is not None and len(text) > self._config.max_source_characters
-            reason = problem or (TOO_LONG if too_long else None)
-            outcomes.append(RowOutcome(identifier, text, reason))
+        for text, problem, detail, identifier in zip(
+            texts, rows.problems, rows.details, ids, strict=True
+        ):
+            if problem is None and text is not None and len(text) > limit:
+                problem, detail = TOO_LONG, f"{len(text):,} characters, more than {limit:,}"
+            outcomes.append(RowOutcome(identifier, text, problem, detail))
         return outcomes
+
+    def _places(self, unit: Unit, rows: RowRange) -> list[Place]:
+        """The place of each row in the lake. A retry's rows have theirs in columns."""
+        if self._plan.retry_of is None:
+            return [(unit.path, number) for number in rows.places]
+        if not {*PLACE_COLUMNS} <= {field.name for field in self._retry_fields}:
+            return [(None, None)] * unit.n_rows
+        files, numbers = (rows.table[name].to_pylist() for name in PLACE_COLUMNS)
+        return list(zip(files, numbers, strict=True))
 
     def _row_ids(self, unit: Unit, rows: RowRange) -> list[str]:
         numbers = range(unit.first_row, unit.first_row + unit.n_rows)
@@ -165,18 +180,19 @@ class UnitTranslator:
             for value, problem, row in zip(values, rows.problems, numbers, strict=True)
         ]
 
-    def _write(self, unit: Unit, table: pa.Table, outcomes: list[RowOutcome]) -> None:
+    def _write(self, unit: Unit, rows: RowRange, outcomes: list[RowOutcome]) -> None:
         """Write the quarantine first and the translated rows last: their file marks the unit as
         finished."""
-        if self._plan.retry_of is not None:
-            table = table.drop_columns([ROW_ID])
+        table = rows.table.drop_columns([field.name for field in self._retry_fields])
         quarantined = [outcome for outcome in outcomes if outcome.reason is not None]
         quarantine_file = self._staged / QUARANTINE_FOLDER / unit.file_name
         translated_rows = table
         if quarantined:
             in_quarantine = pa.array([outcome.reason is not None for outcome in outcomes])
+            places = itertools.compress(self._places(unit, rows), in_quarantine.to_pylist())
             write_parquet(
-                quarantine_file, quarantine_table(table.filter(in_quarantine), quarantined)
+                quarantine_file,
+                quarantine_table(table.filter(in_quarantine), quarantined, list(places)),
             )
             translated_rows = table.filter(pc.invert(in_quarantine))
         else:

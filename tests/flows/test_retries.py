@@ -61,9 +61,7 @@ def test_wrong_input_is_not_retried(no_delay: None, tmp_path: Path) -> None:
 
 
 def test_other_errors_are_retried_twice(no_delay: None, corpus: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    run_id, error = failed_run(corpus, tmp_path / "file" / "dataset", PREPARE)
+    run_id, error = failed_run(corpus, tmp_path / ("too long" * 50), PREPARE)
 
     assert isinstance(error, OSError)
     (task,) = task_runs(run_id)
@@ -73,7 +71,7 @@ def test_other_errors_are_retried_twice(no_delay: None, corpus: Path, tmp_path: 
 def test_an_error_that_forbids_a_retry_is_not_retried(
     no_delay: None, monkeypatch: pytest.MonkeyPatch, corpus: Path, tmp_path: Path
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RunError("injected: gradients were not finite", retryable=False)
 
     monkeypatch.setattr(stages, "prepare_corpus", fail)
@@ -91,10 +89,10 @@ def test_a_retry_can_succeed(
     original = stages.prepare_corpus
     errors = [OSError("injected: the disk is full")]
 
-    def fails_once(*args: Any) -> Any:
+    def fails_once(*args: Any, **options: Any) -> Any:
         if errors:
             raise errors.pop()
-        return original(*args)
+        return original(*args, **options)
 
     monkeypatch.setattr(stages, "prepare_corpus", fails_once)
 

@@ -101,15 +101,3 @@ def test_a_disk_error_is_one_line_and_status_1(
     assert done.err.startswith("lingo: error: ")
     assert str(tmp_path / "file") in done.err
     assert done.err.count("\n") == 1
-
-
-def test_ctrl_c_says_that_the_same_command_continues(
-    lingo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_arguments: object, **_options: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("pipeline.table.query.connect", interrupted)
-    done = lingo("sql", "SELECT 1")
-    assert done.status == 130
-    assert done.err.endswith("lingo: interrupted; the same command continues the work\n")

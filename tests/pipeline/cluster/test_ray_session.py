@@ -142,10 +142,10 @@ def test_an_interruption_while_ray_starts_prevents_the_work() -> None:
         import ray
         from pipeline.cluster import ray_session
 
-        def start():
+        def start(**options):
             print("starting", flush=True)
             time.sleep(1)
-            start_local()
+            start_local(**options)
 
         start_local, ray_session.start_local = ray_session.start_local, start
         try:

@@ -28,7 +28,7 @@ PAIRS = [
     ('say "hi"', "di «hola»"),
     ('"quoted"', "año 😀"),
     ("", "empty source"),
-    ("  spaces  ", "nul\x00"),
+    ("  spaces  ", "bell\x07"),
     ("last", "último"),
 ]
 

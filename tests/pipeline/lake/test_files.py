@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lingo_model import InputError
+from pipeline.lake.column_selection import ColumnSelection
 from pipeline.lake.files import input_files, inspect_file, is_unchanged
 from pipeline.lake.range_reader import RangeReader
 from pipeline.storage.local_copies import LocalCopies
@@ -59,7 +60,7 @@ def test_json_integers_must_have_an_exact_double_if_later_rows_have_fractions(
         return
     schema = inspect_file(tmp_path, "a.jsonl").schema
     assert schema.field("n").type == pa.float64()
-    reader = RangeReader(LocalCopies(tmp_path), {}, schema)
+    reader = RangeReader(LocalCopies(tmp_path), ColumnSelection(), schema)
     assert reader.read("a.jsonl", 0, 1).table["n"].to_pylist() == [2**53]
 
 

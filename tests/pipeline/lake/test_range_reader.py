@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.formats.read import iter_rows
+from pipeline.lake.column_selection import ColumnSelection
 from pipeline.lake.column_types import joined_schema
 from pipeline.lake.files import inspect_file, partition_values
 from pipeline.lake.range_reader import RangeReader, RowRange, read_column
@@ -39,7 +40,9 @@ def read_range(
     path: Path, rename: dict[str, str], schema: pa.Schema, first_row: int, n_rows: int
 ) -> RowRange:
     """Read rows with a new reader."""
-    return RangeReader(LocalCopies(path.parent), rename, schema).read(path.name, first_row, n_rows)
+    return RangeReader(LocalCopies(path.parent), ColumnSelection(rename), schema).read(
+        path.name, first_row, n_rows
+    )
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv", "a.tsv.gz"])
@@ -92,7 +95,7 @@ def test_jsonl_columns_come_from_all_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv"])
 def test_ranges_may_be_read_in_any_order(tmp_path: Path, name: str) -> None:
     schema = inspect_file(tmp_path, write_rows(tmp_path / name).name).schema
-    reader = RangeReader(LocalCopies(tmp_path), {}, schema)
+    reader = RangeReader(LocalCopies(tmp_path), ColumnSelection(), schema)
     ranges = [(0, 3), (3, 5), (20, 5), (8, 12), (8, 1), (7, 7), (24, 1), (0, 25), (14, 0)]
     for first, n in ranges:
         assert reader.read(name, first, n).table.to_pylist() == ROWS[first : first + n], (first, n)
@@ -106,7 +109,7 @@ def test_consecutive_ranges_read_a_file_once(
     monkeypatch.setattr(
         "pipeline.lake.range_reader.iter_rows", lambda p: opened.append(p) or iter_rows(p)
     )
-    reader = RangeReader(LocalCopies(tmp_path), {}, schema)
+    reader = RangeReader(LocalCopies(tmp_path), ColumnSelection(), schema)
     for first in range(0, 25, 5):
         reader.read("a.csv", first, 5)
     assert len(opened) == 1
@@ -119,7 +122,7 @@ def test_a_parquet_row_with_text_that_is_not_utf8_has_a_problem(tmp_path: Path) 
     pq.write_table(pa.table({"text": bad, "n": [1, 2, 3]}), tmp_path / "a.parquet")
     schema = inspect_file(tmp_path, "a.parquet").schema
 
-    rows = RangeReader(LocalCopies(tmp_path), {}, schema).read("a.parquet", 0, 3)
+    rows = RangeReader(LocalCopies(tmp_path), ColumnSelection(), schema).read("a.parquet", 0, 3)
 
     assert rows.problems == [None, "undecodable", None]
     assert rows.table.to_pylist() == [
@@ -135,7 +138,9 @@ def test_every_text_column_of_parquet_is_checked_for_utf8(tmp_path: Path) -> Non
     pq.write_table(table, tmp_path / "a.parquet")
     inspected = inspect_file(tmp_path, "a.parquet")
 
-    rows = RangeReader(LocalCopies(tmp_path), {}, inspected.schema).read("a.parquet", 0, 3)
+    rows = RangeReader(LocalCopies(tmp_path), ColumnSelection(), inspected.schema).read(
+        "a.parquet", 0, 3
+    )
 
     assert rows.problems == [None, "undecodable", None]
     assert rows.table["name"].to_pylist() == ["1", "caf\ufffd", None]
@@ -157,7 +162,7 @@ def test_hive_partitions_are_columns(tmp_path: Path) -> None:
     schema = joined_schema(schemas)
     assert schema.names == ["id", "text", "lang"]
     renamed = pa.schema([(name, pa.string()) for name in ("id", "text", "language")])
-    reader = RangeReader(LocalCopies(tmp_path), {"lang": "language"}, renamed)
+    reader = RangeReader(LocalCopies(tmp_path), ColumnSelection({"lang": "language"}), renamed)
     for path, language in zip(paths, ("de", "en"), strict=True):
         rows = reader.read(path, 3, 2).table.to_pylist()
         assert rows == [row | {"language": language} for row in ROWS[3:5]]
@@ -170,5 +175,5 @@ def test_a_column_of_the_file_overrides_the_partition(tmp_path: Path) -> None:
         write_rows(tmp_path / "id=x" / name)
         inspected = inspect_file(tmp_path, f"id=x/{name}")
         assert inspected.schema.names == ["id", "text"]
-        reader = RangeReader(LocalCopies(tmp_path), {}, inspected.schema)
+        reader = RangeReader(LocalCopies(tmp_path), ColumnSelection(), inspected.schema)
         assert reader.read(f"id=x/{name}", 1, 1).table.to_pylist() == ROWS[1:2]

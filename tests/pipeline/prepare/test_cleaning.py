@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from lingo_model import InputError
 from pipeline.dataset.splits import Split
-from pipeline.prepare.cleaning import reason_to_reject, strip_pair
+from pipeline.prepare.cleaning import cleaned_texts, reason_to_reject
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.pairs import RawPair
 
@@ -69,7 +69,7 @@ def test_lengths_are_in_characters() -> None:
 def test_surrounding_space_does_not_count() -> None:
     spaced = "  " + "a" * 40 + "\r\n"
     assert reason(spaced, "b" * 40) is None
-    assert strip_pair(pair(spaced, None)) == ("a" * 40, "")
+    assert cleaned_texts(pair(spaced, None)) == ("a" * 40, "")
 
 
 def test_ratio() -> None:
@@ -122,7 +122,7 @@ def test_a_row_of_a_given_file_that_cannot_be_read_is_an_error(problem: str, spl
 def test_both_normal_forms_become_the_same_pair(text: str) -> None:
     decomposed = unicodedata.normalize("NFD", text)
     assert decomposed != text
-    assert strip_pair(pair(f" {decomposed} ", decomposed)) == (text, text)
+    assert cleaned_texts(pair(f" {decomposed} ", decomposed)) == (text, text)
 
 
 def test_the_error_says_where_the_row_is_and_why_it_cannot_be_read() -> None:
@@ -131,5 +131,5 @@ def test_the_error_says_where_the_row_is_and_why_it_cannot_be_read() -> None:
         reason_to_reject(row, CONFIG, "test")
     assert str(error.value) == (
         "x.csv:6 (line 9 of the file): the row is malformed (1 cell, the header has 2), and a "
-        "given test file is used whole; mend the row, or take it out of the file"
+        "given test file is used whole; mend the row, or take the row out of the file"
     )

@@ -221,7 +221,7 @@ def test_a_row_of_a_test_file_that_cannot_be_read_is_refused_by_name(tmp_path: P
     corpus = describe(
         {"path": tmp_path / "test.tsv", "split": "test"}, {"path": tmp_path / "train.tsv"}
     )
-    with pytest.raises(InputError, match=r"test\.tsv:.*undecodable.*mend the row"):
+    with pytest.raises(InputError, match=r"test\.tsv:.*undecodable.*iconv"):
         prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
     assert not (tmp_path / "dataset").exists()
 
@@ -232,13 +232,14 @@ def test_text_is_written_in_nfc_and_duplicates_in_another_form_are_found(tmp_pat
         (unicodedata.normalize("NFD", source), unicodedata.normalize("NFD", target))
         for source, target in accented
     ]
-    write_tsv(tmp_path / "train.tsv", [*TRAINING_PAIRS, *decomposed, *accented])
+    spaced = [(source.replace(" ", "  "), target) for source, target in accented]
+    write_tsv(tmp_path / "train.tsv", [*TRAINING_PAIRS, *decomposed, *accented, *spaced])
     write_tsv(tmp_path / "test.tsv", [("über alles gut", "todo está bién".replace("é", "e\u0301"))])
     corpus = describe(
         {"path": tmp_path / "train.tsv"}, {"path": tmp_path / "test.tsv", "split": "test"}
     )
     manifest = prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
-    assert manifest.n_rejected["duplicate"] == 5
+    assert manifest.n_rejected["duplicate"] == 10
     for split in SPLITS:
         for row in rows_of(tmp_path / f"dataset/pairs/split={split}"):
             for side in ("source", "target"):

@@ -55,9 +55,9 @@ def test_the_command_starts_the_lingo_that_the_shell_finds(
     assert first_word() == "lingo"  # not found: the plain name
     (folder / "lingo").write_text("#!/bin/sh\n")
     (folder / "lingo").chmod(0o755)
-    assert first_word() == "venv/bin/lingo"
-    monkeypatch.chdir("/")
-    assert Path("/", first_word()) == folder / "lingo"
+    for working_folder in (tmp_path, folder, Path("/")):
+        monkeypatch.chdir(working_folder)
+        assert first_word() == str(folder / "lingo")
     monkeypatch.setenv("PATH", str(folder))
     assert shutil.which("lingo") is not None
     assert first_word() == "lingo"

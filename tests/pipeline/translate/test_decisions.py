@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lingo_model import BundleManifest, read_bundle_manifest
@@ -53,10 +55,12 @@ def decide(
 def publish(file: Path, model: BundleManifest) -> PublishedFile:
     """The file as run 1 published it."""
     decision, _ = decide(file, model, None)
-    run: Any = SimpleNamespace(run_id="000001-aaaa")
+    schema = base64.b64encode(pa.schema([("text", pa.string())]).serialize().to_pybytes()).decode()
+    run: Any = SimpleNamespace(run_id="000001-aaaa", schema_base64=schema, quarantined={})
     seen = decisions.inspect_file(file.parent, file.name).file
     key = settings_key_of(CONFIG, model)
-    return PublishedFile(seen, key, model.model_id, run, decision.units)
+    settings = CONFIG.model_dump(mode="json")
+    return PublishedFile(seen, key, settings, model.model_id, run, decision.units)
 
 
 def test_a_new_file_is_translated(file: Path, model: BundleManifest) -> None:
@@ -90,10 +94,35 @@ def test_a_file_with_new_content_is_translated(file: Path, model: BundleManifest
 
 
 def test_other_settings_translate_an_unchanged_file(file: Path, model: BundleManifest) -> None:
-    config = CONFIG.model_copy(update={"max_source_characters": 5})
+    config = CONFIG.model_copy(update={"max_segment_tokens": 50})
     decision, opened = decide(file, model, publish(file, model), config)
     assert (decision.todo, decision.why) == (True, "other settings than in run 000001-aaaa")
     assert opened
+
+
+@pytest.mark.parametrize(
+    ("change", "why", "opened"),
+    [
+        ({"rows_per_unit": 3}, None, False),
+        ({"max_source_characters": 500_000}, None, False),  # no row was too long
+        ({"max_source_characters": 6}, None, True),
+        ({"max_source_characters": 5}, "another max_source_characters than in", True),
+        ({"rename": {"score": "source_score"}}, None, False),
+        ({"rename": {"text": "body"}, "text_column": "body"}, "other settings than in", True),
+        ({"drop_columns": ("score",)}, None, False),
+        ({"keep_columns": ("text", "score")}, None, False),
+        ({"keep_columns": ()}, None, False),
+    ],
+)
+def test_a_setting_translates_a_file_again_only_if_it_can_change_its_rows(
+    file: Path, model: BundleManifest, change: dict[str, Any], why: str | None, opened: bool
+) -> None:
+    published = publish(file, model)
+    decision, was_opened = decide(file, model, published, CONFIG.model_copy(update=change))
+    expected = f"{why} run 000001-aaaa" if why else "published in run 000001-aaaa"
+    assert (decision.todo, decision.why, was_opened) == (why is not None, expected, opened)
+    if not decision.todo:
+        assert decision.units == published.units
 
 
 @pytest.mark.parametrize(("policy", "todo"), [("keep", False), ("retranslate", True)])
@@ -115,7 +144,7 @@ def test_the_settings_of_spans_and_lines_change_the_key_only_if_they_are_set(
     model: BundleManifest,
 ) -> None:
     default = settings_key_of(TranslateConfig(), model)
-    given = TranslateConfig(spans=TranslateConfig().spans, join_lines=False)
+    given = TranslateConfig(spans=TranslateConfig().spans[::-1], join_lines=False)
     assert settings_key_of(given, model) == default
     others = [TranslateConfig(spans=()), TranslateConfig(join_lines=True)]
     assert len({default, *(settings_key_of(config, model) for config in others)}) == 3

@@ -92,9 +92,21 @@ def test_the_output_columns_follow_the_input_columns() -> None:
 def test_the_quarantine_has_reasons_and_details() -> None:
     table = pa.table({"text": ["x", "y"]})
     rows = [RowOutcome("1", "x", TOO_LONG), RowOutcome("2", "y", FAILED, "no memory")]
-    output = quarantine_table(table, rows)
+    output = quarantine_table(table, rows, [("a.csv", 2), ("b.csv", 7)])
     assert output.schema.names == ["text", *QUARANTINE_COLUMNS.names]
-    assert output.to_pylist() == [
+    places = [tuple(row.values())[-2:] for row in output.to_pylist()]
+    assert output.drop_columns(["input_file", "input_row"]).to_pylist() == [
         {"text": "x", "row_id": "1", "reason": "too_long", "detail": None},
         {"text": "y", "row_id": "2", "reason": "failed", "detail": "no memory"},
     ]
+    assert places == [("a.csv", 2), ("b.csv", 7)]
+
+
+@pytest.mark.parametrize("name", ["input_file", "input_row", "Input_File"])
+def test_the_place_is_in_the_detail_if_the_input_has_a_column_of_its_name(name: str) -> None:
+    table = pa.table({"text": ["x", "y"], name: ["own", "own"]})
+    rows = [RowOutcome("1", "x", TOO_LONG), RowOutcome("2", "y", FAILED, "no memory")]
+    output = quarantine_table(table, rows, [("a.csv", 2), ("b.csv", 7)])
+    assert output.schema.names == ["text", name, "row_id", "reason", "detail"]
+    assert output["detail"].to_pylist() == ["a.csv, row 2: too_long", "b.csv, row 7: no memory"]
+    assert output[name].to_pylist() == ["own", "own"]

@@ -133,8 +133,6 @@ def test_a_file_that_changes_back_is_translated_again(
     [
         {"decode": DecodeConfig(beam_size=2)},
         {"max_segment_tokens": 64},
-        {"max_source_characters": 100},
-        {"rows_per_unit": 5},
     ],
 )
 def test_a_setting_that_can_change_a_row_makes_every_row_new(
