@@ -86,6 +86,11 @@ _UNIT = re.compile(f"[%‰{_CURRENCY}]")
 _MAX_GAP = 3
 
 
+def may_have_literals(text: str) -> bool:
+    """Whether a text has a character that literals have. Quick."""
+    return _HINT.search(text) is not None
+
+
 def find_literals(text: str, kinds: frozenset[SpanKind], outside: Iterable[Span]) -> list[Span]:
     """Find literals.
 
@@ -99,7 +104,7 @@ def find_literals(text: str, kinds: frozenset[SpanKind], outside: Iterable[Span]
         literal.
     """
     spans: list[Span] = []
-    if not kinds or _HINT.search(text) is None:
+    if not kinds or not may_have_literals(text):
         return spans
     pattern = _pattern(kinds)
     for begin, end in outside:
@@ -123,7 +128,7 @@ def loses_literals(source: str, translation: str, kinds: frozenset[SpanKind]) ->
         translation: its translation, without placeholder symbols.
         kinds: the kinds that matter.
     """
-    if not kinds or _HINT.search(source) is None:
+    if not kinds or not may_have_literals(source):
         return False
     literals = _literals(source, kinds)
     if not literals:
