@@ -72,13 +72,14 @@ _PATTERNS: dict[SpanKind, str] = {
     """,
     "emphasis": r"""
         (?<![*\w])\*{1,3}(?=[^\s*]) | (?<=[^\s*])\*{1,3}(?![*\w]) | ~~(?=\S) | (?<=\S)~~
+      | (?<=\S)\|(?=\S)
       | (?<![\w])_{1,2}(?=[^\W_]) | (?<=[^\W_])_{1,2}(?!\w)
     """,
 }
 
 # Every literal contains one of these. They are quick to search for.
 _HINT = re.compile(
-    rf"[\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w"
+    rf"[|\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w"
 )
 _UNIT = re.compile(f"[%‰{_CURRENCY}]")
 
