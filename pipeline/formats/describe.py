@@ -18,6 +18,7 @@ import pyarrow as pa
 from lingo_model import InputError
 from pipeline.errors import one_line
 from pipeline.formats.delimited import read_header
+from pipeline.formats.json_types import type_conflict
 from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
 from pipeline.formats.parquet import open_parquet, row_group_sizes
 from pipeline.formats.read import iter_rows
@@ -131,7 +132,7 @@ def _jsonl_rows_and_schema(path: Path) -> tuple[int, pa.Schema]:
             for field in mixed:
                 pa.array([values.get(field.name) for values in chunk], field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        reason = one_line(error)
+        reason = type_conflict(iter_rows(path)) or one_line(error)
         raise InputError(
             f"{path}: a key has values of different types, or a value that is too large "
             f"({reason}); give each key values of one type"

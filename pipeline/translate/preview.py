@@ -61,9 +61,10 @@ def preview_texts(source: Location, text_column: str, limit: int) -> list[str]:
         OSError: S3 refuses or does not answer.
     """
     texts: list[str] = []
-    root, files = input_files(source)
+    lake = input_files(source)
+    root = lake.root
     copies = LocalCopies(root)
-    for relative in files:
+    for relative in lake.stamps:
         with copies.opened(relative) as path:
             schema = describe_columns(path).schema
             rows = list(itertools.islice(iter_rows(path), limit))

@@ -54,6 +54,30 @@ def test_options_override_the_config(
     assert "decode.beam_size=0: Input should be greater than or equal to 1" in wrong.err
 
 
+def test_columns_are_dropped_or_kept(
+    lingo: Callable[..., Any], lake: Path, models: Path, tmp_path: Path
+) -> None:
+    command = ("table", "plan", lake, "-o", tmp_path / "table", "--model", models / "tiny")
+    plan = (*command, "--text-column", "body")
+
+    unknown = lingo(*plan, "--drop", "bodi")
+    kept = lingo(*plan, "--columns", "body, nothing")
+    text = lingo(*plan, "--drop", "body")
+
+    assert (unknown.status, kept.status, text.status) == (2, 2, 2)
+    assert "drop_columns: no file has a column 'bodi'; did you mean 'body'?" in unknown.err
+    assert "keep_columns: no file has a column 'nothing'; the columns are " in kept.err
+    assert "'body' is the text_column, which cannot be dropped" in text.err
+    assert lingo(*plan, "--columns", "body").status == 0
+
+
+def test_options_of_columns_become_settings() -> None:
+    settings = translate_config(
+        None, precision=None, beam_size=None, drop=["a", "b,c"], columns=" d, e,"
+    )
+    assert (settings.drop_columns, settings.keep_columns) == (("a", "b,c"), ("d", "e"))
+
+
 def test_nested_options_keep_the_other_settings_of_the_config(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("decode: {beam_size: 2, length_penalty_alpha: 0.5}\n")
