@@ -24,7 +24,7 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 """The input cannot be used. The message says what is wrong and what to do."""
 EXIT_DEFERRED = 3
-"""Some input changed while it was translated and is left for the next run."""
+"""Some input is left for a later run: it changed while it was translated, or the file is bad."""
 _EXIT_INTERRUPTED = 130  # typer's exit status for KeyboardInterrupt
 _EXIT_CLOSED_PIPE = 128 + signal.SIGPIPE
 
@@ -43,6 +43,8 @@ def run_command_line(command_line: Callable[[], object]) -> None:
         except SystemExit as ended:
             if ended.code == _EXIT_INTERRUPTED and received_signal() is not None:
                 raise KeyboardInterrupt from ended
+            if ended.code == EXIT_FAILED and _output_is_closed():  # typer's status for that
+                sys.exit(_EXIT_CLOSED_PIPE)
             _flush_output()
             raise
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ import typer
 
 from lingo_model import DecodePrecision, InputError
 from pipeline.decoding import DecodeConfig
+from pipeline.documents.span_kinds import SPAN_KINDS
 from pipeline.settings import load_yaml, parse_settings
 from pipeline.storage.location import local_path, location
 from pipeline.translate.config import TranslateConfig, TranslateResources
@@ -135,6 +136,39 @@ LakeOption = Annotated[
         f"[default: {default_of(TranslateConfig, 'lake')}]",
     ),
 ]
+MaxRetractedShareOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Refuse a run that takes a larger share of the table's rows out of `latest`. "
+        f"[default: {default_of(TranslateConfig, 'max_retracted_share')}]",
+    ),
+]
+OnBadFileOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar=_choices(TranslateConfig.model_fields["on_bad_file"].annotation),
+        help="A file that is damaged, of an unknown format or in another encoding: set it aside "
+        "and translate the others, or stop. "
+        f"[default: {default_of(TranslateConfig, 'on_bad_file')}]",
+    ),
+]
+SpansOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND,...",
+        help="Text that a translation has as its source has it, or 'none': "
+        f"{', '.join(SPAN_KINDS)}. [default: all of them]",
+    ),
+]
+JoinLinesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--join-lines/--no-join-lines",
+        help="Whether a sentence may go on after a single line break within a paragraph. "
+        "[default: off]",
+        show_default=False,
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Translate only the first rows of each file, to a table of its own."),
@@ -183,7 +217,8 @@ def translate_config(
     rename: list[str] | None = None,
     drop: list[str] | None = None,
     columns: str | None = None,
-    **options: str | int | None,
+    spans: str | None = None,
+    **options: str | float | None,
 ) -> TranslateConfig:
     """The settings of a file and of the given options. Options override the file.
 
@@ -194,6 +229,7 @@ def translate_config(
         rename: pairs of the form ``OLD=NEW``.
         drop: the columns to leave out.
         columns: the columns to keep, separated by commas.
+        spans: kinds of spans, separated by commas; ``none`` for no kind.
         options: other settings by name; None for an option that was not given.
 
     Raises:
@@ -205,6 +241,7 @@ def translate_config(
             "rename": _renames(rename) if rename else None,
             "drop_columns": drop or None,
             "keep_columns": None if columns is None else _names(columns),
+            "spans": None if spans is None else _span_kinds(spans),
             "decode": _given({"precision": precision, "beam_size": beam_size}) or None,
         }
     )
@@ -234,6 +271,10 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def _names(columns: str) -> list[str]:
     return [name.strip() for name in columns.split(",") if name.strip()]
+
+
+def _span_kinds(kinds: str) -> list[str]:
+    return [] if kinds == "none" else [kind.strip() for kind in kinds.split(",")]
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.cli.exit_status import EXIT_DEFERRED
 from pipeline.cli.interruption import CONTINUES, advise_on_interruption
@@ -16,15 +16,19 @@ from pipeline.cli.options import (
     DropOption,
     IdColumnOption,
     InputArgument,
+    JoinLinesOption,
     LakeOption,
     LimitOption,
+    MaxRetractedShareOption,
     ModelOption,
     ModelsOption,
+    OnBadFileOption,
     OnNewModelOption,
     OutputOption,
     PrecisionOption,
     RayOption,
     RenameOption,
+    SpansOption,
     TextColumnOption,
     location_of,
     translate_config,
@@ -33,7 +37,9 @@ from pipeline.cli.options import (
 from pipeline.models.reference import CHAMPION
 
 if TYPE_CHECKING:
-    from pipeline.table.manifest import RunManifest
+    from collections.abc import Sequence
+
+    from pipeline.table.manifest import RunManifest, SetAsideFile
 
 
 def translate(
@@ -47,6 +53,10 @@ def translate(
     columns: ColumnsOption = None,
     on_new_model: OnNewModelOption = None,
     lake: LakeOption = None,
+    on_bad_file: OnBadFileOption = None,
+    max_retracted_share: MaxRetractedShareOption = None,
+    spans: SpansOption = None,
+    join_lines: JoinLinesOption = None,
     precision: PrecisionOption = None,
     beam_size: BeamOption = None,
     limit: LimitOption = None,
@@ -57,12 +67,14 @@ def translate(
 ) -> None:
     """Translate the new rows of INPUT and publish them as one run of a table.
 
-    The same command continues a run that was interrupted. Exit status 3 means that some input
-    changed meanwhile and is left for the next run.
+    The same command continues a run that was interrupted. Exit status 3 means that some input is
+    left for a later run: it changed meanwhile, or the file is bad.
     """
     advise_on_interruption(CONTINUES)
     from pipeline.models.registry import resolve_model
-    from pipeline.translate.stage import translate_table
+    from pipeline.translate.stage import LakeNotes, translate_table
+
+    lake_notes: list[LakeNotes] = []
 
     manifest = translate_table(
         location_of(source),
@@ -77,20 +89,32 @@ def translate(
             columns=columns,
             on_new_model=on_new_model,
             lake=lake,
+            on_bad_file=on_bad_file,
+            max_retracted_share=max_retracted_share,
+            spans=spans,
+            join_lines=join_lines,
             precision=precision,
             beam_size=beam_size,
             limit=limit,
         ),
         translate_resources(actors, ray_address),
+        on_notes=lake_notes.append,
     )
-    if manifest is None:
-        print(f"nothing new: every row of {source} is in {output}")
-    else:
+    for note in lake_notes[0].notes:
+        print(f"note: {note}", file=sys.stderr)
+    if manifest is not None:
         print_run(manifest, output)
+    elif lake_notes[0].set_aside:
+        print(f"nothing new in the files of {source} that can be used")
+        _exit_with_set_aside(lake_notes[0].set_aside)
+    elif lake_notes[0].n_rows_in_lake == 0:
+        print(f"{source} has no rows: nothing was translated")
+    else:
+        print(f"nothing new: every row of {source} is in {output}")
 
 
 def print_run(manifest: RunManifest, table: str) -> None:
-    """Print what a published run holds. Exits with status 3 if units were deferred."""
+    """Print what a published run holds. Exits with status 3 if some input was left."""
     from pipeline.table.query import sql_command
 
     rows = manifest.rows
@@ -101,6 +125,11 @@ def print_run(manifest: RunManifest, table: str) -> None:
     )
     if manifest.n_rows_deleted:
         print(f"{manifest.n_rows_deleted:,} rows of earlier runs are no longer in the input")
+    if manifest.n_rows_restored:
+        print(
+            f"{manifest.n_rows_restored:,} rows of earlier runs are current again, because a newer "
+            "file lost their ids"
+        )
     if manifest.n_units_skipped:
         print(f"{manifest.n_units_skipped:,} units were published before and were skipped")
     print(f"table: {table}")
@@ -111,4 +140,14 @@ def print_run(manifest: RunManifest, table: str) -> None:
             f"deferred to the next run because they changed meanwhile: {', '.join(paths)}",
             file=sys.stderr,
         )
+    if manifest.set_aside:
+        _exit_with_set_aside(manifest.set_aside)
+    if manifest.units_deferred:
         sys.exit(EXIT_DEFERRED)
+
+
+def _exit_with_set_aside(files: Sequence[SetAsideFile]) -> NoReturn:
+    """Name the bad files and exit with status 3."""
+    for file in files:
+        print(f"set aside {file.path}: {file.reason}", file=sys.stderr)
+    sys.exit(EXIT_DEFERRED)

@@ -8,8 +8,8 @@ import sentencex
 
 from pipeline.languages import primary_language
 
-# sentencex takes quadratic time in the number of sentences and of marks that may end one. It reads a
-# line of more than _MAX_LINE characters through a window, which grows until it holds a sentence.
+# sentencex takes quadratic time in the number of sentences and of marks that may end one. It reads
+# a line of more than _MAX_LINE characters through a window, which grows until it has a sentence.
 _MAX_LINE = 8192
 _WINDOW = 1024
 _MAX_WINDOW = 4096

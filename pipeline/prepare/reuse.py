@@ -14,11 +14,12 @@ from lingo_model import InputError
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription, CorpusInput
+from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.input_names import NamedInput
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 _MAX_DIFFERENCES_SHOWN = 5
+_NEW_KEYS = {"delimiter", "quoting"}
 
 
 def values_made_from(
@@ -46,10 +47,9 @@ def _input_values(named: NamedInput) -> dict[str, Any]:
             f"{item.files[0]} and {item.files[1]} have the same content; give the translations of "
             "'source' as 'target'"
         )
-    entry = item.model_dump(mode="json", exclude={"source", "target", "path"})
-    for key in ("quoting", "delimiter"):  # datasets of earlier releases do not have them
-        if entry[key] == CorpusInput.model_fields[key].default:
-            del entry[key]
+    entry = item.model_dump(mode="json", exclude={"source", "target", "path", *_NEW_KEYS})
+    # Only if they differ from their defaults, so that datasets of earlier releases are used.
+    entry |= item.model_dump(mode="json", include=_NEW_KEYS, exclude_defaults=True)
     # A list, because source and target may have the same name, and their order matters.
     return entry | {"files": [list(pair) for pair in zip(named.file_names, digests, strict=True)]}
 

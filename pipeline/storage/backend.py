@@ -6,6 +6,7 @@ and does not ask where a location is.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -19,11 +20,33 @@ import pyarrow.parquet as pq
 
 from lingo_model import InputError
 from lingo_model.atomic_files import sync_file, sync_folder
+from pipeline.storage.disk_listing import (
+    cannot_read,
+    is_gone,
+    list_folder,
+    matching_paths,
+    status_of,
+)
 from pipeline.storage.file_version import FileStamp
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
 
 L = TypeVar("L", Path, S3Path)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileList:
+    """The files below a folder.
+
+    Attributes:
+        files: the stamp of each file, by relative path, sorted.
+        skipped_links: relative paths of links to folders that are not followed, with the target.
+        linked_folders: the targets of the links to folders that were followed.
+    """
+
+    files: dict[str, FileStamp]
+    skipped_links: dict[str, Path] = dataclasses.field(default_factory=dict)
+    linked_folders: tuple[Path, ...] = ()
 
 
 def backend_of(path: Location) -> Backend[Any]:
@@ -47,7 +70,7 @@ class Backend(ABC, Generic[L]):
     def stamp(self, path: L) -> FileStamp | None:
         """Size, modification time and ETag of a file, or None if there is no such file.
 
-        On a disk also None if the file cannot be accessed.
+        On a disk it also gives the stamp of a folder. A link whose target is missing is an error.
         """
 
     @abstractmethod
@@ -59,20 +82,34 @@ class Backend(ABC, Generic[L]):
         """
 
     @abstractmethod
-    def list_files(self, folder: L, is_wanted: Callable[[str], bool]) -> dict[str, FileStamp]:
-        """The stamps of the files below a folder, by relative path, sorted.
+    def list_files(self, folder: L, is_wanted: Callable[[str], bool]) -> FileList:
+        """List the files below a folder. On a disk, links are followed; see :func:`list_folder`.
 
         Args:
             folder: the folder; may be missing.
-            is_wanted: tells from a relative path whether the file is listed.
+            is_wanted: tells from a relative path whether the file or folder is listed. Folders that
+                are not wanted may be asked for only once, and not for their files.
 
         Raises:
-            InputError: a wanted file cannot be opened.
+            InputError: a folder cannot be listed, a wanted file cannot be opened, or a link leads
+                nowhere.
         """
 
     @abstractmethod
     def names_below(self, folder: L) -> set[str]:
-        """The relative path of every file below a folder. Cheaper than :meth:`list_files`."""
+        """The relative path of every file below a folder. Cheaper than :meth:`list_files`.
+
+        Raises:
+            InputError: a folder cannot be listed.
+        """
+
+    @abstractmethod
+    def matching(self, folder: L, pattern: str) -> list[L]:
+        """Files and folders in ``folder`` that match a pattern, sorted; see ``files_in``.
+
+        Raises:
+            InputError: a folder cannot be listed.
+        """
 
     @abstractmethod
     def local_path(self, path: L) -> Path | None:
@@ -104,11 +141,8 @@ class _Disk(Backend[Path]):
         return Path(os.path.normpath(path.absolute()))
 
     def stamp(self, path: Path) -> FileStamp | None:
-        try:
-            status = path.stat()
-        except OSError:
-            return None
-        return FileStamp(status.st_size, status.st_mtime_ns, None)
+        status = status_of(path)
+        return None if status is None else _stamp_of(status)
 
     def readable_stamp(self, path: Path) -> FileStamp:
         try:
@@ -118,14 +152,25 @@ class _Disk(Backend[Path]):
             raise InputError(
                 f"{path}: cannot be read ({error.strerror}); check the path"
             ) from error
-        return FileStamp(status.st_size, status.st_mtime_ns, None)
+        return _stamp_of(status)
 
-    def list_files(self, folder: Path, is_wanted: Callable[[str], bool]) -> dict[str, FileStamp]:
-        names = sorted(filter(is_wanted, self.names_below(folder)))
-        return {name: self.readable_stamp(folder / name) for name in names}
+    def list_files(self, folder: Path, is_wanted: Callable[[str], bool]) -> FileList:
+        listing = list_folder(folder, is_wanted)
+        stamps = {}
+        for name, status in sorted(listing.files.items()):
+            try:
+                with (folder / name).open("rb"):
+                    stamps[name] = _stamp_of(status)
+            except OSError as error:
+                if not is_gone(folder / name, error):
+                    raise cannot_read(folder / name, error) from error
+        return FileList(stamps, listing.skipped_links, tuple(listing.linked_folders))
 
     def names_below(self, folder: Path) -> set[str]:
-        return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        return set(list_folder(folder).files)
+
+    def matching(self, folder: Path, pattern: str) -> list[Path]:
+        return sorted(matching_paths(folder, pattern))
 
     def local_path(self, path: Path) -> Path:
         return path
@@ -170,17 +215,22 @@ class _ObjectStore(Backend[S3Path]):
             )
         return stamp
 
-    def list_files(self, folder: S3Path, is_wanted: Callable[[str], bool]) -> dict[str, FileStamp]:
+    def list_files(self, folder: S3Path, is_wanted: Callable[[str], bool]) -> FileList:
         # Some tools mark a folder by an empty object whose key ends with a slash. Only a request
         # for the key without the slash tells such an object from an empty file.
-        return {
-            name: stamp
-            for name, stamp in folder.files().items()
-            if is_wanted(name) and (stamp.n_bytes or (folder / name).is_file())
-        }
+        return FileList(
+            {
+                name: stamp
+                for name, stamp in folder.files().items()
+                if is_wanted(name) and (stamp.n_bytes or (folder / name).is_file())
+            }
+        )
 
     def names_below(self, folder: S3Path) -> set[str]:
         return set(folder.files())
+
+    def matching(self, folder: S3Path, pattern: str) -> list[S3Path]:
+        return sorted(folder.glob(pattern))
 
     def local_path(self, path: S3Path) -> None:
         return None
@@ -200,6 +250,10 @@ class _ObjectStore(Backend[S3Path]):
     def remove(self, path: S3Path) -> None:
         path.remove_tree()
         path.unlink(missing_ok=True)
+
+
+def _stamp_of(status: os.stat_result) -> FileStamp:
+    return FileStamp(status.st_size, status.st_mtime_ns, None)
 
 
 _DISK, _S3 = _Disk(), _ObjectStore()

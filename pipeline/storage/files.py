@@ -6,7 +6,7 @@ Writes are atomic, and the file is durable when the function returns.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from pipeline.storage.backend import backend_of
 from pipeline.storage.file_version import FileStamp
 from pipeline.storage.location import Location
+
+L = TypeVar("L", bound=Location)
 
 
 def absolute(path: Location) -> Location:
@@ -23,7 +25,11 @@ def absolute(path: Location) -> Location:
 
 
 def stamp_of(path: Location) -> FileStamp | None:
-    """Size, modification time and ETag of a file, or None if there is no such file."""
+    """Size, modification time and ETag of a file, or None if there is no such file.
+
+    Raises:
+        OSError: the file cannot be accessed, which does not mean that it is absent.
+    """
     return backend_of(path).stamp(path)
 
 
@@ -54,9 +60,16 @@ def read_parquet(path: Location, columns: list[str] | None = None) -> pa.Table:
         return file.read(columns=columns)
 
 
-def files_in(folder: Location, pattern: str) -> list[Location]:
-    """Files and folders in ``folder`` that match a pattern such as ``part-*.parquet``, sorted."""
-    return sorted(folder.glob(pattern))
+def files_in(folder: L, pattern: str) -> list[L]:
+    """Files and folders in a folder that match a pattern such as ``run=*/part-*.parquet``, sorted.
+
+    A star stands for any characters except ``/``. The list is empty if the folder is missing.
+
+    Raises:
+        InputError: a folder cannot be listed.
+    """
+    paths: list[L] = backend_of(folder).matching(folder, pattern)
+    return paths
 
 
 def names_below(folder: Location) -> set[str]:

@@ -21,7 +21,8 @@ from lingo_model import InputError
 from lingo_model.atomic_files import sync_folder, sync_tree
 from pipeline.errors import RunError
 from pipeline.schemas import MEMORY
-from pipeline.storage.files import absolute, write_json
+from pipeline.storage.backend import naming_file
+from pipeline.storage.files import absolute, files_in, write_json
 from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
 from pipeline.storage.location import Location
 from pipeline.table.disk_table import DiskTable
@@ -35,6 +36,7 @@ from pipeline.table.manifest import (
     CompactedPart,
     RunManifest,
     TableIdentity,
+    restored_file,
     run_path,
 )
 from pipeline.table.open_table import open_table
@@ -113,6 +115,9 @@ def _compact_run(
     for name in (QUARANTINE_FOLDER, TOMBSTONES_FOLDER):
         if (folder / name).is_dir():
             shutil.copytree(folder / name, new_folder / name, copy_function=os.link)
+    if run.n_rows_restored:
+        name = restored_file(run.run_id)
+        os.link(folder / name, new_folder / name)
     _merge_memory(folder / MEMORY_FOLDER, new_folder / MEMORY_FOLDER, f"part-{run.run_id}.parquet")
     if (folder / RUN_REPORT).exists():
         os.link(folder / RUN_REPORT, new_folder / RUN_REPORT)
@@ -138,7 +143,8 @@ def _merge_rows(
     for units in new_files:
         name = f"part-{fingerprint_of([unit_id for unit_id, _ in units])[:KEY_DIGITS]}.parquet"
         n_missing = sum(n_rows for _, n_rows in units)
-        with pq.ParquetWriter(new_folder / name, schema, compression="zstd") as writer:
+        file = new_folder / name
+        with naming_file(file), pq.ParquetWriter(file, schema, compression="zstd") as writer:
             while n_missing and batch is not None:
                 writer.write_batch(batch.slice(0, n_missing))
                 n_written = min(n_missing, batch.num_rows)
@@ -157,11 +163,12 @@ def _merge_rows(
 
 def _merge_memory(old_folder: Path, new_folder: Path, name: str) -> None:
     """Merge the files of a run's translation memory into one. Does nothing if there are none."""
-    files = sorted(old_folder.glob("part-*.parquet"))
+    files = files_in(old_folder, "part-*.parquet")
     if not files:
         return
     new_folder.mkdir()
-    with pq.ParquetWriter(new_folder / name, MEMORY, compression="zstd") as writer:
+    new_file = new_folder / name
+    with naming_file(new_file), pq.ParquetWriter(new_file, MEMORY, compression="zstd") as writer:
         for file in files:
             writer.write_table(pq.read_table(file, partitioning=None))
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from lingo_model import InputError
 from lingo_model.atomic_files import LOCK, locked, sync_folder, sync_tree
-from pipeline.storage.files import remove_tree, write_json
+from pipeline.storage.files import files_in, names_below, remove_tree, stamp_of, write_json
 from pipeline.storage.location import Location
 from pipeline.table.manifest import (
     DEFERRED_FOLDER,
@@ -39,9 +40,20 @@ class DiskTable(Table):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """See :meth:`Table.locked`. The folder of a table that stayed empty is removed."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with locked(self.root):
+        """See :meth:`Table.locked`. The folder of a table that stayed empty is removed.
+
+        Raises:
+            InputError: the folder cannot be written, or as in :meth:`Table.locked`.
+        """
+        with ExitStack() as stack:
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.root))
+            except OSError as error:
+                raise InputError(
+                    f"{self.root}: cannot be written ({error.strerror}); give write access to this "
+                    "folder, or name another table"
+                ) from error
             try:
                 yield
             finally:
@@ -58,8 +70,8 @@ class DiskTable(Table):
         return self.staging / run_id / PLAN
 
     def _unfinished_plan_file(self) -> Path | None:
-        for folder in sorted(self.staging.glob("*")):
-            if _RUN_ID.match(folder.name) and (folder / PLAN).exists():
+        for folder in files_in(self.staging, "*"):
+            if _RUN_ID.match(folder.name) and stamp_of(folder / PLAN) is not None:
                 return folder / PLAN
         return None
 
@@ -97,26 +109,31 @@ class DiskTable(Table):
         return {path: _n_bytes(path) for path in sorted(self._orphans())}
 
     def _orphans(self) -> Iterator[Path]:
-        for folder in self.staging.glob("*"):
-            if not (folder / PLAN).exists():
+        for folder in files_in(self.staging, "*"):
+            if stamp_of(folder / PLAN) is None:
                 yield folder
             else:
-                yield from folder.rglob(".*.tmp")
-        yield from self.root.glob(".*.tmp")
+                names = names_below(folder)
+                yield from (folder / name for name in sorted(names) if _is_temporary(name))
+        yield from files_in(self.root, ".*.tmp")
         published = {self.data / run_path(run): run for run in self.published()}
-        for folder in self.data.glob("run_date=*/run=*"):
+        for folder in files_in(self.data, "run_date=*/run=*"):
             if folder not in published:
                 yield folder
                 continue
             known_files = files_of_run(published[folder])
-            for path in folder.rglob("*"):
-                if path.is_file() and path.relative_to(folder).as_posix() not in known_files:
-                    yield path
+            for name in sorted(names_below(folder) - known_files):
+                yield folder / name
             for name in (DEFERRED_FOLDER, RETRY_FOLDER):
                 if (folder / name).is_dir() and not any((folder / name).iterdir()):
                     yield folder / name
 
 
 def _n_bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = [path / name for name in names_below(path)] if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
+def _is_temporary(name: str) -> bool:
+    last = name.rpartition("/")[2]
+    return last.startswith(".") and last.endswith(".tmp")

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.schemas import QUARANTINE_COLUMNS, TOMBSTONES, TRANSLATION_COLUMNS
+from pipeline.storage.files import files_in
 from pipeline.table.manifest import (
     PARTITIONS,
     QUARANTINE_FOLDER,
@@ -48,7 +49,7 @@ def create_disk_views(
     ):
         schema = pa.schema([*columns, *PARTITIONS])
         pattern = f"{_RUN_FOLDERS}/{folder}/*.parquet" if folder else f"{_RUN_FOLDERS}/*.parquet"
-        if data is None or not runs or not any(data.glob(pattern)):
+        if data is None or not runs or not files_in(data, pattern):
             _register_empty(connection, name, schema)
             continue
         number = run_number(runs[-1].run_id)
@@ -75,7 +76,7 @@ def create_scores_view(
     Raises:
         InputError: DuckDB cannot read the files as one table.
     """
-    if folder is None or not any(folder.glob("*.parquet")):
+    if folder is None or not files_in(folder, "*.parquet"):
         _register_empty(connection, "scores", schema)
         return
     select = f"SELECT * EXCLUDE ({_FILE}) FROM {_read(folder, '*.parquet')}"

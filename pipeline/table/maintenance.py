@@ -33,7 +33,8 @@ def remove_orphan_files(root: Location, *, dry_run: bool = False) -> dict[Locati
 
     Args:
         root: the table's folder.
-        dry_run: only list the orphans.
+        dry_run: only list the orphans. Writes nothing, not even a lock, so the files that another
+            process writes meanwhile may be listed, too.
 
     Returns:
         the orphans with their sizes in bytes.
@@ -43,9 +44,10 @@ def remove_orphan_files(root: Location, *, dry_run: bool = False) -> dict[Locati
     """
     TableIdentity.load(root / IDENTITY)
     table = open_table(root)
+    if dry_run:
+        return table.orphan_files()
     with table.locked():
         orphans = table.orphan_files()
-        if not dry_run:
-            for path in orphans:
-                remove_tree(path)
+        for path in orphans:
+            remove_tree(path)
     return orphans

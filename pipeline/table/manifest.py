@@ -48,7 +48,10 @@ class TableIdentity(Manifest):
 
     FORMAT_VERSION = FORMAT_VERSION
     WHAT = "a translation table"
-    REMEDY = "give the folder that `lingo translate` wrote, or a new one"
+    REMEDY = (
+        "give the folder that `lingo translate` wrote, or a new one; its first run that has rows "
+        "makes the table"
+    )
 
     source_lang: str
     target_lang: str
@@ -98,6 +101,13 @@ class Lineage(Settings):
     corpus: tuple[str, ...] = Field(description="the inputs of that dataset")
 
 
+class SetAsideFile(Settings):
+    """A file that a run did not read because it is bad. Its earlier rows stay."""
+
+    path: str
+    reason: str = Field(description="what is wrong with the file, and the remedy")
+
+
 class CompactedPart(Settings):
     """A file that holds the rows of several units."""
 
@@ -136,6 +146,9 @@ class RunHeader(Manifest):
     )
     units: tuple[Unit, ...]
     n_units_skipped: int
+    set_aside: tuple[SetAsideFile, ...] = Field(
+        default=(), description="bad files that the run does not read"
+    )
     retry_of: str | None = Field(
         default=None, description="the run whose quarantine is retried; null for a run over a lake"
     )
@@ -172,6 +185,11 @@ class RunManifest(RunHeader):
     n_rows_deleted: int = Field(
         description="rows of earlier runs that are in no current version of any file"
     )
+    n_rows_restored: int = Field(
+        default=0,
+        description="rows of earlier runs that are copied into this run, because a newer file no "
+        "longer has their ids",
+    )
     row_id_digest: str
     compacted: tuple[CompactedPart, ...] = Field(
         default=(), description="the files that replaced one file per unit, if any"
@@ -190,6 +208,11 @@ class RunManifest(RunHeader):
         return self.rows.n_input / seconds if seconds > 0 and self.rows.n_input else None
 
 
+def restored_file(run_id: str) -> str:
+    """The file of a run that holds its restored rows, if there are any."""
+    return f"part-{run_id}.parquet"
+
+
 def run_number(run_id: str) -> int:
     """The number in a run's id."""
     return int(run_id.split("-", 1)[0])
@@ -203,7 +226,7 @@ def run_named(name: str, published: Iterable[RunManifest]) -> RunManifest:
     """
     run_ids = []
     for run in published:
-        if run.run_id == name or (name.isdigit() and run_number(run.run_id) == int(name)):
+        if run.run_id == name or (name.isdecimal() and run_number(run.run_id) == int(name)):
             return run
         run_ids.append(run.run_id)
     raise InputError(f"run {name!r}: not in the table; its runs are {', '.join(run_ids) or 'none'}")

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 
 from lingo_model import InputError
 from pipeline.errors import RunError
-from pipeline.storage.files import json_bytes, remove_tree, stamp_of
+from pipeline.storage.files import files_in, json_bytes, remove_tree, stamp_of
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
 from pipeline.table.manifest import (
@@ -52,8 +52,8 @@ class S3Table(Table):
     def _unfinished_plan_file(self) -> S3Path | None:
         # Plans are listed before manifests. A run that is published between the two requests is
         # then seen as published.
-        plans = sorted(self.staging.glob(f"*/{PLAN}"))
-        manifests = self.data.glob(f"run_date=*/run=*/{RUN_MANIFEST}")
+        plans = files_in(self.staging, f"*/{PLAN}")
+        manifests = files_in(self.data, f"run_date=*/run=*/{RUN_MANIFEST}")
         published = {run_number(file.parent.name.removeprefix("run=")) for file in manifests}
         for file in plans:
             if int(file.parent.name) not in published:

@@ -26,6 +26,7 @@ from pipeline.table.manifest import (
     TOMBSTONES_FOLDER,
     RunManifest,
     input_columns_of,
+    restored_file,
     run_path,
 )
 from pipeline.table.s3_table import S3Table
@@ -75,7 +76,9 @@ def register_s3_views(
 
 
 def _parts(run: RunManifest) -> list[str]:
-    return [part.file_name for part in run.compacted] or [unit.file_name for unit in run.units]
+    restored = [restored_file(run.run_id)] if run.n_rows_restored else []
+    parts = [part.file_name for part in run.compacted] or [unit.file_name for unit in run.units]
+    return parts + restored
 
 
 def _dataset(files: list[tuple[RunManifest, str]], schema: pa.Schema) -> ds.Dataset | pa.Table:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 
 from lingo_model import InputError
 from lingo_model.atomic_files import LOCK
-from pipeline.storage.files import stamp_of, write_json
+from pipeline.storage.files import files_in, stamp_of, write_json
 from pipeline.storage.location import Location
 from pipeline.table.manifest import (
     IDENTITY,
@@ -26,6 +26,7 @@ from pipeline.table.manifest import (
     RunManifest,
     RunPlan,
     TableIdentity,
+    restored_file,
     run_number,
 )
 
@@ -131,7 +132,7 @@ class Table(ABC):
                 another setting.
         """
         if stamp_of(self.root / IDENTITY) is None:
-            if self.root.exists() and any(path.name != LOCK for path in self.root.iterdir()):
+            if any(path.name != LOCK for path in files_in(self.root, "*")):
                 raise InputError(
                     f"{self.root}: not empty and not a translation table; name another output"
                 )
@@ -151,7 +152,7 @@ class Table(ABC):
 
     def published(self) -> list[RunManifest]:
         """Manifests of all published runs, oldest first."""
-        files = self.data.glob(f"run_date=*/run=*/{RUN_MANIFEST}")
+        files = files_in(self.data, f"run_date=*/run=*/{RUN_MANIFEST}")
         return sorted(map(RunManifest.load, files), key=lambda run: run_number(run.run_id))
 
     def _withdraw(self, folder: Location, manifest: RunManifest) -> None:
@@ -165,8 +166,10 @@ def files_of_run(run: RunManifest) -> set[str]:
     """Every file that a published run may have, relative to its folder."""
     parts = {unit.file_name for unit in run.units}
     compacted = {part.file_name for part in run.compacted}
+    restored = {restored_file(run.run_id)} if run.n_rows_restored else set()
     return (
         {RUN_MANIFEST, RUN_REPORT}
+        | restored
         | {f"{folder}/part-{run.run_id}.parquet" for folder in (TOMBSTONES_FOLDER, MEMORY_FOLDER)}
         | (compacted or parts)
         | {f"{folder}/{part}" for folder in (QUARANTINE_FOLDER, MEMORY_FOLDER) for part in parts}

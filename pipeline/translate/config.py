@@ -11,6 +11,9 @@ from pipeline.documents.span_kinds import SPAN_KINDS, SpanKind
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.settings import Settings
 
+MIN_RETRACTED_ROWS = 20
+"""A run that takes no more rows than this out of ``latest`` is never stopped for it."""
+
 
 class TranslateConfig(Settings):
     """Settings of ``translate``: columns, policies and decoding."""
@@ -58,6 +61,18 @@ class TranslateConfig(Settings):
         ge=0.0,
         le=1.0,
         description="if a larger share of the rows fails, nothing is published",
+    )
+    max_retracted_share: float = Field(
+        default=0.4,
+        ge=0.0,
+        le=1.0,
+        description="if a larger share of the table's rows, and more than "
+        f"{MIN_RETRACTED_ROWS} rows, would leave `latest`, nothing is translated",
+    )
+    on_bad_file: Literal["set_aside", "stop"] = Field(
+        default="set_aside",
+        description="what happens if a file is damaged, of an unknown format, in another encoding, "
+        "or names two columns alike. set_aside: the other files are translated. stop: none is",
     )
     on_new_model: Literal["keep", "retranslate"] = Field(
         default="keep", description="what happens to rows that another model translated"

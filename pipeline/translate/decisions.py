@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from lingo_model import BundleManifest
+from lingo_model import BundleManifest, InputError
 from pipeline.lake.files import InspectedFile, inspect_file
 from pipeline.storage.file_version import FileStamp
 from pipeline.storage.location import Location
@@ -17,12 +17,16 @@ from pipeline.translate.units import unit_id, units_of
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileDecision:
-    """What a plan does with a file: its units, whether the run does them, and why."""
+    """What a plan does with a file: its units, whether the run does them, and why.
+
+    A file that is set aside has no units, and ``why`` says what is wrong with it.
+    """
 
     path: str
     why: str
     units: tuple[Unit, ...]
     todo: bool
+    is_set_aside: bool = False
 
 
 def decide_file(
@@ -47,18 +51,26 @@ def decide_file(
         settings_key: :func:`settings_key_of` of ``config`` and ``model``.
 
     Returns:
-        the decision, and the inspected file if it was opened.
+        the decision, and the inspected file if it was opened and is not set aside.
+
+    Raises:
+        InputError: the file is bad, and ``config.on_bad_file`` is ``stop``.
     """
-    if published is None:
-        inspected = inspect_file(root, path)
-        return _translate(inspected, "new file", model, config), inspected
     changes = None
-    if published.settings_key != settings_key:
+    if published is not None and published.settings_key != settings_key:
         changes = SettingChanges(published, model, config)
     may_change = changes is not None and changes.may_change_rows()
-    if not may_change and stamp == published.seen.stamp:
+    if published is not None and not may_change and stamp == published.seen.stamp:
         return _decide_unchanged(published, model, config), None
-    inspected = inspect_file(root, path)
+    try:
+        inspected = inspect_file(root, path)
+    except InputError as error:
+        if config.on_bad_file == "stop":
+            raise
+        why = str(error).removeprefix(f"{root / path}: ")
+        return FileDecision(path, why, (), todo=False, is_set_aside=True), None
+    if published is None:
+        return _translate(inspected, "new file", model, config), inspected
     run_id = published.run.run_id
     if inspected.file.sha256 != published.seen.sha256:
         why = f"content changed since run {run_id}"

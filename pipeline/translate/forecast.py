@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from lingo_model import read_bundle_manifest
 from pipeline.storage.files import absolute
 from pipeline.storage.location import Location
-from pipeline.table.manifest import RunManifest, RunPlan
+from pipeline.table.manifest import RunManifest, RunPlan, SetAsideFile
 from pipeline.table.open_table import open_table
 from pipeline.table.table import new_run_id
 from pipeline.translate.config import TranslateConfig
@@ -22,6 +23,7 @@ from pipeline.translate.decisions import FileDecision
 from pipeline.translate.lineage import lineage_of
 from pipeline.translate.planning import plan_run, table_identity
 from pipeline.translate.publish import check_same_run, lake_request
+from pipeline.translate.retraction import Retraction, retraction_of
 
 _N_RUNS_FOR_SPEED = 10
 
@@ -36,12 +38,18 @@ class Forecast:
         reference_run: the largest of the newest runs, by whose speed the duration is estimated;
             None for a table without runs. Small runs consist mostly of start-up time.
         unfinished_id: the unfinished run that the next command would continue instead, if any.
+        retraction: the rows that would leave ``latest``.
+        retraction_refusal: why `lingo translate` would refuse to take so many rows out, if it does.
+        notes: what a user should know about the lake.
     """
 
     plan: RunPlan
     decisions: list[FileDecision]
     reference_run: RunManifest | None
     unfinished_id: str | None
+    retraction: Retraction
+    retraction_refusal: str | None
+    notes: tuple[str, ...]
 
     @property
     def n_rows(self) -> int:
@@ -76,12 +84,28 @@ def forecast_run(
     if unfinished is not None:
         check_same_run(table, unfinished, lake_request(absolute(source), bundle, config))
     published = table.published()
-    plan, decisions = plan_run(
-        new_run_id(published), absolute(source), bundle, config, published, lineage_of(model)
+    source = absolute(source)
+    planned = plan_run(
+        new_run_id(published),
+        source,
+        bundle,
+        config,
+        published,
+        lineage_of(model),
+        table=table.root,
     )
+    retraction = retraction_of(planned.plan, published, table.data)
     newest = published[-_N_RUNS_FOR_SPEED:]
     reference_run = max(newest, key=lambda run: run.rows.n_input, default=None)
-    return Forecast(plan, decisions, reference_run, unfinished.run_id if unfinished else None)
+    return Forecast(
+        planned.plan,
+        planned.decisions,
+        reference_run,
+        unfinished.run_id if unfinished else None,
+        retraction,
+        retraction.refusal(planned.plan),
+        planned.notes,
+    )
 
 
 def forecast_text(forecast: Forecast, *, each_unit: bool) -> str:
@@ -100,6 +124,15 @@ def forecast_text(forecast: Forecast, *, each_unit: bool) -> str:
     if each_unit:
         lines += _unit_lines(forecast.decisions)
     lines += _summary_lines(forecast.decisions)
+    lines += set_aside_lines(forecast.plan.set_aside)
+    lines += [f"note: {note}" for note in forecast.notes]
+    if forecast.retraction.n_rows:
+        lines.append(
+            f"{forecast.retraction.n_rows:,} of {forecast.retraction.n_rows_in_table:,} rows would "
+            "leave `latest`"
+        )
+    if forecast.retraction_refusal is not None:
+        lines.append(f"`lingo translate` would refuse: {forecast.retraction_refusal}")
     reference_run = forecast.reference_run
     if reference_run is None or not forecast.seconds:
         lines.append(f"to translate: {forecast.n_rows:,} rows")
@@ -109,6 +142,11 @@ def forecast_text(forecast: Forecast, *, each_unit: bool) -> str:
             f"at {reference_run.rows_per_second:,.0f} rows/s, as in run {reference_run.run_id}"
         )
     return "\n".join(lines)
+
+
+def set_aside_lines(files: Iterable[SetAsideFile]) -> list[str]:
+    """A line for each bad file, with the reason."""
+    return [f"set aside {file.path}: {file.reason}" for file in files]
 
 
 def _unit_lines(decisions: list[FileDecision]) -> list[str]:
@@ -125,6 +163,8 @@ def _summary_lines(decisions: list[FileDecision]) -> list[str]:
     """A line for each reason, with its numbers of rows, units and files."""
     by_reason: dict[tuple[bool, str], list[FileDecision]] = defaultdict(list)
     for decision in decisions:
+        if decision.is_set_aside:
+            continue
         by_reason[decision.todo, decision.why].append(decision)
     lines = []
     for (todo, why), same_reason in sorted(by_reason.items(), key=lambda i: i[0], reverse=True):

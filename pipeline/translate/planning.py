@@ -6,13 +6,14 @@ Writes: nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from lingo_model import BundleManifest, InputError
-from pipeline.lake.files import InspectedFile, input_files
+from pipeline.lake.files import InspectedFile, count_of, input_files
 from pipeline.storage.file_version import FileStamp, InputFile
 from pipeline.storage.files import absolute
 from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
@@ -22,6 +23,7 @@ from pipeline.table.manifest import (
     Lineage,
     RunManifest,
     RunPlan,
+    SetAsideFile,
     TableIdentity,
     run_number,
     run_path,
@@ -32,10 +34,37 @@ from pipeline.translate.column_names import check_names
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.decisions import FileDecision, decide_file
 from pipeline.translate.input_columns import encoded_schema, joined_columns, output_schema
+from pipeline.translate.lake_checks import check_apart, overwrite_notes
 from pipeline.translate.row_ids import check_unique_ids
 from pipeline.translate.run_config import run_config, settings_key_of
 
 _IF_MOVED = "if the lake has a new location, run once with --lake moved"
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRun:
+    """A plan, and what a user is told about it.
+
+    Attributes:
+        plan: the plan.
+        decisions: the decision about each file.
+        notes: what a user should know about the lake, one sentence each.
+    """
+
+    plan: RunPlan
+    decisions: list[FileDecision]
+    notes: tuple[str, ...]
+
+    @property
+    def n_rows_in_lake(self) -> int:
+        """Rows of the files that are in the lake and can be read."""
+        deleted = set(self.plan.deleted_files)
+        return sum(
+            unit.n_rows
+            for decision in self.decisions
+            if decision.path not in deleted
+            for unit in decision.units
+        )
 
 
 def plan_run(
@@ -45,7 +74,9 @@ def plan_run(
     config: TranslateConfig,
     published: list[RunManifest],
     lineage: Lineage,
-) -> tuple[RunPlan, list[FileDecision]]:
+    *,
+    table: Location,
+) -> PlannedRun:
     """Plan a run over a file or a folder of files.
 
     Args:
@@ -55,15 +86,14 @@ def plan_run(
         config: the settings of the run.
         published: the manifests of the table's runs, oldest first.
         lineage: where the model comes from.
-
-    Returns:
-        the plan, and the decision about each file.
+        table: the folder of the table. It may be missing.
 
     Raises:
-        InputError: there is no file, a file cannot be read, or columns do not fit together.
+        InputError: there is no file, no file can be used, a file or folder cannot be read, columns
+            do not fit together, or one of the lake and the table is in the other.
     """
-    planner = _Planner(source, model, config, published)
-    return planner.plan(run_id, lineage), planner.decisions
+    planner = _Planner(source, model, config, published, table)
+    return PlannedRun(planner.plan(run_id, lineage), planner.decisions, tuple(planner.notes()))
 
 
 class _Planner:
@@ -75,14 +105,18 @@ class _Planner:
         model: BundleManifest,
         config: TranslateConfig,
         published: list[RunManifest],
+        table: Location,
     ) -> None:
         self._source = source
         self._model = model
         self._config = config
         self._published = published
         self._settings_key = settings_key_of(config, model)
-        self._root, stamps = input_files(source)
+        self._lake = input_files(source)
+        self._root = self._lake.root
+        check_apart(self._lake, source, table)
         self._files: list[InputFile] = []
+        self._new_files: list[InputFile] = []
         self._schemas: dict[str, pa.Schema] = {}
         self._own_schemas: dict[str, pa.Schema] = {}
         self._deleted_files: list[str] = []
@@ -91,10 +125,28 @@ class _Planner:
         if published:
             self._schemas["earlier runs"] = schema_of(published[-1].schema_base64)
         in_table = published_files(published)
-        for path, stamp in stamps.items():
+        self._present = in_table.keys() & self._lake.stamps.keys()
+        for path, stamp in self._lake.stamps.items():
             self._add_file(path, stamp, in_table.pop(path, None))
+        self._check_any_good()
+        # A file that is skipped is still there, so its rows stay.
+        self._gone = {
+            path: file for path, file in in_table.items() if not self._lake.is_skipped(path)
+        }
         if config.lake == "snapshot":
-            self._add_deleted_files(in_table)
+            self._add_deleted_files(self._gone)
+
+    def notes(self) -> Iterator[str]:
+        """What a user should know about the lake."""
+        if self._lake.temporary_files:
+            yield f"skipped {count_of(self._lake.temporary_files, 'temporary file')} in the input"
+        for link, target in self._lake.skipped_links.items():
+            yield (
+                f"{self._root / link}: a link to {target}, which is part of the input or holds it; "
+                "it is not followed, so that no file is read twice"
+            )
+        if self._config.lake != "snapshot" and self._config.id_column is None:
+            yield from overwrite_notes(self._root, self._new_files, self._gone, self._present)
 
     def plan(self, run_id: str, lineage: Lineage) -> RunPlan:
         """The plan of everything that was added."""
@@ -115,6 +167,11 @@ class _Planner:
             files=tuple(self._files),
             deleted_files=tuple(self._deleted_files),
             units=units,
+            set_aside=tuple(
+                SetAsideFile(path=decision.path, reason=decision.why)
+                for decision in self.decisions
+                if decision.is_set_aside
+            ),
             n_units_skipped=self._n_units_skipped,
         )
 
@@ -137,10 +194,19 @@ class _Planner:
         if inspected.file.n_rows:
             self._own_schemas[path] = inspected.schema
         self._files.append(inspected.file)
+        if published is None:
+            self._new_files.append(inspected.file)
         if published is not None and inspected.file.sha256 != published.seen.sha256:
             self._check_same_file(published)
             if not decision.units:
                 self._deleted_files.append(path)
+
+    def _check_any_good(self) -> None:
+        """Refuse an input in which no file can be used."""
+        if self.decisions and all(decision.is_set_aside for decision in self.decisions):
+            first, *others = self.decisions
+            more = f" (and {len(others):,} more files cannot be used)" if others else ""
+            raise InputError(f"{self._root / first.path}: {first.why}{more}")
 
     def _add_deleted_files(self, in_table: dict[str, PublishedFile]) -> None:
         """Add the files of the table that the lake no longer has."""
@@ -185,6 +251,18 @@ class _Planner:
 def last_lake_run(published: list[RunManifest]) -> RunManifest | None:
     """The newest run over a lake, which a retry is not."""
     return next((run for run in reversed(published) if run.retry_of is None), None)
+
+
+def is_worth_a_run(plan: RunPlan, config: TranslateConfig, published: list[RunManifest]) -> bool:
+    """Whether a plan changes the table: its rows, its lake or the list of bad files."""
+    last = last_lake_run(published)
+    known = set() if last is None else set(last.set_aside)
+    return bool(
+        plan.units
+        or plan.deleted_files
+        or (config.lake == "moved" and last is not None and last.input != plan.input)
+        or set(plan.set_aside) - known
+    )
 
 
 def new_plan(

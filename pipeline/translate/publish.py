@@ -8,7 +8,6 @@ from lingo_model import BundleManifest, InputError
 from pipeline.storage.location import Location
 from pipeline.storage.manifests import utc_now
 from pipeline.table.manifest import RUN_REPORT, RunManifest, RunPlan, run_number
-from pipeline.table.published_files import PublishedFile, published_files
 from pipeline.table.table import Table
 from pipeline.translate.config import TranslateConfig
 from pipeline.translate.reconcile import reconcile
@@ -27,7 +26,7 @@ def finish_run(run: TranslationRun, run_units: RunUnits) -> RunManifest:
     # On S3 another process may have published this very run meanwhile.
     number = run_number(run.plan.run_id)
     earlier = [other for other in run.table.published() if run_number(other.run_id) < number]
-    return _publish(run, published_files(earlier))
+    return _publish(run, earlier)
 
 
 def lake_request(
@@ -66,13 +65,10 @@ def check_same_run(table: Table, plan: RunPlan, requested: dict[str, Any]) -> No
         )
         if planned != value:
             key, planned, value = _first_difference(name, planned, value)
-            if key == "retry_of":
-                difference = "is " + (f"a retry of run {planned}" if planned else "not a retry")
-            else:
-                difference = f"has {key}={planned!r}, not {value!r}"
             raise InputError(
-                f"{table.root}: unfinished run {plan.run_id} {difference}; finish it with its own "
-                f"command and settings, or discard it with `lingo table abort {table.root}`"
+                f"{table.root}: unfinished run {plan.run_id} has {key}={planned!r}, not {value!r}; "
+                "finish it with its own command and settings, or discard it with "
+                f"`lingo table abort {table.root}`"
             )
 
 
@@ -85,9 +81,9 @@ def _first_difference(key: str, planned: Any, requested: Any) -> tuple[str, Any,
     return key, planned, requested
 
 
-def _publish(run: TranslationRun, published: dict[str, PublishedFile]) -> RunManifest:
+def _publish(run: TranslationRun, earlier: list[RunManifest]) -> RunManifest:
     plan = run.plan
-    result = reconcile(run.staged, plan, run.table.data, published)
+    result = reconcile(run.staged, plan, run.table.data, earlier)
     deferred = {unit.path for unit in result.deferred}
     deferred.update(set(plan.deleted_files) - set(result.deleted_files))
     manifest = RunManifest(
@@ -108,6 +104,7 @@ def _publish(run: TranslationRun, published: dict[str, PublishedFile]) -> RunMan
         n_units_emitted=len(result.emitted),
         rows=result.rows,
         n_rows_deleted=result.n_rows_deleted,
+        n_rows_restored=result.n_rows_restored,
         quarantined=dict(result.quarantined),
         quality_signals=result.quality_signals,
         n_placeholders_lost=result.n_placeholders_lost,

@@ -28,20 +28,22 @@ from pipeline.table.manifest import (
     DEFERRED_FOLDER,
     TOMBSTONES_FOLDER,
     RowCounts,
+    RunManifest,
     RunPlan,
     Unit,
 )
-from pipeline.table.published_files import PublishedFile
-from pipeline.translate.input_columns import input_root
+from pipeline.table.published_files import published_files
+from pipeline.translate.input_columns import input_root, planned_schema
+from pipeline.translate.restored_rows import restore_rows
 from pipeline.translate.row_ids import expected_row_ids
 from pipeline.translate.run_config import run_config
 from pipeline.translate.tombstones import (
+    LostIds,
     PublishedRowIds,
     deleted_row_ids,
     is_still_deleted,
     read_row_ids,
     unit_files,
-    without_moved_ids,
 )
 from pipeline.translate.translation_run import too_many_failed
 
@@ -57,6 +59,7 @@ class ReconcileResult:
         row_id_digest: sum of the hashes of all row ids, 16 hexadecimal digits.
         deleted_files: the plan's deleted files that are still deleted or empty.
         n_rows_deleted: rows of earlier runs that are in no current version of any file.
+        n_rows_restored: rows of earlier runs that are copied into this run.
         quarantined: quarantined rows by reason.
         quality_signals: distribution of each quality signal.
         n_placeholders_lost: rows in which the model lost a placeholder.
@@ -69,6 +72,7 @@ class ReconcileResult:
     row_id_digest: str
     deleted_files: tuple[str, ...]
     n_rows_deleted: int
+    n_rows_restored: int
     quarantined: Counter[str]
     quality_signals: dict[str, Distribution]
     n_placeholders_lost: int
@@ -76,15 +80,15 @@ class ReconcileResult:
 
 
 def reconcile(
-    staged: Location, plan: RunPlan, data: Location, published: dict[str, PublishedFile]
+    staged: Location, plan: RunPlan, data: Location, earlier: list[RunManifest]
 ) -> ReconcileResult:
-    """Compare the staged files with the input and stage the run's tombstones.
+    """Compare the staged files with the input and stage the run's tombstones and restored rows.
 
     Args:
         staged: the folder in which the run is built.
         plan: the run's plan.
         data: the folder of the published runs.
-        published: the newest version of each file in the table.
+        earlier: the manifests of the runs before this one, oldest first.
 
     Returns:
         what the run holds. All units of a file that changed or vanished since the run was planned
@@ -94,7 +98,7 @@ def reconcile(
         RunError: a unit is missing, its rows are not the rows of the input, or too many rows
             failed.
     """
-    reconciliation = _Reconciliation(staged, plan, data, published)
+    reconciliation = _Reconciliation(staged, plan, data, earlier)
     for path, units in itertools.groupby(plan.units, key=lambda unit: unit.path):
         reconciliation.add_file(path, list(units))
     return reconciliation.result()
@@ -108,11 +112,13 @@ class _Reconciliation:
         staged: Location,
         plan: RunPlan,
         data: Location,
-        published: dict[str, PublishedFile],
+        earlier: list[RunManifest],
     ) -> None:
         self._staged = staged
         self._plan = plan
-        self._published = published
+        self._data = data
+        self._earlier = earlier
+        self._published = published_files(earlier)
         self._config = run_config(plan)
         self._root = input_root(plan)
         self._input_files = {file.path: file for file in plan.files}
@@ -120,7 +126,7 @@ class _Reconciliation:
         self._table_ids = PublishedRowIds(data)
         self._emitted: list[Unit] = []
         self._deferred: list[Unit] = []
-        self._deleted_ids: list[str] = []
+        self._lost_ids = LostIds()
         self._quarantined_ids: list[str] = []
         self._statuses: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -139,7 +145,8 @@ class _Reconciliation:
         for unit, digest in zip(units, digests, strict=True):
             self._add_unit(unit, digest)
         self._emitted += units
-        self._deleted_ids += deleted_ids
+        if deleted_ids:
+            self._lost_ids.add(deleted_ids, self._published[path].run.run_id)
 
     def _expected(self, path: str, units: list[Unit]) -> tuple[list[int], list[str]] | None:
         """The digest of the row ids that each unit must have, and the ids that the file lost.
@@ -210,11 +217,21 @@ class _Reconciliation:
         """The whole run. Also writes its tombstones."""
         rows = self._row_counts()
         deleted_files = self._still_deleted_files()
-        deleted_ids = self._ids_in_no_file(deleted_files)
+        hidden = self._hidden_rows(deleted_files)
+        deleted_ids = self._lost_ids.remaining()
+        n_rows_restored, hidden_ids_in_quarantine = restore_rows(
+            hidden,
+            self._earlier,
+            self._data,
+            self._staged,
+            self._plan.run_id,
+            planned_schema(self._plan),
+        )
+        void_ids = [*deleted_ids, *hidden_ids_in_quarantine, *self._quarantined_ids]
         # Always written, so that a query over all runs finds a file.
         write_parquet(
             self._staged / TOMBSTONES_FOLDER / f"part-{self._plan.run_id}.parquet",
-            pa.table({"row_id": [*deleted_ids, *self._quarantined_ids]}, schema=TOMBSTONES),
+            pa.table({"row_id": void_ids}, schema=TOMBSTONES),
         )
         return ReconcileResult(
             emitted=tuple(self._emitted),
@@ -223,6 +240,7 @@ class _Reconciliation:
             row_id_digest=f"{self._digest:016x}",
             deleted_files=deleted_files,
             n_rows_deleted=len(deleted_ids),
+            n_rows_restored=n_rows_restored,
             quarantined=self._reasons,
             quality_signals=self._distributions.distributions(),
             n_placeholders_lost=self._n_placeholders_lost,
@@ -255,26 +273,24 @@ class _Reconciliation:
             if is_still_deleted(self._root, path, self._input_files.get(path))
         )
 
-    def _ids_in_no_file(self, deleted_files: tuple[str, ...]) -> list[str]:
-        """The ids that files lost, without those that are in another file now."""
-        deleted_ids = list(self._deleted_ids)
+    def _hidden_rows(self, deleted_files: tuple[str, ...]) -> dict[str, list[str]]:
+        """Find the lost ids that other files have; see :meth:`LostIds.hidden_rows`."""
         for path in deleted_files:
             published = self._published[path]
-            deleted_ids += deleted_row_ids(self._table_ids, published, self._root, [], self._config)
-        if self._config.id_column is None or not deleted_ids:
-            return deleted_ids
-        replaced = {*deleted_files, *(unit.path for unit in self._emitted)}
-        other_files = [file for path, file in self._published.items() if path not in replaced]
+            ids = deleted_row_ids(self._table_ids, published, self._root, [], self._config)
+            self._lost_ids.add(ids, published.run.run_id)
+        if self._config.id_column is None or not self._lost_ids.remaining():
+            return {}
         new_parts = (
             self._staged / name
             for unit in self._emitted
             for name in unit_files(unit)
             if name in self._staged_names
         )
-        new_ids = itertools.chain.from_iterable(map(read_row_ids, new_parts))
-        return without_moved_ids(
-            deleted_ids, itertools.chain(new_ids, self._table_ids.of(other_files))
-        )
+        self._lost_ids.drop(itertools.chain.from_iterable(map(read_row_ids, new_parts)))
+        replaced = {*deleted_files, *(unit.path for unit in self._emitted)}
+        other_files = [file for path, file in self._published.items() if path not in replaced]
+        return self._lost_ids.hidden_rows(self._table_ids, other_files)
 
 
 def row_id_digest(ids: Iterable[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pipeline.errors import RunError
 from pipeline.observability.progress import OnProgress, ignore_progress
+from pipeline.storage.files import files_in
 from pipeline.storage.location import Location
 from pipeline.table.manifest import QUARANTINE_FOLDER, RunPlan
 from pipeline.table.table import Table
@@ -46,7 +47,7 @@ class TranslationRun:
 
     def unfinished_units(self) -> list[int]:
         """Numbers of the units that have no file in the staging folder."""
-        finished = {path.name for path in self.staged.glob("part-*.parquet")}
+        finished = {path.name for path in files_in(self.staged, "part-*.parquet")}
         return [i for i, unit in enumerate(self.plan.units) if unit.file_name not in finished]
 
 

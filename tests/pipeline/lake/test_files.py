@@ -20,10 +20,10 @@ def test_files_are_sorted_and_hidden_files_are_not_input(tmp_path: Path) -> None
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x\n")
 
-    root, files = input_files(tmp_path)
+    lake = input_files(tmp_path)
 
-    assert root == tmp_path
-    assert list(files) == ["a/c.txt", "b.txt"]
+    assert lake.root == tmp_path
+    assert list(lake.stamps) == ["a/c.txt", "b.txt"]
 
 
 def test_a_folder_without_files_and_a_missing_path_are_refused(tmp_path: Path) -> None:

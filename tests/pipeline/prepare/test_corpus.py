@@ -94,7 +94,7 @@ def write(path: Path, *lines: str) -> Path:
             describe({"sorce": "a", "target": "b"}),
             [
                 "unknown key 'inputs.0.sorce'; did you mean 'inputs.0.source'?",
-                "path, quoting, source, ",
+                "path, quoting, source",
             ],
         ),
         (
@@ -379,3 +379,33 @@ def test_a_language_tag_that_yaml_takes_for_a_truth_value_is_text(tmp_path: Path
             load_corpus(path)
     else:
         assert load_corpus(path).target_lang == tag.strip("'")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "line"),
+    [
+        ("x.csv", {"delimiter": ";"}, "one, two;uno"),
+        ("x.csv", {"delimiter": "|"}, "one, two|uno"),
+        ("x.tsv", {"delimiter": ","}, '"one, two",uno'),
+        ("x.csv", {"delimiter": "\t", "quoting": "none"}, "one, two\tuno"),
+    ],
+)
+def test_an_input_can_have_a_delimiter_and_a_quoting(
+    tmp_path: Path, name: str, options: dict[str, str], line: str
+) -> None:
+    delimiter = options["delimiter"]
+    path = write(tmp_path / name, f"source{delimiter}target", line)
+    if name == "x.tsv":
+        options = options | {"quoting": "minimal"}
+    description = corpus({"path": path} | options)
+    check_inputs(description)
+    (pair,) = iter_pairs(description.inputs[0])
+    assert (pair.source, pair.target, pair.problem) == ("one, two", "uno", None)
+
+
+@pytest.mark.parametrize("options", [{"delimiter": ";;"}, {"quoting": "maybe"}])
+def test_a_wrong_delimiter_or_quoting_is_refused(tmp_path: Path, options: dict[str, str]) -> None:
+    path = tmp_path / "corpus.yaml"
+    path.write_text(yaml.safe_dump(describe(TABLE | options)))
+    with pytest.raises(InputError, match=r"inputs\.0"):
+        load_corpus(path)

@@ -47,13 +47,13 @@ def test_wanted_files_are_listed_with_their_stamps(root: Location) -> None:
     backend = backend_of(root)
     for name in ("b.txt", "a/c.txt", "a/skipped.csv"):
         backend.write_bytes(root / name, name.encode())
-    stamps = backend.list_files(root, lambda name: name.endswith(".txt"))
+    stamps = backend.list_files(root, lambda name: not name.endswith(".csv")).files
     assert list(stamps) == ["a/c.txt", "b.txt"]
     assert [stamp.n_bytes for stamp in stamps.values()] == [7, 5]
     assert stamps["b.txt"] == backend.stamp(root / "b.txt")
     assert backend.names_below(root) == {"a/c.txt", "a/skipped.csv", "b.txt"}
     assert backend.names_below(root / "none") == set()
-    assert backend.list_files(root / "none", lambda _name: True) == {}
+    assert backend.list_files(root / "none", lambda _name: True).files == {}
 
 
 def test_a_file_can_be_downloaded(root: Location, tmp_path: Path) -> None:

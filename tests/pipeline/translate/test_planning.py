@@ -71,8 +71,10 @@ def plan(
     config: TranslateConfig = CONFIG,
 ) -> tuple[RunPlan, dict[str, tuple[str, bool]]]:
     """A plan, and for each file the reason and whether it is translated."""
-    planned, decisions = plan_run(f"{len(runs) + 1:06d}-aaaa", lake, model, config, runs, LINEAGE)
-    return planned, {decision.path: (decision.why, decision.todo) for decision in decisions}
+    run_id = f"{len(runs) + 1:06d}-aaaa"
+    planned = plan_run(run_id, lake, model, config, runs, LINEAGE, table=lake.parent / "table")
+    whys = {decision.path: (decision.why, decision.todo) for decision in planned.decisions}
+    return planned.plan, whys
 
 
 def test_units_cover_each_row_once(two_files: Path, model: BundleManifest) -> None:

@@ -23,7 +23,8 @@ def run(lake: Path, table: Path, bundle: Path) -> TranslationRun:
     """A run over 25 rows in units of 10, 10 and 5 rows. A tenth of the rows may fail."""
     (lake / "a.txt").write_text("A dog.\n" * 25)
     config = TranslateConfig(rows_per_unit=10, max_failed_share=0.1)
-    plan, _ = plan_run("000001-aaaa", lake, read_bundle_manifest(bundle), config, [], LINEAGE)
+    model = read_bundle_manifest(bundle)
+    plan = plan_run("000001-aaaa", lake, model, config, [], LINEAGE, table=table).plan
     return TranslationRun(open_table(table), plan, bundle)
 
 
