@@ -169,6 +169,12 @@ JoinLinesOption = Annotated[
         show_default=False,
     ),
 ]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Print what the run would do, as `lingo table plan` does, and stop."
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Translate only the first rows of each file, to a table of its own."),
@@ -215,9 +221,9 @@ def translate_config(
     precision: str | None,
     beam_size: int | None,
     rename: list[str] | None = None,
+    spans: str | None = None,
     drop: list[str] | None = None,
     columns: str | None = None,
-    spans: str | None = None,
     **options: str | float | None,
 ) -> TranslateConfig:
     """The settings of a file and of the given options. Options override the file.
@@ -227,9 +233,9 @@ def translate_config(
         precision: the numeric precision; None if the option was not given.
         beam_size: hypotheses per sentence; None if the option was not given.
         rename: pairs of the form ``OLD=NEW``.
+        spans: kinds of spans, separated by commas; ``none`` for no kind.
         drop: the columns to leave out.
         columns: the columns to keep, separated by commas.
-        spans: kinds of spans, separated by commas; ``none`` for no kind.
         options: other settings by name; None for an option that was not given.
 
     Raises:
@@ -239,9 +245,9 @@ def translate_config(
         options
         | {
             "rename": _renames(rename) if rename else None,
+            "spans": None if spans is None else _span_kinds(spans),
             "drop_columns": drop or None,
             "keep_columns": None if columns is None else _names(columns),
-            "spans": None if spans is None else _span_kinds(spans),
             "decode": _given({"precision": precision, "beam_size": beam_size}) or None,
         }
     )
@@ -269,12 +275,12 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def _span_kinds(kinds: str) -> list[str]:
+    return [] if kinds == "none" else _names(kinds)
+
+
 def _names(columns: str) -> list[str]:
     return [name.strip() for name in columns.split(",") if name.strip()]
-
-
-def _span_kinds(kinds: str) -> list[str]:
-    return [] if kinds == "none" else [kind.strip() for kind in kinds.split(",")]
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:

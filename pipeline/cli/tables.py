@@ -35,7 +35,7 @@ from pipeline.cli.options import (
     translate_config,
     translate_resources,
 )
-from pipeline.cli.translate import print_run
+from pipeline.cli.translate import print_plan, print_run
 from pipeline.models.reference import CHAMPION
 
 app = typer.Typer(help="Plan, repair and maintain a translation table.", no_args_is_help=True)
@@ -68,9 +68,8 @@ def plan(
 ) -> None:
     """Print what `lingo translate` with these options would do. Writes nothing."""
     from pipeline.models.registry import resolve_model
-    from pipeline.translate.forecast import forecast_run, forecast_text
 
-    forecast = forecast_run(
+    print_plan(
         location_of(source),
         resolve_model(model, models),
         location_of(output),
@@ -91,8 +90,8 @@ def plan(
             beam_size=beam_size,
             limit=limit,
         ),
+        each_unit=each_unit,
     )
-    print(forecast_text(forecast, each_unit=each_unit))
 
 
 @app.command()

@@ -72,18 +72,24 @@ _PATTERNS: dict[SpanKind, str] = {
     """,
     "emphasis": r"""
         (?<![*\w])\*{1,3}(?=[^\s*]) | (?<=[^\s*])\*{1,3}(?![*\w]) | ~~(?=\S) | (?<=\S)~~
+      | (?<=\S)\|(?=\S)
       | (?<![\w])_{1,2}(?=[^\W_]) | (?<=[^\W_])_{1,2}(?!\w)
     """,
 }
 
 # Every literal contains one of these. They are quick to search for.
 _HINT = re.compile(
-    rf"[\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w"
+    rf"[|\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w"
 )
 _UNIT = re.compile(f"[%‰{_CURRENCY}]")
 
 # Literals with at most this many characters between them, and no letter, are kept as one.
 _MAX_GAP = 3
+
+
+def may_have_literals(text: str) -> bool:
+    """Whether a text has a character that literals have. Quick."""
+    return _HINT.search(text) is not None
 
 
 def find_literals(text: str, kinds: frozenset[SpanKind], outside: Iterable[Span]) -> list[Span]:
@@ -99,7 +105,7 @@ def find_literals(text: str, kinds: frozenset[SpanKind], outside: Iterable[Span]
         literal.
     """
     spans: list[Span] = []
-    if not kinds or _HINT.search(text) is None:
+    if not kinds or not may_have_literals(text):
         return spans
     pattern = _pattern(kinds)
     for begin, end in outside:
@@ -123,7 +129,7 @@ def loses_literals(source: str, translation: str, kinds: frozenset[SpanKind]) ->
         translation: its translation, without placeholder symbols.
         kinds: the kinds that matter.
     """
-    if not kinds or _HINT.search(source) is None:
+    if not kinds or not may_have_literals(source):
         return False
     literals = _literals(source, kinds)
     if not literals:

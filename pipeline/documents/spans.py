@@ -38,6 +38,10 @@ _BLOCKS = re.compile(
     "tbody|td|tfoot|th|thead|title|tr|ul",
     re.IGNORECASE,
 )
+_COMMENT = re.compile(
+    r"<!|<\?xml|\{#|\{%[-+~]?\s*(?:if|elif|elsif|else|unless|for|while|with|block|set|include|extends|"
+    r"import|from|macro|load|raw|comment|autoescape|filter|assign|capture|case|when|end\w*)\b"
+)
 _TAG_NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9:._-]*)")
 
 # The end of an open construct is searched for in the whole text, once for each kind of construct.
@@ -75,7 +79,7 @@ _WHOLE = (
     | [$%#]?\{\{[^{}\n]{0,200}\}\}                              # {{ x }} ${{ x }}
     | [$%#@]?\{[^{}\n]{0,200}\}                                 # {name} {0:>8} ${name} %{name}
     | [$%#@]?\{[^{}\s]{1,100}(?:\{[^{}\s]{0,100}\}[^{}\s]{0,100}){1,4}\}            # {x:>{width}}
-    | \$\w{0,40}\([^()\n]{0,200}\)                              # $t(key)
+    | \$(?:[a-z_]\w{0,40})?\([^()\n]{0,200}\)                   # $t(key)
     | %(?:\([^()\s]{1,100}\)|<[^<>\s]{1,100}>)[#0\-+]{0,3}\d{0,4}(?:\.\d{1,4})?[a-z]     # %(x)d
     | (?<![\w%])%[a-z_]\w{1,60}%(?!\w)                          # %NAME%
     | (?<!\d)%(?:\d{1,2}\$)?[#0\-+]{0,3}(?:\d{1,4}|\*)?(?:\.(?:\d{1,4}|\*))?
@@ -117,6 +121,7 @@ _LINK_TARGET = re.compile(
     """,
     re.VERBOSE,
 )
+_IN_WORD = re.compile(LETTER)
 _BRACKET = re.compile(r"[\[\]\n]")
 _BRACE = re.compile(r"''|'(?=[{}])|[{}]")
 
@@ -148,8 +153,8 @@ def ends_sentence(span: str) -> bool:
 
 
 def is_comment(span: str) -> bool:
-    """Whether a span is a comment or an instruction that is no part of a sentence."""
-    return span.startswith(("<!", "<?", "{#", "{%"))
+    """Whether a span is a comment, or an instruction that writes no text."""
+    return _COMMENT.match(span) is not None
 
 
 class _Scanner:
@@ -250,13 +255,22 @@ class _Scanner:
         return self._end_of_code_run(match.start(), len(match[0]))
 
     def _end_of_code_run(self, start: int, n_marks: int) -> int | None:
-        """Where code between runs of equally many backquotes ends, on the same line."""
-        line_end = self._text.find("\n", start)
+        """Where code between runs of equally many backquotes ends, on the same line.
+
+        A backquote within a word, as in ``it`s``, is an apostrophe.
+        """
         runs = self._runs_of_backquotes[n_marks]
         following = bisect_left(runs, start + n_marks)
-        if following == len(runs) or 0 <= line_end < runs[following]:
-            return start + n_marks if n_marks > 1 else None
-        return runs[following] + n_marks
+        alone = start + n_marks if n_marks > 1 else None
+        if following == len(runs) or self._text.find("\n", start, runs[following]) >= 0:
+            return alone
+        stop = runs[following] + n_marks
+        if n_marks == 1 and (
+            (start > 0 and _IN_WORD.match(self._text, start - 1))
+            or _IN_WORD.match(self._text, stop)
+        ):
+            return None
+        return stop
 
     def _end_of_link_opening(self, match: re.Match[str]) -> int | None:
         """The bracket of ``[text](target)`` is a span; remembers the target, which is another."""

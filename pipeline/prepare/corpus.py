@@ -56,9 +56,10 @@ class CorpusInput(Settings):
         path: a TSV, CSV, JSON or Parquet file. Give either this, or ``source`` and ``target``.
         source_column: the column of ``path`` with the sources.
         target_column: the column of ``path`` with the targets.
-        delimiter: the character between two cells of a CSV or TSV file.
-        quoting: whether cells of a CSV or TSV file are in quotation marks; see
+        quoting: whether cells of a TSV or CSV file may be in quotation marks; see
             :class:`pipeline.formats.options.ReadOptions`.
+        delimiter: the character between the cells of a TSV or CSV file. None is a tab for TSV and a
+            comma for CSV.
         split: the split that all pairs of this input belong to. Without it they are split by hash;
             see :class:`pipeline.prepare.splitting.Splitter`.
     """
@@ -70,8 +71,8 @@ class CorpusInput(Settings):
     path: LocalPath | None = None
     source_column: str = "source"
     target_column: str = "target"
-    delimiter: str | None = None
     quoting: Quoting = DEFAULT_OPTIONS.quoting
+    delimiter: str | None = DEFAULT_OPTIONS.delimiter
     split: Split | None = None
 
     @model_validator(mode="after")
@@ -92,7 +93,7 @@ class CorpusInput(Settings):
 
     @property
     def read_options(self) -> ReadOptions:
-        """How the file is read if it is CSV or TSV."""
+        """How the file is read if it is TSV or CSV."""
         return ReadOptions(quoting=self.quoting, delimiter=self.delimiter)
 
     @property

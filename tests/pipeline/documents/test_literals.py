@@ -90,6 +90,7 @@ def test_literals_are_found_in_the_given_ranges_only() -> None:
         ("I like it 😀", "Me gusta", True),
         ("The **dog**", "El **perro**", False),
         ("The **dog**", "El perro", True),
+        ("P(A|B)", "P(A B)", True),
         ("No literal", "Ninguno 5", False),
         ("Seven", "7 @x", False),
     ],

@@ -115,7 +115,7 @@ def test_a_json_key_with_values_of_different_types_is_refused(
     found = refusal(path, describe_file)
     assert "a key has values of different types" in found
     assert message in found
-    assert found.endswith("give each key values of one type")
+    assert found.endswith("or leave the key out (translate: --drop KEY)")
 
 
 def test_two_columns_with_one_name_are_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:

@@ -138,6 +138,7 @@ def test_damaged_bzip2_and_xz_are_refused(
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
         (bytes(range(256)) * 8, "is not text"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "content",  # some contents hold the time
 )
 @pytest.mark.parametrize("name", ["a", "a.txt", "train.en", "a.csv", "a.jsonl"])
 def test_files_that_are_not_text_are_refused_by_name(

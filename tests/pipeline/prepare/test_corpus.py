@@ -94,7 +94,7 @@ def write(path: Path, *lines: str) -> Path:
             describe({"sorce": "a", "target": "b"}),
             [
                 "unknown key 'inputs.0.sorce'; did you mean 'inputs.0.source'?",
-                "path, quoting, source",
+                "path, quoting, source, ",
             ],
         ),
         (

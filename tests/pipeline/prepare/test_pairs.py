@@ -150,7 +150,7 @@ def test_a_pair_keeps_the_place_and_the_reason_of_its_row(
         Row({"source": "x"}, "malformed", detail="1 cell, the header has 2", line=3, text="x"),
         Row({"source": 1, "target": "dos"}, line=4),
     ]
-    monkeypatch.setattr(pairs, "iter_rows", lambda path, options=None: iter(rows))
+    monkeypatch.setattr(pairs, "iter_rows", lambda path, options: iter(rows))
     path = write(tmp_path / "x.csv", "source,target")
     found = [(p.line, p.problem, p.detail, p.text) for p in iter_pairs(CorpusInput(path=path))]
     assert found == [

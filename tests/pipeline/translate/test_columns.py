@@ -257,3 +257,32 @@ def test_an_empty_id_is_no_id(lake: Path, night: Night) -> None:
     (lake / "a.csv").write_text("id,text\n1,A dog.\n,A cat.\n")
     with pytest.raises(InputError, match=r"a\.csv: row 2 has no value in the id column 'id'"):
         night(BY_ID)
+
+
+@pytest.mark.parametrize("values", [(1, "x"), (1, {"a": 2}), ([1], {}), (2**70, 0.5)])
+def test_a_key_with_values_of_different_types_can_be_dropped(
+    lake: Path, table: Path, night: Night, latest: Latest, values: tuple[Any, Any]
+) -> None:
+    rows = [{"text": f"Dog {n}.", "note": value} for n, value in enumerate(values)]
+    write_jsonl(lake / "a.jsonl", *rows)
+    with pytest.raises(InputError, match=r"a\.jsonl: .*'?note|a\.jsonl: a key has values"):
+        night(CONFIG)
+
+    for config in ({"drop_columns": ("note",)}, {"keep_columns": ()}):
+        night(CONFIG.model_copy(update=config))
+        assert latest(table) == ["Dog 0.", "Dog 1."]
+    assert night(CONFIG.model_copy(update={"keep_columns": ()})) is None
+
+
+def test_a_conflict_names_a_key_that_is_not_dropped(lake: Path, night: Night) -> None:
+    rows = [{"text": "A dog.", "a": 1, "b": 1}, {"text": "A cat.", "a": "x", "b": "x"}]
+    write_jsonl(lake / "a.jsonl", *rows)
+    dropped = CONFIG.model_copy(update={"drop_columns": ("a",)})
+    with pytest.raises(InputError, match=r"key 'b' is .* in line 1 and .* in line 2.*--drop"):
+        night(dropped)
+
+
+def test_a_column_of_a_file_without_rows_may_be_renamed(lake: Path, night: Night) -> None:
+    (lake / "a.csv").write_text("text\nA dog.\n")
+    (lake / "b.csv").write_text("text,score\n")
+    assert n_input(night(CONFIG.model_copy(update={"rename": {"score": "points"}}))) == 1

@@ -144,7 +144,7 @@ def test_the_settings_of_spans_and_lines_change_the_key_only_if_they_are_set(
     model: BundleManifest,
 ) -> None:
     default = settings_key_of(TranslateConfig(), model)
-    given = TranslateConfig(spans=TranslateConfig().spans, join_lines=False)
+    given = TranslateConfig(spans=TranslateConfig().spans[::-1], join_lines=False)
     assert settings_key_of(given, model) == default
     others = [TranslateConfig(spans=()), TranslateConfig(join_lines=True)]
     assert len({default, *(settings_key_of(config, model) for config in others)}) == 3
