@@ -7,7 +7,8 @@ Writes: nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +96,17 @@ def _aligned_pairs(source_file: Path, target_file: Path, origin: str) -> Iterato
 def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]:
     # The dataset has no columns for the other keys of JSONL; see extra_schema.
     is_jsonl = format_of(path) == "jsonl"
-    columns_seen: set[str] = set()
+    columns = (item.source_column, item.target_column)
     keys_seen: dict[str, None] = {}
-    n_rows = 0
-    for n_rows, row in enumerate(iter_rows(path, item.read_options), start=1):
+    number = 0
+    for number, row in enumerate(iter_rows(path, item.read_options), start=1):
         values = row.values
-        columns_seen.update({item.source_column, item.target_column} & values.keys())
-        if is_jsonl and len(keys_seen) < _MAX_NAMED_KEYS:
-            keys_seen.update(dict.fromkeys(values))
-        source, target = values.pop(item.source_column, None), values.pop(item.target_column, None)
+        if is_jsonl and row.problem != MALFORMED:
+            is_full = len(keys_seen) >= _MAX_NAMED_KEYS
+            keys_seen |= dict.fromkeys(values.keys() & set(columns) if is_full else values)
+            if missing := [column for column in columns if column not in values]:
+                row.detail = row.detail or f"the row has no {' and no '.join(map(repr, missing))}"
+        source, target = (values.pop(column, None) for column in columns)
         if isinstance(source, bytes) or isinstance(target, bytes):  # a binary column of Parquet
             decoded = checked_row({"source": _decoded(source), "target": _decoded(target)})
             source, target = decoded.values["source"], decoded.values["target"]
@@ -113,22 +116,27 @@ def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair
         yield RawPair(
             source if isinstance(source, str) else None,
             target if isinstance(target, str) else None,
-            f"{origin}:{n_rows}",
+            f"{origin}:{number}",
             row.problem or (None if is_text else MALFORMED),
             {} if is_jsonl else values,
             detail=row.detail if row.problem or is_text else "source or target is not text",
             line=row.line,
             text=row.text,
         )
-    for column in (item.source_column, item.target_column):
-        if is_jsonl and n_rows and column not in columns_seen:
-            if not keys_seen:
-                raise InputError(
-                    f"{path}: no row is a JSON object; write one JSON object on each line"
-                )
+    if is_jsonl and number:
+        _check_keys(path, columns, keys_seen)
+
+
+def _check_keys(path: Path, columns: tuple[str, str], keys: Mapping[str, None]) -> None:
+    """Refuse a JSON file none of whose rows has one of the columns."""
+    if not keys:
+        raise InputError(f"{path}: no row is a JSON object; write one JSON object on each line")
+    for column in columns:
+        if column not in keys:
+            named = ", ".join(map(repr, itertools.islice(keys, _MAX_NAMED_KEYS)))
             raise InputError(
                 f"{path}: no row has {column!r}; set source_column and target_column (the rows "
-                f"have {', '.join(map(repr, list(keys_seen)[:_MAX_NAMED_KEYS]))})"
+                f"have {named})"
             )
 
 

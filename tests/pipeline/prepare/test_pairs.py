@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +109,26 @@ def test_a_json_file_without_the_column_is_refused(tmp_path: Path, wrong: str, r
         f"{path}: no row has {wrong!r}; set source_column and target_column (the rows have "
         f"{right!r}, 'txt')"
     )
+
+
+def test_a_json_row_without_a_column_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", '{"source": "a", "target": "b"}', '{"source": "c"}', "{}")
+    found = [(pair.problem, pair.detail) for pair in iter_pairs(CorpusInput(path=path))]
+    assert found == [
+        (None, None),
+        (None, "the row has no 'target'"),
+        (None, "the row has no 'source' and no 'target'"),
+    ]
+
+
+def test_the_keys_of_a_json_file_that_a_message_names_are_few(tmp_path: Path) -> None:
+    rows = [json.dumps({f"key {n}": n, "source": "a"}) for n in range(100)]
+    path = write(tmp_path / "x.jsonl", *rows)
+    with pytest.raises(InputError) as error:
+        list(iter_pairs(CorpusInput(path=path)))
+    assert message(error).count("'key ") < 25
+    path = write(tmp_path / "y.jsonl", *rows, '{"source": "a", "target": "b"}')
+    assert len(list(iter_pairs(CorpusInput(path=path)))) == 101
 
 
 def test_a_table_whose_rows_are_all_too_short_is_not_refused(tmp_path: Path) -> None:

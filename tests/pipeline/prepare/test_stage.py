@@ -244,3 +244,21 @@ def test_text_is_written_in_nfc_and_duplicates_in_another_form_are_found(tmp_pat
         for row in rows_of(tmp_path / f"dataset/pairs/split={split}"):
             for side in ("source", "target"):
                 assert unicodedata.is_normalized("NFC", row[side])
+
+
+@pytest.mark.parametrize("closing", ['He said "go" twice.,Dijo.', 'He said go",Dijo.', None])
+def test_a_stray_quotation_mark_in_csv_rejects_one_line(
+    tmp_path: Path, closing: str | None
+) -> None:
+    lines = [f"The dog {n} runs.,El perro {n} corre." for n in range(300)]
+    lines[100] = '"Stop here,Para aqui.'
+    if closing is not None:
+        lines[250] = closing
+    path = tmp_path / "train.csv"
+    path.write_text("".join(f"{line}\n" for line in ["source,target", *lines]))
+    manifest = prepare_corpus(describe({"path": path}), tmp_path / "dataset", CONFIG)
+    (counts,) = manifest.inputs
+    assert (counts.n_read, counts.n_kept, counts.n_rejected) == (300, 299, {"malformed": 1})
+    (rejected,) = rows_of(tmp_path / "dataset/rejected")
+    assert (rejected["line"], rejected["text"]) == (102, '"Stop here,Para aqui.')
+    assert "quotation mark" in rejected["detail"]
