@@ -164,9 +164,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 def is_gone(path: Path, error: OSError) -> bool:
     """Whether an error means that there is no such file. A link whose target is missing exists."""
-    if isinstance(error, NotADirectoryError):
-        return True
-    if not isinstance(error, FileNotFoundError):
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return False
     for existing in (path, *path.parents):
         try:
