@@ -229,7 +229,5 @@ def test_names_match_a_pattern_at_each_depth(tmp_path: Path) -> None:
         write(tmp_path / name)
     found = [path.relative_to(tmp_path).as_posix() for path in matching_paths(tmp_path, "d=*/r=*")]
     assert found == ["d=1/r=1", "d=1/r=2"]
-    found = [
-        path.relative_to(tmp_path).as_posix() for path in files_in(tmp_path, "d=*/r=*/m.json")
-    ]
+    found = [path.relative_to(tmp_path).as_posix() for path in files_in(tmp_path, "d=*/r=*/m.json")]
     assert found == ["d=1/r=1/m.json", "d=1/r=2/m.json"]
