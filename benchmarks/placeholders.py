@@ -31,7 +31,7 @@ PLANTED = {
     "braces": ("{name}", "{0,number}", "{{ x }}", "${user}", "%{dog}", "#{dog}", "{a:>{w}}"),
     "formats": ("%s", "%(x)d", "%1$s", "%1", "$t(key)", "%-5.2lf"),
     "templates": ("<%= x %>", "{% tag %}", "<?php x(); ?>", "[[x]]"),
-    "messages": ("{n, plural, =0 {none} one {# dog} other {# dogs}}", "{g, select, a {A} other {B}}"),
+    "messages": ("{n, plural, =0 {none} one {# dogs}}", "{g, select, a {A} other {B}}"),
     "tags": ("<br/>", "<!-- note > -->", "<code>x > y</code>", '<img alt="a > b">', "&nbsp;"),
     "urls": ("https://example.org/a?b=1", "https://en.example.org/wiki/Dog_(animal)", "www.a.com"),
     "e-mail": ("me@example.org", "anna.b+c@mail.example.co.uk", "mailto:me@x.org"),
@@ -114,7 +114,9 @@ class Result:
             n_intact=sum(row.n_intact(translated.text) for row, translated in pairs),
             n_flagged=sum(len(row.values) for row, t in pairs if _is_flagged(row, t)),
             n_silent=sum(
-                len(row.values) - row.n_intact(t.text) for row, t in pairs if not _is_flagged(row, t)
+                len(row.values) - row.n_intact(t.text)
+                for row, t in pairs
+                if not _is_flagged(row, t)
             ),
             n_equal=sum(row.reference == translated.text for row, translated in pairs),
         )

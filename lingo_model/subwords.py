@@ -19,6 +19,7 @@ from typing import get_args
 import sentencepiece
 
 from lingo_model.errors import InputError
+from lingo_model.sentencepiece_file import normalisation_rule
 from lingo_model.special_ids import EOS_ID, N_SPECIAL, PAD_ID, PLACEHOLDERS, SOS_ID, UNK_ID
 from lingo_model.unicode_text import (
     DEFAULT_NORMALISATION,
@@ -39,26 +40,22 @@ _TRAINING_THREADS = 2
 # SentencePiece skips sentences of more than 4,192 bytes, and its sums overflow if that limit is
 # raised. Longer sentences are therefore cut. A character has at most 4 bytes.
 _MAX_TRAINING_CHARACTERS = 1000
-# Rare characters get no piece, because nothing is learned from a few examples: those of the last
-# ten-thousandth of the text, unless all characters together take few of the pieces.
+# Nothing is learned from a few examples. So the characters of the last ten-thousandth of the text
+# get no piece, unless all characters together take few of the pieces.
 _CHARACTER_COVERAGE = 0.9999
 _MAX_SHARE_FOR_ALL_CHARACTERS = 1 / 4
-# A rarer character is read as a related one, such as a no-break space as a space.
+# A character that is rarer than this is read as a related one, such as a no-break space as a space.
 _MIN_SHARE_OF_RELATED_CHARACTERS = 1e-5
 # SentencePiece skips sentences with this character, which it uses to mark unknown ones.
 _RESERVED_CHARACTER = "\u2585"
-
-# Field numbers in SentencePiece's sentencepiece_model.proto.
-_NORMALIZER_SPEC_FIELD = 3
-_NORMALIZER_NAME_FIELD = 1
 
 
 class Subwords:
     """A joint subword model of both languages: text to ids and back, in batches.
 
     The model file holds the rule by which texts are normalised, so that a model always encodes as
-    it was trained. Attribute ``normalises_nfc`` tells whether it is ``nfc`` of
-    :data:`~lingo_model.unicode_text.Normalisation`; SentencePiece itself applies any other rule.
+    it was trained. ``normalises_nfc`` tells whether the rule is ``nfc`` of
+    :data:`~lingo_model.unicode_text.Normalisation`. SentencePiece itself applies any other rule.
 
     Args:
         serialized: content of a SentencePiece model file.
@@ -92,7 +89,7 @@ class Subwords:
                 f"{placeholders}; needs (0, 1, 2, 3) and {PLACEHOLDERS[0]} to "
                 f"{PLACEHOLDERS[-1]}; train the subwords with `lingo prepare`"
             )
-        self.normalises_nfc = _rule_of(serialized) == _RULE_OF_NORMALISATION["nfc"]
+        self.normalises_nfc = normalisation_rule(serialized) == _RULE_OF_NORMALISATION["nfc"]
         self._known_characters = KnownCharacters(
             piece
             for piece in map(self._processor.IdToPiece, range(self.vocab_size))
@@ -130,8 +127,10 @@ class Subwords:
                 f"{', '.join(get_args(Normalisation))}"
             )
         sample = _sample(_training_texts(sentences, normalisation), seed=seed)
+        coverage = _CHARACTER_COVERAGE
         if normalisation == "nfc":
             sample = _without_rare_relatives(sample)
+            coverage = _character_coverage(sample, vocab_size)
         if not sample:
             raise InputError(
                 "there is no sentence with text to train the subword model on; check the corpus"
@@ -145,7 +144,7 @@ class Subwords:
                 normalization_rule_name=_RULE_OF_NORMALISATION[normalisation],
                 vocab_size=vocab_size,
                 hard_vocab_limit=False,
-                character_coverage=_character_coverage(sample, vocab_size),
+                character_coverage=coverage,
                 pad_id=PAD_ID,
                 unk_id=UNK_ID,
                 bos_id=SOS_ID,
@@ -264,53 +263,6 @@ def _training_failure(error: RuntimeError, vocab_size: int) -> str:
         f"vocab_size={vocab_size}: training the subwords failed ({reason}); "
         "change subwords.vocab_size"
     )
-
-
-def _rule_of(serialized: bytes) -> str:
-    """The name of the normalisation rule in a SentencePiece model file, "" if it has none."""
-    name = ""
-    for number, spec in _protobuf_bytes_fields(serialized):
-        if number == _NORMALIZER_SPEC_FIELD:
-            for inner_number, value in _protobuf_bytes_fields(spec):
-                if inner_number == _NORMALIZER_NAME_FIELD:
-                    name = value.decode()
-    return name
-
-
-def _protobuf_bytes_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The number and value of each field of bytes, text or messages in a protobuf message.
-
-    Reads the wire format, because the protobuf package is not a dependency. See "Encoding" in
-    Google's documentation of protocol buffers.
-    """
-    position = 0
-    while position < len(message):
-        key, position = _protobuf_varint(message, position)
-        match key & 7:
-            case 0:  # a number of variable length
-                _, position = _protobuf_varint(message, position)
-            case 1:  # 8 bytes
-                position += 8
-            case 2:  # bytes after their length
-                length, position = _protobuf_varint(message, position)
-                yield key >> 3, message[position : position + length]
-                position += length
-            case 5:  # 4 bytes
-                position += 4
-            case wire_type:
-                raise ValueError(f"protobuf wire type {wire_type}: needs one of 0, 1, 2, 5")
-
-
-def _protobuf_varint(message: bytes, position: int) -> tuple[int, int]:
-    """An integer of 7 bits a byte, least significant first, and the position after it."""
-    value = shift = 0
-    while True:
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, position
 
 
 def _sample(sentences: Iterable[str], *, seed: int) -> list[str]:

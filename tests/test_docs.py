@@ -197,7 +197,7 @@ def test_the_keys_of_an_input_and_their_defaults_are_those_of_the_code() -> None
     fields = CorpusInput.model_fields
     assert documented.keys() == fields.keys()
     for key, field in fields.items():
-        if field.default is not None:
+        if isinstance(field.default, str):
             assert documented[key] == str(field.default)
 
 

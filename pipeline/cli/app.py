@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from lingo_model import InputError
 from pipeline.cli import models, tables
 from pipeline.cli.exit_status import run_command_line
 from pipeline.cli.interruption import CONTINUES, STARTS_OVER, advise_on_interruption
@@ -27,12 +26,12 @@ from pipeline.cli.options import (
     PrecisionOption,
     RayOption,
     decode_config,
-    location_of,
     on_this_machine,
     refuse_together,
 )
 from pipeline.cli.preview import preview
 from pipeline.cli.progress import lines_without_terminal
+from pipeline.cli.sql import sql
 from pipeline.cli.translate import translate
 from pipeline.dataset.splits import SPLITS, TEST_SPLIT, checked_split
 from pipeline.models.reference import CHAMPION
@@ -211,35 +210,7 @@ def evaluate(
 app.add_typer(models.app, name="models")
 
 
-@app.command()
-def sql(
-    query: Annotated[str, typer.Argument(help="SQL in DuckDB's dialect.")],
-    table: Annotated[str | None, typer.Option(help="A translation table, here or on S3.")] = None,
-    reports: Annotated[
-        Path | None,
-        typer.Option(help="Folder of reports, for the view scores.", callback=on_this_machine),
-    ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Show the table as it was after this run."),
-    ] = None,
-) -> None:
-    """Query a table with SQL.
-
-    Views: translations, latest, quarantine, tombstones, runs, lineage; with --reports also scores.
-    compare('A', 'B') joins the translations of two runs or models row by row.
-    """
-    import shutil
-
-    from pipeline.table.query import connect, run_query
-
-    root = None if table is None else location_of(table)
-    if root is None and as_of is not None:
-        raise InputError("--as-of needs --table; name a translation table")
-    result = run_query(connect(root, reports, as_of=as_of), query)
-    if result is not None:
-        width = shutil.get_terminal_size((160, 24)).columns
-        result.show(max_width=width, max_rows=100)
+app.command()(sql)
 
 
 @app.command(

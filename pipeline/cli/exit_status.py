@@ -43,6 +43,8 @@ def run_command_line(command_line: Callable[[], object]) -> None:
         except SystemExit as ended:
             if ended.code == _EXIT_INTERRUPTED and received_signal() is not None:
                 raise KeyboardInterrupt from ended
+            if ended.code == EXIT_FAILED and _output_is_closed():  # typer's status for that
+                sys.exit(_EXIT_CLOSED_PIPE)
             _flush_output()
             raise
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ import typer
 
 from lingo_model import DecodePrecision, InputError
 from pipeline.decoding import DecodeConfig
+from pipeline.documents.span_kinds import SPAN_KINDS
 from pipeline.settings import load_yaml, parse_settings
 from pipeline.storage.location import local_path, location
 from pipeline.translate.config import TranslateConfig, TranslateResources
@@ -151,6 +152,29 @@ OnBadFileOption = Annotated[
         f"[default: {default_of(TranslateConfig, 'on_bad_file')}]",
     ),
 ]
+SpansOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND,...",
+        help="Text that a translation has as its source has it, or 'none': "
+        f"{', '.join(SPAN_KINDS)}. [default: all of them]",
+    ),
+]
+JoinLinesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--join-lines/--no-join-lines",
+        help="Whether a sentence may go on after a single line break within a paragraph. "
+        "[default: off]",
+        show_default=False,
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Print what the run would do, as `lingo table plan` does, and stop."
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Translate only the first rows of each file, to a table of its own."),
@@ -197,6 +221,7 @@ def translate_config(
     precision: str | None,
     beam_size: int | None,
     rename: list[str] | None = None,
+    spans: str | None = None,
     drop: list[str] | None = None,
     columns: str | None = None,
     **options: str | float | None,
@@ -208,6 +233,7 @@ def translate_config(
         precision: the numeric precision; None if the option was not given.
         beam_size: hypotheses per sentence; None if the option was not given.
         rename: pairs of the form ``OLD=NEW``.
+        spans: kinds of spans, separated by commas; ``none`` for no kind.
         drop: the columns to leave out.
         columns: the columns to keep, separated by commas.
         options: other settings by name; None for an option that was not given.
@@ -219,6 +245,7 @@ def translate_config(
         options
         | {
             "rename": _renames(rename) if rename else None,
+            "spans": None if spans is None else _span_kinds(spans),
             "drop_columns": drop or None,
             "keep_columns": None if columns is None else _names(columns),
             "decode": _given({"precision": precision, "beam_size": beam_size}) or None,
@@ -246,6 +273,10 @@ def refuse_together(option: str, others: dict[str, object]) -> None:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _span_kinds(kinds: str) -> list[str]:
+    return [] if kinds == "none" else _names(kinds)
 
 
 def _names(columns: str) -> list[str]:

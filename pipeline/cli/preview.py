@@ -10,14 +10,16 @@ from lingo_model import InputError
 from pipeline.cli.options import (
     MODELS,
     BeamOption,
+    JoinLinesOption,
     ModelOption,
     ModelsOption,
     PrecisionOption,
+    SpansOption,
     TextColumnOption,
-    decode_config,
     default_of,
     location_of,
     refuse_together,
+    translate_config,
 )
 from pipeline.models.reference import CHAMPION
 from pipeline.translate.config import TranslateConfig
@@ -40,22 +42,26 @@ def preview(
     text_column: TextColumnOption = None,
     precision: PrecisionOption = None,
     beam_size: BeamOption = None,
+    spans: SpansOption = None,
+    join_lines: JoinLinesOption = None,
     models: ModelsOption = MODELS,
 ) -> None:
     """Print the translation of a text, or of the first rows of INPUT. Writes nothing."""
     from pipeline.models.registry import resolve_model
     from pipeline.translate.preview import preview_texts, translate_texts
 
-    decode = decode_config(precision, beam_size)
+    config = translate_config(
+        None, precision=precision, beam_size=beam_size, spans=spans, join_lines=join_lines
+    )
     if text is not None:
         refuse_together("--text", {"INPUT": source, "--limit": limit, "--text-column": text_column})
-        print(translate_texts(resolve_model(model, models), [text], decode)[0].text)
+        print(translate_texts(resolve_model(model, models), [text], config)[0].text)
         return
     if source is None:
         raise InputError("missing INPUT, or --text TEXT")
     column = text_column or default_of(TranslateConfig, "text_column")
     texts = preview_texts(location_of(source), column, limit or _N_ROWS)
-    translations = translate_texts(resolve_model(model, models), texts, decode)
+    translations = translate_texts(resolve_model(model, models), texts, config)
     for original, translated in zip(texts, translations, strict=True):
         score = "passed through" if translated.whole is None else f"{translated.whole.score:.2f}"
         print(f"{original}\n    {translated.text}    ({score})")

@@ -16,6 +16,7 @@ from pipeline.cli.options import (
     DropOption,
     IdColumnOption,
     InputArgument,
+    JoinLinesOption,
     LakeOption,
     LimitOption,
     MaxRetractedShareOption,
@@ -27,13 +28,14 @@ from pipeline.cli.options import (
     PrecisionOption,
     RayOption,
     RenameOption,
+    SpansOption,
     TableArgument,
     TextColumnOption,
     location_of,
     translate_config,
     translate_resources,
 )
-from pipeline.cli.translate import print_run
+from pipeline.cli.translate import print_plan, print_run
 from pipeline.models.reference import CHAMPION
 
 app = typer.Typer(help="Plan, repair and maintain a translation table.", no_args_is_help=True)
@@ -56,6 +58,8 @@ def plan(
     lake: LakeOption = None,
     on_bad_file: OnBadFileOption = None,
     max_retracted_share: MaxRetractedShareOption = None,
+    spans: SpansOption = None,
+    join_lines: JoinLinesOption = None,
     precision: PrecisionOption = None,
     beam_size: BeamOption = None,
     limit: LimitOption = None,
@@ -64,9 +68,8 @@ def plan(
 ) -> None:
     """Print what `lingo translate` with these options would do. Writes nothing."""
     from pipeline.models.registry import resolve_model
-    from pipeline.translate.forecast import forecast_run, forecast_text
 
-    forecast = forecast_run(
+    print_plan(
         location_of(source),
         resolve_model(model, models),
         location_of(output),
@@ -81,12 +84,14 @@ def plan(
             lake=lake,
             on_bad_file=on_bad_file,
             max_retracted_share=max_retracted_share,
+            spans=spans,
+            join_lines=join_lines,
             precision=precision,
             beam_size=beam_size,
             limit=limit,
         ),
+        each_unit=each_unit,
     )
-    print(forecast_text(forecast, each_unit=each_unit))
 
 
 @app.command()

@@ -14,8 +14,10 @@ from pipeline.cli.options import (
     ColumnsOption,
     ConfigOption,
     DropOption,
+    DryRunOption,
     IdColumnOption,
     InputArgument,
+    JoinLinesOption,
     LakeOption,
     LimitOption,
     MaxRetractedShareOption,
@@ -27,6 +29,7 @@ from pipeline.cli.options import (
     PrecisionOption,
     RayOption,
     RenameOption,
+    SpansOption,
     TextColumnOption,
     location_of,
     translate_config,
@@ -36,8 +39,11 @@ from pipeline.models.reference import CHAMPION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from pipeline.storage.location import Location
     from pipeline.table.manifest import RunManifest, SetAsideFile
+    from pipeline.translate.config import TranslateConfig
 
 
 def translate(
@@ -53,6 +59,8 @@ def translate(
     lake: LakeOption = None,
     on_bad_file: OnBadFileOption = None,
     max_retracted_share: MaxRetractedShareOption = None,
+    spans: SpansOption = None,
+    join_lines: JoinLinesOption = None,
     precision: PrecisionOption = None,
     beam_size: BeamOption = None,
     limit: LimitOption = None,
@@ -60,6 +68,7 @@ def translate(
     actors: ActorsOption = None,
     models: ModelsOption = MODELS,
     ray_address: RayOption = None,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Translate the new rows of INPUT and publish them as one run of a table.
 
@@ -70,27 +79,32 @@ def translate(
     from pipeline.models.registry import resolve_model
     from pipeline.translate.stage import LakeNotes, translate_table
 
+    settings = translate_config(
+        config,
+        text_column=text_column,
+        id_column=id_column,
+        rename=rename,
+        drop=drop,
+        columns=columns,
+        on_new_model=on_new_model,
+        lake=lake,
+        on_bad_file=on_bad_file,
+        max_retracted_share=max_retracted_share,
+        spans=spans,
+        join_lines=join_lines,
+        precision=precision,
+        beam_size=beam_size,
+        limit=limit,
+    )
+    if dry_run:
+        print_plan(location_of(source), resolve_model(model, models), location_of(output), settings)
+        return
     lake_notes: list[LakeNotes] = []
-
     manifest = translate_table(
         location_of(source),
         resolve_model(model, models),
         location_of(output),
-        translate_config(
-            config,
-            text_column=text_column,
-            id_column=id_column,
-            rename=rename,
-            drop=drop,
-            columns=columns,
-            on_new_model=on_new_model,
-            lake=lake,
-            on_bad_file=on_bad_file,
-            max_retracted_share=max_retracted_share,
-            precision=precision,
-            beam_size=beam_size,
-            limit=limit,
-        ),
+        settings,
         translate_resources(actors, ray_address),
         on_notes=lake_notes.append,
     )
@@ -105,6 +119,20 @@ def translate(
         print(f"{source} has no rows: nothing was translated")
     else:
         print(f"nothing new: every row of {source} is in {output}")
+
+
+def print_plan(
+    source: Location,
+    model: Path,
+    output: Location,
+    config: TranslateConfig,
+    *,
+    each_unit: bool = False,
+) -> None:
+    """Print what a run would do."""
+    from pipeline.translate.forecast import forecast_run, forecast_text
+
+    print(forecast_text(forecast_run(source, model, output, config), each_unit=each_unit))
 
 
 def print_run(manifest: RunManifest, table: str) -> None:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from lingo_model import Translator
-from pipeline.documents.literals import loses_literals
+from pipeline.documents.literals import loses_literals, may_have_literals
 from pipeline.documents.segmentation import (
     Part,
     Segment,
@@ -213,6 +213,8 @@ class _SegmentResults:
 
     def loses_literals(self, segment: Segment, kinds: frozenset[SpanKind]) -> bool:
         """Whether the translation of a segment lacks one of its literals."""
+        if not may_have_literals(segment.text):
+            return False
         result = self.of(segment)
         if isinstance(result, _Failure):
             return False

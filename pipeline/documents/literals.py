@@ -25,20 +25,21 @@ _NOT_IN_WORD = rf"(?<!{LETTER})"
 _PATTERNS: dict[SpanKind, str] = {
     "addresses": rf"""
         {_NOT_IN_WORD}[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?!{LETTER})       # UUID
-      | {_NOT_IN_WORD}[0-9a-f]{{2}}(?P<mark>[:-])[0-9a-f]{{2}}(?:(?P=mark)[0-9a-f]{{2}}){{4}}(?!{LETTER})  # MAC
+      | {_NOT_IN_WORD}[0-9a-f]{{2}}(?P<mark>[:-])[0-9a-f]{{2}}(?:(?P=mark)[0-9a-f]{{2}}){{4}}
+        (?!{LETTER})  # MAC
       | (?<![\w.:])(?:[0-9a-f]{{1,4}}:){{3,7}}(?::?[0-9a-f]{{1,4}}){{1,7}}(?:/\d{{1,3}})?(?![\w:])
       | (?<![\w.:])[0-9a-f]{{0,4}}::(?:[0-9a-f]{{1,4}}(?::[0-9a-f]{{1,4}}){{0,6}})?(?![\w:])  # IPv6
       | (?<![\w.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?:/\d{{1,2}}|:\d{{1,5}})?(?![\w])            # IPv4
       | {_NOT_IN_WORD}[a-z]:\\[^\s"<>|?*:,;]{{0,260}}[^\s"<>|?*:,;.!)]                     # C:\x
-      | (?<!\S)\\\\[\w.$-]{{1,60}}\\[^\s"<>|?*:,;]{{0,260}}[^\s"<>|?*:,;.!)]               # \\server\x
-      | (?<![\w/.<:~])(?:~|\.{{1,2}})?(?:/[\w@+%=.-]{{0,99}}[\w@+%=-]){{2,40}}+/?           # /usr/bin
-      | (?<![\w/.<:~])(?:~|\.{{1,2}})/[\w@+%=.-]{{0,99}}[\w@+%=-]/?                         # ~/x ./x
+      | (?<![\w\\])\\\\[\w.$-]{{1,60}}\\[^\s"<>|?*:,;]{{0,260}}[^\s"<>|?*:,;.!)]  # \\server\x
+      | (?<![\w/.<:~])(?:~|\.{{1,2}})?(?:/[\w@+%=.-]{{0,99}}[\w@+%=-]){{2,40}}+/?  # /usr/bin
+      | (?<![\w/.<:~])(?:~|\.{{1,2}})/[\w@+%=.-]{{0,99}}[\w@+%=-]/?  # ~/x ./x
       | {_NOT_IN_WORD}(?<![.@-])(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.){{1,6}}
         (?-i:com|org|net|edu|gov|int|io|dev|app|info|biz|eu|uk|de|fr|es|nl|pl|ru|cn|jp|br)
         (?:/[^\s<>"]{{0,500}}[^\s<>".,;:!?)])?(?!{LETTER}|-|\.{LETTER})                     # x.org
       | {_NOT_IN_WORD}0x[0-9a-f]{{1,64}}(?!{LETTER})
       | {_NOT_IN_WORD}(?=[a-f]{{0,63}}\d)(?=\d{{0,63}}[a-f])[0-9a-f]{{7,64}}(?!{LETTER})    # hash
-      | {_NOT_IN_WORD}v\d{{1,9}}(?:\.\d{{1,9}}){{1,3}}(?:-{LETTER}{{1,20}})?(?!{LETTER})     # v1.2.3
+      | {_NOT_IN_WORD}v\d{{1,9}}(?:\.\d{{1,9}}){{1,3}}(?:-{LETTER}{{1,20}})?(?!{LETTER})  # v1.2.3
       | {_NOT_IN_WORD}[\w-]{{1,60}}\.(?:pdf|docx?|xlsx?|pptx?|csv|tsv|jsonl?|xml|html?|txt|md|zip
         |gz|png|jpe?g|gif|svg|mp[34]|py|js|ts|java|cpp|sh|ya?ml|sql|log|exe|parquet)(?!{LETTER})
     """,
@@ -46,7 +47,7 @@ _PATTERNS: dict[SpanKind, str] = {
         (?<![\w$])\$[a-z_]\w{{0,63}}(?:(?:->|\.)[a-z_]\w{{0,63}}){{0,5}}                     # $name
       | (?<![\w:/)]):[a-z_]\w{{0,63}}(?![\w:])                                              # :name
       | (?-i:\[[A-Z][A-Z0-9_ ]{{1,60}}\])                                                   # [NAME]
-      | {_NOT_IN_WORD}__[a-z][a-z0-9]{{0,30}}(?:_[a-z0-9]{{1,30}}){{0,6}}__(?!\w)           # __NAME__
+      | {_NOT_IN_WORD}__[a-z][a-z0-9]{{0,30}}(?:_[a-z0-9]{{1,30}}){{0,6}}__(?!\w)  # __NAME__
       | \\(?:[nrt"'\\](?![a-z])|(?-i:[nrt](?=[A-Z]))|u[0-9a-f]{{4}}|x[0-9a-f]{{2}}|[a-z]{{2,40}})
     """,
     "handles": rf"""
@@ -57,7 +58,7 @@ _PATTERNS: dict[SpanKind, str] = {
       | [#＃](?=[^\W\d])[^\s#＃]{{1,40}}[#＃](?!\w)
     """,
     "emoji": rf"""
-        (?:[0-9#*]\ufe0f?\u20e3 | [{_EMOJI}\u203c\u2049\u2122\u2139\u2194-\u21aa\xa9\xae]\ufe0f?
+        (?:[0-9#*]\ufe0f?\u20e3 | [{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]\ufe0f?
           | [{_EMOJI}](?:[\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]
             | \u200d(?=[{_EMOJI}]) | [{_EMOJI}])*+ )++
       | (?<!\S)[:;=]['’]?-?[)(DPpOo/\\|*\]\[3](?!\w) | (?<!\S)<3(?!\w)
@@ -71,16 +72,24 @@ _PATTERNS: dict[SpanKind, str] = {
     """,
     "emphasis": r"""
         (?<![*\w])\*{1,3}(?=[^\s*]) | (?<=[^\s*])\*{1,3}(?![*\w]) | ~~(?=\S) | (?<=\S)~~
+      | (?<=\S)\|(?=\S)
       | (?<![\w])_{1,2}(?=[^\W_]) | (?<=[^\W_])_{1,2}(?!\w)
     """,
 }
 
 # Every literal contains one of these. They are quick to search for.
-_HINT = re.compile(rf"[\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w")
+_HINT = re.compile(
+    rf"[|\[\d@#＃$:;=\\*_~/<{_EMOJI}\u203c\u2049\u2122\u2139\u2190-\u21ff\xa9\xae]|\.\w"
+)
 _UNIT = re.compile(f"[%‰{_CURRENCY}]")
 
 # Literals with at most this many characters between them, and no letter, are kept as one.
 _MAX_GAP = 3
+
+
+def may_have_literals(text: str) -> bool:
+    """Whether a text has a character that literals have. Quick."""
+    return _HINT.search(text) is not None
 
 
 def find_literals(text: str, kinds: frozenset[SpanKind], outside: Iterable[Span]) -> list[Span]:
@@ -96,7 +105,7 @@ def find_literals(text: str, kinds: frozenset[SpanKind], outside: Iterable[Span]
         literal.
     """
     spans: list[Span] = []
-    if not kinds or _HINT.search(text) is None:
+    if not kinds or not may_have_literals(text):
         return spans
     pattern = _pattern(kinds)
     for begin, end in outside:
@@ -120,7 +129,7 @@ def loses_literals(source: str, translation: str, kinds: frozenset[SpanKind]) ->
         translation: its translation, without placeholder symbols.
         kinds: the kinds that matter.
     """
-    if not kinds or _HINT.search(source) is None:
+    if not kinds or not may_have_literals(source):
         return False
     literals = _literals(source, kinds)
     if not literals:

@@ -8,10 +8,10 @@ import sentencex
 
 from pipeline.languages import primary_language
 
-# sentencex takes quadratic time in the number of sentences and of marks that may end one. It reads a
-# line of more than _MAX_LINE characters through a window, which grows until it holds a sentence.
+# sentencex takes quadratic time in the number of sentences and of marks that may end one. It reads
+# a line of more than _MAX_LINE characters through a window, which grows until it has a sentence.
 _MAX_LINE = 8192
-_WINDOW = 1024
+_WINDOW = 512
 _MAX_WINDOW = 4096
 
 _UNUSUAL_SPACE = re.compile(r"[^\S \t]")
@@ -24,6 +24,8 @@ LINE_MARKS = re.compile(
 
 _CLOSING_HASHES = re.compile(r"\s#+\s*\Z")
 _BAR = re.compile(r"(?<!\\)\|")
+# Outside of a table, as in a title. P(A|B) is not cut.
+_SPACED_BAR = re.compile(r"(?<!\\)(?:(?<=\s)\||\|(?=\s|\Z))")
 
 
 def sentence_ends(line: str, language: str) -> list[int]:
@@ -47,7 +49,8 @@ def sentence_ends(line: str, language: str) -> list[int]:
         ends.append(start)
         if "#" in marks[0] and (hashes := _CLOSING_HASHES.search(line, start)):
             stop = hashes.start()
-    for bar in _BAR.finditer(line, start, stop) if "|" in line else ():
+    bars = _BAR if line.startswith("|", start) else _SPACED_BAR
+    for bar in bars.finditer(line, start, stop) if "|" in line else ():
         ends += _ends_within(line, start, bar.start(), language)
         ends.append(bar.end())
         start = bar.end()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-SpanKind = Literal[
-    "numbers", "emoji", "handles", "hashtags", "variables", "addresses", "emphasis"
-]
+SpanKind = Literal["numbers", "emoji", "handles", "hashtags", "variables", "addresses", "emphasis"]
 """Text that a translation must have as the source has it.
 
 numbers: numbers, dates, times and amounts, in the format of either language.

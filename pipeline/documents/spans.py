@@ -32,12 +32,21 @@ _HINT = re.compile(r"[{%<&@`$\[~/＜]|:\S|[wW][wW][wW]\.")
 _KEPT_ELEMENTS = frozenset({"script", "style", "code", "pre", "kbd", "samp", "var", "svg", "math"})
 _NOT_TRANSLATED = re.compile(r"""\stranslate\s*=\s*["']?no\b|\bnotranslate\b""", re.IGNORECASE)
 # Elements that end a sentence before and after their tags.
-_BLOCKS = frozenset(
-    "address article aside blockquote body caption dd details div dl dt fieldset figcaption "
-    "figure footer form h1 h2 h3 h4 h5 h6 head header hr html li main nav ol option p section "
-    "select summary table tbody td tfoot th thead title tr ul".split()
+_BLOCKS = re.compile(
+    "address|article|aside|blockquote|body|caption|dd|details|div|dl|dt|fieldset|figcaption|figure|"
+    "footer|form|h[1-6]|head|header|hr|html|li|main|nav|ol|option|p|section|select|summary|table|"
+    "tbody|td|tfoot|th|thead|title|tr|ul",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(
+    r"<!|<\?xml|\{#|\{%[-+~]?\s*(?:if|elif|elsif|else|unless|for|while|with|block|set|include|extends|"
+    r"import|from|macro|load|raw|comment|autoescape|filter|assign|capture|case|when|end\w*)\b"
 )
 _TAG_NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9:._-]*)")
+
+# The end of an open construct is searched for in the whole text, once for each kind of construct.
+# After this many kinds, the text is no markup.
+_MAX_NEVER_CLOSED = 32
 
 _CLOSERS = {
     "<!--": "-->",
@@ -70,16 +79,16 @@ _WHOLE = (
     | [$%#]?\{\{[^{}\n]{0,200}\}\}                              # {{ x }} ${{ x }}
     | [$%#@]?\{[^{}\n]{0,200}\}                                 # {name} {0:>8} ${name} %{name}
     | [$%#@]?\{[^{}\s]{1,100}(?:\{[^{}\s]{0,100}\}[^{}\s]{0,100}){1,4}\}            # {x:>{width}}
-    | \$\w{0,40}\([^()\n]{0,200}\)                              # $t(key)
+    | \$(?:[a-z_]\w{0,40})?\([^()\n]{0,200}\)                   # $t(key)
     | %(?:\([^()\s]{1,100}\)|<[^<>\s]{1,100}>)[#0\-+]{0,3}\d{0,4}(?:\.\d{1,4})?[a-z]     # %(x)d
     | (?<![\w%])%[a-z_]\w{1,60}%(?!\w)                          # %NAME%
     | (?<!\d)%(?:\d{1,2}\$)?[#0\-+]{0,3}(?:\d{1,4}|\*)?(?:\.(?:\d{1,4}|\*))?
       (?:hh|h|ll|l|z|j|t|q)?[diouxefgcrsapn@](?![^\W\d_])       # %s %1$s %-10.2lf
-    | (?<!\d)%[a-z](?![^\W\d_])                                 # %Y
     | (?<![\w%])%L?[1-9]\d?(?![\w%])                            # %1
+    | (?<!\d)%[a-z](?![^\W\d_])                                 # %Y
     | (?<!%)%%(?!%)                                             # %%
     | <(?:[a-z][a-z0-9+.-]{1,20}:[^<>\s]{1,2000}|[^<>\s@]{1,64}@[^<>\s@]{1,255})>  # <https://x.org>
-    | </?[a-z][a-z0-9:._-]{0,60}(?:\s(?:[^<>"']++|"[^"]*+"|'[^']*+'){0,80}+|/)?>             # <b> </a> <br/>
+    | </?[a-z][a-z0-9:._-]{0,60}(?:\s(?:[^<>"']++|"[^"]*+"|'[^']*+'){0,80}+|/)?>  # <b> <br/>
     | </?[a-z][a-z0-9:._-]{0,60}(?:\s[^<>\n]{0,1000})?/?>       # a tag with a stray quotation mark
     | <![a-z][^<>]{0,1000}>                                     # <!DOCTYPE html>
     | [<＜]ph\d[>＞]                                            # a placeholder symbol
@@ -112,6 +121,7 @@ _LINK_TARGET = re.compile(
     """,
     re.VERBOSE,
 )
+_IN_WORD = re.compile(LETTER)
 _BRACKET = re.compile(r"[\[\]\n]")
 _BRACE = re.compile(r"''|'(?=[{}])|[{}]")
 
@@ -139,12 +149,12 @@ def ends_sentence(span: str) -> bool:
     if span[0] != "<":
         return False
     name = _TAG_NAME.match(span)
-    return name is not None and name[1].lower() in _BLOCKS
+    return name is not None and _BLOCKS.fullmatch(name[1]) is not None
 
 
 def is_comment(span: str) -> bool:
-    """Whether a span is a comment or an instruction that is no part of a sentence."""
-    return span.startswith(("<!", "<?", "{#", "{%"))
+    """Whether a span is a comment, or an instruction that writes no text."""
+    return _COMMENT.match(span) is not None
 
 
 class _Scanner:
@@ -201,7 +211,7 @@ class _Scanner:
 
     def _end_of_element(self, name: str, start: int) -> int:
         """Where an element's content and its end tag end; ``start`` if it has no end tag."""
-        if name in self._never_closed:
+        if name in self._never_closed or len(self._never_closed) > _MAX_NEVER_CLOSED:
             return start
         end_tag = re.compile(rf"</{re.escape(name)}\s*>", re.IGNORECASE).search(self._text, start)
         if end_tag is None:
@@ -211,9 +221,10 @@ class _Scanner:
 
     def _end_of_delimiter(self, match: re.Match[str]) -> int | None:
         closer = _CLOSERS[match["delimiter"]]
-        if match["delimiter"][0] == "{":  # the simple forms first: {{ x }} ends at its first brace
-            if whole := _WHOLE_SPAN.match(self._text, match.start()):
-                return whole.end()
+        # The simple forms come first: {{ x }} ends at its first brace.
+        whole = _WHOLE_SPAN.match(self._text, match.start())
+        if whole is not None and match["delimiter"][0] == "{":
+            return whole.end()
         if closer in self._never_closed:
             return None
         at = self._text.find(closer, match.end())
@@ -229,6 +240,8 @@ class _Scanner:
         line_end = self._text.find("\n", match.end())
         if line_end < 0 or key in self._never_closed:
             return match.end()
+        if len(self._never_closed) > _MAX_NEVER_CLOSED:
+            return match.end()
         if marks[0] == "`" and "`" in self._text[match.end() : line_end]:
             return self._end_of_code_run(match.start("fence_marks"), len(marks))
         fence = re.compile(rf"^[ \t]{{0,3}}{re.escape(marks)}{marks[0]}*[ \t]*\r?$", re.MULTILINE)
@@ -242,13 +255,22 @@ class _Scanner:
         return self._end_of_code_run(match.start(), len(match[0]))
 
     def _end_of_code_run(self, start: int, n_marks: int) -> int | None:
-        """Where code between runs of equally many backquotes ends, on the same line."""
-        line_end = self._text.find("\n", start)
+        """Where code between runs of equally many backquotes ends, on the same line.
+
+        A backquote within a word, as in ``it`s``, is an apostrophe.
+        """
         runs = self._runs_of_backquotes[n_marks]
         following = bisect_left(runs, start + n_marks)
-        if following == len(runs) or 0 <= line_end < runs[following]:
-            return start + n_marks if n_marks > 1 else None
-        return runs[following] + n_marks
+        alone = start + n_marks if n_marks > 1 else None
+        if following == len(runs) or self._text.find("\n", start, runs[following]) >= 0:
+            return alone
+        stop = runs[following] + n_marks
+        if n_marks == 1 and (
+            (start > 0 and _IN_WORD.match(self._text, start - 1))
+            or _IN_WORD.match(self._text, stop)
+        ):
+            return None
+        return stop
 
     def _end_of_link_opening(self, match: re.Match[str]) -> int | None:
         """The bracket of ``[text](target)`` is a span; remembers the target, which is another."""
@@ -316,7 +338,9 @@ def _address_length(url: str) -> int:
     """
     if escaped := _ESCAPED_MARKUP.search(url):
         url = url[: escaped.start()]
-    surplus = {close: url.count(close) - url.count(opening) for close, opening in _OPENING_OF.items()}
+    surplus = {
+        close: url.count(close) - url.count(opening) for close, opening in _OPENING_OF.items()
+    }
     length = len(url)
     while length:
         last = url[length - 1]

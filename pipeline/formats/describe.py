@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import pyarrow as pa
 from lingo_model import InputError
 from pipeline.errors import one_line
 from pipeline.formats.delimited import read_header
+from pipeline.formats.json_types import type_conflict
 from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
 from pipeline.formats.parquet import open_parquet, row_group_sizes
 from pipeline.formats.read import iter_rows
-from pipeline.formats.rows import Format, check_readable, format_of
+from pipeline.formats.rows import Format, Row, check_readable, format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 
 _ROWS_PER_CHUNK = 10_000
@@ -79,8 +80,19 @@ def describe_columns(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> File
     return FileColumns(file_format, schema)
 
 
-def describe_file(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> FileDescription:
+def describe_file(
+    path: Path,
+    options: ReadOptions = DEFAULT_OPTIONS,
+    *,
+    is_ignored: Callable[[str], bool] = lambda _name: False,
+) -> FileDescription:
     """Find a file's format, columns and number of rows.
+
+    Args:
+        path: the file.
+        options: how the file is read.
+        is_ignored: tells by its name whether the values of a JSONL key are not needed. Such a key
+            is null in the result, and may have values of any types.
 
     Raises:
         InputError: the file is missing, damaged, or in another encoding than UTF-8, two of its
@@ -94,7 +106,7 @@ def describe_file(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> FileDes
             _check_unique_names(path, schema)
             return FileDescription(file_format, schema, n_rows, row_group_sizes(parquet))
         case "jsonl":
-            n_rows, schema = _jsonl_rows_and_schema(path)
+            n_rows, schema = _jsonl_rows_and_schema(path, is_ignored)
         case _:
             schema = describe_columns(path, options).schema
             n_rows = sum(1 for _ in iter_rows(path, options))
@@ -111,7 +123,7 @@ def _check_unique_names(path: Path, schema: pa.Schema) -> None:
         raise InputError(f"{path}: two columns are named {repeated[0]!r}; rename one of them")
 
 
-def _jsonl_rows_and_schema(path: Path) -> tuple[int, pa.Schema]:
+def _jsonl_rows_and_schema(path: Path, is_ignored: Callable[[str], bool]) -> tuple[int, pa.Schema]:
     """The number of rows, and for each key a type that holds its value in every row."""
     n_rows, schema = 0, pa.schema([])
     integer_keys: set[str] = set()
@@ -120,7 +132,10 @@ def _jsonl_rows_and_schema(path: Path) -> tuple[int, pa.Schema]:
             n_rows += len(chunk)
             # Not from_pylist, which takes the keys from the first row only.
             keys = dict.fromkeys(key for values in chunk for key in values)
-            columns = {key: [values.get(key) for values in chunk] for key in keys}
+            columns = {
+                key: [None] * len(chunk) if is_ignored(key) else [row.get(key) for row in chunk]
+                for key in keys
+            }
             chunk_schema = pa.Table.from_pydict(columns).schema
             schema = pa.unify_schemas([schema, chunk_schema], promote_options="permissive")
             integer_keys |= {field.name for field in chunk_schema if "int64" in str(field.type)}
@@ -131,12 +146,20 @@ def _jsonl_rows_and_schema(path: Path) -> tuple[int, pa.Schema]:
             for field in mixed:
                 pa.array([values.get(field.name) for values in chunk], field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        reason = one_line(error)
+        reason = type_conflict(_needed_rows(path, is_ignored)) or one_line(error)
         raise InputError(
             f"{path}: a key has values of different types, or a value that is too large "
-            f"({reason}); give each key values of one type"
+            f"({reason}); give each key values of one type, or leave the key out "
+            "(translate: --drop KEY)"
         ) from error
     return n_rows, schema
+
+
+def _needed_rows(path: Path, is_ignored: Callable[[str], bool]) -> Iterator[Row]:
+    """The rows of a file without the keys that are not needed."""
+    for row in iter_rows(path):
+        values = {key: value for key, value in row.values.items() if not is_ignored(key)}
+        yield dataclasses.replace(row, values=values)
 
 
 def _chunks(path: Path) -> Iterator[list[dict[str, Any]]]:

@@ -56,7 +56,7 @@ def malformed_row(
         values: the cells that could be read.
         n_lines: the number of lines that it takes.
     """
-    kept = text[:MAX_TEXT_CHARACTERS]
+    kept = text.removesuffix("\n").removesuffix("\r")[:MAX_TEXT_CHARACTERS]
     kept = repaired_text(kept) or kept
     return Row(values or {}, MALFORMED, detail, line, n_lines, kept)
 

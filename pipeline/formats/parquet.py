@@ -13,6 +13,7 @@ from lingo_model import InputError
 from pipeline.errors import one_line
 from pipeline.formats.encoding import checked_row
 from pipeline.formats.rows import Row, check_readable
+from pipeline.formats.text_types import as_text_column, is_string_type
 
 _ROWS_PER_BATCH = 4096
 
@@ -55,8 +56,8 @@ def _with_escapes(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """The rows of a batch. Bytes of text that are not UTF-8 become lone surrogates."""
     columns: dict[str, list[Any]] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            raw = column.cast(pa.large_binary()).to_pylist()
+        if is_string_type(column.type):
+            raw = as_text_column(column).cast(pa.large_binary()).to_pylist()
             columns[name] = [v and v.decode("utf-8", "surrogateescape") for v in raw]
         else:
             columns[name] = column.to_pylist()

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 # A cell of several lines is suspect if so many of its lines look like rows.
-_MIN_ROW_SHARE = 0.6
+_MIN_ROW_SHARE = 0.5
 _N_CHECKED_LINES = 200
 # In a file with one column every line looks like a row. There, a cell of several lines is suspect
 # if no other cell is quoted, and it has this many lines.
 _MIN_LINES_IN_ONE_COLUMN = 5
 _MIN_ODD_SHARE = 0.1
+_FEW_COLUMNS = 2
+# Where the evidence is weak, so many lines, and most of the lines, must look like rows.
 _FEW_LINES = 3
+_MOST = 0.8
 
 _EMPTY, _SPACED, _DIGITS = "empty", "spaced", "digits"
 
@@ -94,7 +97,7 @@ class TableShape:
                 and self._sample.n_rows > len(lines)
             )
         else:
-            is_stray = self._lines_are_rows(lines, n_columns, len(cells))
+            is_stray = self._lines_are_rows(lines, n_columns, cells)
         if not is_stray:
             return None
         return (
@@ -102,17 +105,26 @@ class TableShape:
             "double the mark if it belongs to the text"
         )
 
-    def _lines_are_rows(self, lines: list[str], n_columns: int, n_cells: int) -> bool:
+    def _lines_are_rows(self, lines: list[str], n_columns: int, cells: list[str]) -> bool:
         rest = lines[1 : _N_CHECKED_LINES + 1]
-        n_rows = sum(self._is_row(line, n_columns, self._sample.odd) for line in rest)
-        if n_cells != n_columns:  # the record is malformed anyway
-            return n_rows > 0
+        with_empty = self._sample.odd | {_EMPTY}
+        # A line such as "Dear all," has an empty second cell. In tables of more columns, few lines
+        # of a text have the right number of commas.
+        usual = with_empty if n_columns > _FEW_COLUMNS else self._sample.odd - {_EMPTY}
+        n_rows = sum(self._is_row(line, n_columns, usual) for line in rest)
+        n_with_empty = sum(self._is_row(line, n_columns, with_empty) for line in rest)
+        if len(cells) != n_columns:  # the record is malformed anyway
+            return n_with_empty > 0
         opener = self._cells_of_opener(lines[0])
-        if len(opener) == n_columns and not self._oddities(opener) - self._sample.odd:
-            if self._sample.n_genuine > 1:  # cells of several lines are usual in this file
-                return len(rest) >= _FEW_LINES and n_rows == len(rest)
+        is_row = len(opener) == n_columns and not self._oddities(opener) - usual
+        if is_row and not self._seems_meant(cells):
             return n_rows >= math.ceil(_MIN_ROW_SHARE * len(rest))
-        return n_rows >= max(_FEW_LINES, 0.8 * len(rest))
+        return n_with_empty >= max(_FEW_LINES, _MOST * len(rest)) and 2 * n_rows > n_with_empty
+
+    def _seems_meant(self, cells: list[str]) -> bool:
+        """Whether the cell has doubled quotation marks, or others of several lines are genuine."""
+        has_doubled = any("\n" in cell and '"' in cell for cell in cells)
+        return has_doubled or self._sample.n_genuine > 1
 
     def _cells_of_opener(self, line: str) -> list[str]:
         """The cells of the first line if the quotation mark that stays open is part of the text."""

@@ -40,3 +40,7 @@ class ColumnSelection:
         """Values by the names of their columns in the output."""
         named = ((self.output_name(name), value) for name, value in values.items())
         return {name: value for name, value in named if name is not None}
+
+
+ALL_COLUMNS = ColumnSelection()
+"""Keeps all columns under their own names."""

@@ -20,6 +20,7 @@ from pipeline.formats.encoding import repaired_text
 from pipeline.formats.parquet import open_parquet
 from pipeline.formats.rows import read_errors_as_input_errors
 from pipeline.formats.temporary_names import is_temporary_name
+from pipeline.lake.column_selection import ALL_COLUMNS, ColumnSelection
 from pipeline.storage.backend import backend_of
 from pipeline.storage.file_version import FileStamp, InputFile
 from pipeline.storage.files import stamp_of
@@ -127,12 +128,16 @@ def count_of(names: Sequence[str], noun: str) -> str:
     return f"{len(names):,} {noun}{plural} ({', '.join(names[:_N_NAMES_SHOWN])}{more})"
 
 
-def inspect_file(root: Location, relative: str) -> InspectedFile:
+def inspect_file(
+    root: Location, relative: str, selection: ColumnSelection = ALL_COLUMNS
+) -> InspectedFile:
     """Read a file to get its digest, its number of rows and its columns.
 
     Args:
         root: the folder that ``relative`` is relative to.
         relative: the file's relative path.
+        selection: the columns that are needed. A JSONL key that is left out may have values of
+            different types.
 
     Raises:
         InputError: the file is missing, damaged, of an unknown format or in another encoding, two
@@ -141,7 +146,9 @@ def inspect_file(root: Location, relative: str) -> InspectedFile:
     stamp = backend_of(root).readable_stamp(root / relative)
     copies = LocalCopies(root)
     with copies.opened(relative) as path:
-        description = describe_file(path)
+        description = describe_file(
+            path, is_ignored=lambda name: selection.output_name(name) is None
+        )
         sha256 = sha256_of_file(path)
         if description.format == "parquet":
             _check_pages(path)

@@ -6,6 +6,7 @@ Writes: nothing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,9 @@ from pydantic import AfterValidator, Field, model_validator
 from lingo_model import InputError
 from pipeline.dataset.splits import Split
 from pipeline.formats.describe import FileColumns, describe_columns
-from pipeline.formats.rows import format_of
+from pipeline.formats.options import DEFAULT_OPTIONS, Quoting, ReadOptions
+from pipeline.formats.rows import format_of, head_lines
+from pipeline.formats.text_types import is_text_type
 from pipeline.prepare.config import PrepareConfig
 from pipeline.schemas import PAIRS
 from pipeline.settings import Settings, load_yaml
@@ -36,6 +39,8 @@ def _language_tag(text: str) -> str:
 LanguageTag = Annotated[str, AfterValidator(_language_tag)]
 """The type of a language tag in a corpus description."""
 
+_DELIMITERS = ";|\t,"  # those that programs write
+
 _PREPARE_SETTINGS = dict.fromkeys(
     PrepareConfig.all_keys(),
     "the settings of prepare; write it to a file of its own and give that with --config",
@@ -48,9 +53,13 @@ class CorpusInput(Settings):
     Args:
         source: a text file with a source sentence on each line.
         target: a text file whose lines translate those of ``source``.
-        path: a TSV, CSV, JSONL or Parquet file. Give either this, or ``source`` and ``target``.
+        path: a TSV, CSV, JSON or Parquet file. Give either this, or ``source`` and ``target``.
         source_column: the column of ``path`` with the sources.
         target_column: the column of ``path`` with the targets.
+        quoting: whether cells of a TSV or CSV file may be in quotation marks; see
+            :class:`pipeline.formats.options.ReadOptions`.
+        delimiter: the character between the cells of a TSV or CSV file. None is a tab for TSV and a
+            comma for CSV.
         split: the split that all pairs of this input belong to. Without it they are split by hash;
             see :class:`pipeline.prepare.splitting.Splitter`.
     """
@@ -62,6 +71,8 @@ class CorpusInput(Settings):
     path: LocalPath | None = None
     source_column: str = "source"
     target_column: str = "target"
+    quoting: Quoting = DEFAULT_OPTIONS.quoting
+    delimiter: str | None = DEFAULT_OPTIONS.delimiter
     split: Split | None = None
 
     @model_validator(mode="after")
@@ -72,7 +83,18 @@ class CorpusInput(Settings):
             raise ValueError("give either both 'source' and 'target' files, or one 'path'")
         if self.source_column == self.target_column:
             raise ValueError("source_column and target_column are the same; give two columns")
+        try:
+            options = self.read_options
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        if self.path is None and options != DEFAULT_OPTIONS:
+            raise ValueError("'quoting' and 'delimiter' are for a 'path'; leave them out")
         return self
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How the file is read if it is TSV or CSV."""
+        return ReadOptions(quoting=self.quoting, delimiter=self.delimiter)
 
     @property
     def files(self) -> list[Path]:
@@ -140,7 +162,7 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
     columns: dict[Path, FileColumns] = {}
     for item in description.inputs:
         for file in item.files:
-            columns[file] = describe_columns(file)
+            columns[file] = describe_columns(file, item.read_options)
             if item.path is None:
                 _check_side(file, columns[file])
             else:
@@ -170,7 +192,10 @@ def _check_side(file: Path, columns: FileColumns) -> None:
 
 def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
     if columns.format == "text":
-        raise InputError(f"{file}: plain text has one column; give 'source' and 'target' files")
+        raise InputError(
+            f"{file}: plain text has one column; give 'source' and 'target' files, or a table that "
+            f"ends in .tsv, .csv, .jsonl, .json or .parquet{_table_hint(file)}"
+        )
     if columns.schema is None:
         return  # JSONL: iter_pairs looks for the columns in the rows
     for column in (item.source_column, item.target_column):
@@ -178,10 +203,27 @@ def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
             raise InputError(
                 f"{file}: has no column {column!r}; its columns are "
                 f"{', '.join(columns.schema.names)}; set source_column and target_column"
+                f"{_delimiter_hint(columns)}"
             )
         kind = columns.schema.field(column).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not is_text_type(kind):
             raise InputError(f"{file}: column {column!r} is {kind}, not text; cast it to string")
+
+
+def _table_hint(file: Path) -> str:
+    """Which table a plain text file seems to be."""
+    lines = head_lines(file)
+    if lines and all("\t" in line for line in lines):
+        return "; its lines have tabs, so rename it to .tsv if the first line has the column names"
+    return ""
+
+
+def _delimiter_hint(columns: FileColumns) -> str:
+    """Which other delimiter the only column of a TSV or CSV file seems to have."""
+    if columns.schema is None or columns.format not in ("csv", "tsv") or len(columns.schema) > 1:
+        return ""
+    delimiter = next((c for c in _DELIMITERS if c in columns.schema.names[0]), None)
+    return "" if delimiter is None else f", or delimiter: {json.dumps(delimiter)}"
 
 
 def _copy_without(path: Path, column: str) -> str:

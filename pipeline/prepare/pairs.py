@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lingo_model import InputError
+from pipeline.formats.encoding import checked_row
 from pipeline.formats.read import iter_rows
 from pipeline.formats.rows import MALFORMED, format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.prepare.corpus import CorpusInput
+
+_MAX_NAMED_KEYS = 20
 
 
 @dataclasses.dataclass(slots=True)
@@ -93,11 +96,19 @@ def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair
     # The dataset has no columns for the other keys of JSONL; see extra_schema.
     is_jsonl = format_of(path) == "jsonl"
     columns_seen: set[str] = set()
+    keys_seen: dict[str, None] = {}
     n_rows = 0
-    for n_rows, row in enumerate(iter_rows(path), start=1):
+    for n_rows, row in enumerate(iter_rows(path, item.read_options), start=1):
         values = row.values
         columns_seen.update({item.source_column, item.target_column} & values.keys())
+        if is_jsonl and len(keys_seen) < _MAX_NAMED_KEYS:
+            keys_seen.update(dict.fromkeys(values))
         source, target = values.pop(item.source_column, None), values.pop(item.target_column, None)
+        if isinstance(source, bytes) or isinstance(target, bytes):  # a binary column of Parquet
+            decoded = checked_row({"source": _decoded(source), "target": _decoded(target)})
+            source, target = decoded.values["source"], decoded.values["target"]
+            row.problem = row.problem or decoded.problem
+            row.detail = row.detail or decoded.detail
         is_text = isinstance(source, str | None) and isinstance(target, str | None)
         yield RawPair(
             source if isinstance(source, str) else None,
@@ -111,4 +122,16 @@ def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair
         )
     for column in (item.source_column, item.target_column):
         if is_jsonl and n_rows and column not in columns_seen:
-            raise InputError(f"{path}: no row has {column!r}; set source_column and target_column")
+            if not keys_seen:
+                raise InputError(
+                    f"{path}: no row is a JSON object; write one JSON object on each line"
+                )
+            raise InputError(
+                f"{path}: no row has {column!r}; set source_column and target_column (the rows "
+                f"have {', '.join(map(repr, list(keys_seen)[:_MAX_NAMED_KEYS]))})"
+            )
+
+
+def _decoded(value: Any) -> Any:
+    """Bytes as text, in which bytes that are not UTF-8 are lone surrogates."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

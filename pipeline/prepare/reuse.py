@@ -19,6 +19,7 @@ from pipeline.prepare.input_names import NamedInput
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 _MAX_DIFFERENCES_SHOWN = 5
+_NEW_KEYS = {"delimiter", "quoting"}
 
 
 def values_made_from(
@@ -46,7 +47,9 @@ def _input_values(named: NamedInput) -> dict[str, Any]:
             f"{item.files[0]} and {item.files[1]} have the same content; give the translations of "
             "'source' as 'target'"
         )
-    entry = item.model_dump(mode="json", exclude={"source", "target", "path"})
+    entry = item.model_dump(mode="json", exclude={"source", "target", "path", *_NEW_KEYS})
+    # Only if they differ from their defaults, so that datasets of earlier releases are used.
+    entry |= item.model_dump(mode="json", include=_NEW_KEYS, exclude_defaults=True)
     # A list, because source and target may have the same name, and their order matters.
     return entry | {"files": [list(pair) for pair in zip(named.file_names, digests, strict=True)]}
 

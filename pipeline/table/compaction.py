@@ -21,6 +21,7 @@ from lingo_model import InputError
 from lingo_model.atomic_files import sync_folder, sync_tree
 from pipeline.errors import RunError
 from pipeline.schemas import MEMORY
+from pipeline.storage.backend import naming_file
 from pipeline.storage.files import absolute, files_in, write_json
 from pipeline.storage.hashing import KEY_DIGITS, fingerprint_of
 from pipeline.storage.location import Location
@@ -142,7 +143,8 @@ def _merge_rows(
     for units in new_files:
         name = f"part-{fingerprint_of([unit_id for unit_id, _ in units])[:KEY_DIGITS]}.parquet"
         n_missing = sum(n_rows for _, n_rows in units)
-        with pq.ParquetWriter(new_folder / name, schema, compression="zstd") as writer:
+        file = new_folder / name
+        with naming_file(file), pq.ParquetWriter(file, schema, compression="zstd") as writer:
             while n_missing and batch is not None:
                 writer.write_batch(batch.slice(0, n_missing))
                 n_written = min(n_missing, batch.num_rows)
@@ -165,7 +167,8 @@ def _merge_memory(old_folder: Path, new_folder: Path, name: str) -> None:
     if not files:
         return
     new_folder.mkdir()
-    with pq.ParquetWriter(new_folder / name, MEMORY, compression="zstd") as writer:
+    new_file = new_folder / name
+    with naming_file(new_file), pq.ParquetWriter(new_file, MEMORY, compression="zstd") as writer:
         for file in files:
             writer.write_table(pq.read_table(file, partitioning=None))
 

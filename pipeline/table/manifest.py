@@ -48,7 +48,10 @@ class TableIdentity(Manifest):
 
     FORMAT_VERSION = FORMAT_VERSION
     WHAT = "a translation table"
-    REMEDY = "give the folder that `lingo translate` wrote, or a new one"
+    REMEDY = (
+        "give the folder that `lingo translate` wrote, or a new one; its first run that has rows "
+        "makes the table"
+    )
 
     source_lang: str
     target_lang: str
@@ -223,7 +226,7 @@ def run_named(name: str, published: Iterable[RunManifest]) -> RunManifest:
     """
     run_ids = []
     for run in published:
-        if run.run_id == name or (name.isdigit() and run_number(run.run_id) == int(name)):
+        if run.run_id == name or (name.isdecimal() and run_number(run.run_id) == int(name)):
             return run
         run_ids.append(run.run_id)
     raise InputError(f"run {name!r}: not in the table; its runs are {', '.join(run_ids) or 'none'}")

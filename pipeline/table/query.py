@@ -112,6 +112,8 @@ def connect(
             be read.
         OSError: S3 refuses or does not answer.
     """
+    if reports is not None and reports.exists() and not reports.is_dir():
+        raise InputError(f"{reports}: not a folder of reports; give the folder of `lingo evaluate`")
     connection = duckdb.connect()
     runs: list[RunManifest] = []
     if table is not None:
@@ -173,9 +175,68 @@ def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBP
         result = connection.sql(sql)
         # A relation is lazy. Without this, errors in the values would be raised when it is printed.
         # Not `result and ...`: the truth of a relation is its length, for which it runs whole.
-        return None if result is None else result.limit(_N_ROWS_SHOWN).materialize()
+        return None if result is None else first_rows(result)
     except duckdb.Error as error:
-        raise InputError(f"{sql!r}: {first_line(error)}; views are {', '.join(VIEWS)}") from error
+        raise refused(sql, error) from error
+
+
+def first_rows(result: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The first 10,001 rows of a result, computed now. DuckDB prints at most 10,000 rows."""
+    return result.limit(_N_ROWS_SHOWN).materialize()
+
+
+def statements_of(sql: str) -> list[duckdb.Statement]:
+    """The statements of a text, which ``;`` separates.
+
+    Raises:
+        InputError: DuckDB cannot parse the text.
+    """
+    if not sql.isascii():
+        try:
+            sql.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{sql!r}: is not UTF-8; check the encoding of the terminal"
+            ) from error
+    try:
+        return duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise refused(sql, error) from error
+
+
+def is_query(statement: duckdb.Statement) -> bool:
+    """Whether a statement only reads rows. ``PIVOT`` is several statements that do."""
+    expected = statement.expected_result_type
+    is_pivot = statement.type == duckdb.StatementType.MULTI
+    return is_pivot or expected == [duckdb.ExpectedResultType.QUERY_RESULT]
+
+
+def has_rows(statement: duckdb.Statement, result: duckdb.DuckDBPyRelation | None) -> bool:
+    """Whether the result of a statement is rows, and not only a number of changed rows."""
+    return result is not None and (is_query(statement) or result.columns != ["Count"])
+
+
+def run_statement(
+    connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement
+) -> duckdb.DuckDBPyRelation | None:
+    """Run a statement of :func:`statements_of`.
+
+    Returns:
+        the result, or None for a statement without a result. The rows are computed when they are
+        read.
+
+    Raises:
+        InputError: DuckDB refuses the statement. The message has its reason.
+    """
+    try:
+        return connection.sql(statement)
+    except duckdb.Error as error:
+        raise refused(statement.query.strip(), error) from error
+
+
+def refused(sql: str, error: duckdb.Error) -> InputError:
+    """The error for a statement that DuckDB refuses or cannot execute."""
+    return InputError(f"{sql!r}: {first_line(error)}; views are {', '.join(VIEWS)}")
 
 
 def sql_command(table: Location) -> str:
@@ -191,7 +252,7 @@ def rejected_rows_command(dataset: Path) -> str:
     """A shell command that shows rows that ``prepare`` rejected."""
     files = sql_string(f"{glob.escape(str(dataset / 'rejected'))}/*.parquet")
     query = (
-        "SELECT reason, origin, source, target "
+        "SELECT reason, origin, line, detail, text, source, target "
         f"FROM read_parquet({files}, hive_partitioning = false)"
     )
     quoted = shlex.quote(query) if re.search(r'["$`\\!]', query) else f'"{query}"'

@@ -11,6 +11,7 @@ from pipeline.storage.location import Location
 from pipeline.table.manifest import Unit
 from pipeline.table.published_files import PublishedFile
 from pipeline.translate.config import TranslateConfig
+from pipeline.translate.run_config import selection_of
 from pipeline.translate.setting_changes import SettingChanges
 from pipeline.translate.units import unit_id, units_of
 
@@ -63,7 +64,7 @@ def decide_file(
     if published is not None and not may_change and stamp == published.seen.stamp:
         return _decide_unchanged(published, model, config), None
     try:
-        inspected = inspect_file(root, path)
+        inspected = inspect_file(root, path, selection_of(config))
     except InputError as error:
         if config.on_bad_file == "stop":
             raise

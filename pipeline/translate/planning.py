@@ -118,6 +118,7 @@ class _Planner:
         self._files: list[InputFile] = []
         self._new_files: list[InputFile] = []
         self._schemas: dict[str, pa.Schema] = {}
+        self._own_names: set[str] = set()
         self._own_schemas: dict[str, pa.Schema] = {}
         self._deleted_files: list[str] = []
         self._n_units_skipped = 0
@@ -150,8 +151,7 @@ class _Planner:
 
     def plan(self, run_id: str, lineage: Lineage) -> RunPlan:
         """The plan of everything that was added."""
-        names = (name for schema in self._own_schemas.values() for name in schema.names)
-        check_names(self._source, self._config, names, self._published)
+        check_names(self._source, self._config, self._own_names, self._published)
         for path, schema in self._own_schemas.items():
             self._schemas[path] = output_schema(self._root / path, schema, self._config)
         units = tuple(unit for file in self.decisions if file.todo for unit in file.units)
@@ -191,6 +191,7 @@ class _Planner:
         self, inspected: InspectedFile, decision: FileDecision, published: PublishedFile | None
     ) -> None:
         path = inspected.file.path
+        self._own_names.update(inspected.schema.names)
         if inspected.file.n_rows:
             self._own_schemas[path] = inspected.schema
         self._files.append(inspected.file)

@@ -11,7 +11,6 @@ import itertools
 from pathlib import Path
 
 from lingo_model import InputError, load_bundle
-from pipeline.decoding import DecodeConfig
 from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
 from pipeline.formats.describe import describe_columns
 from pipeline.formats.encoding import repaired_text
@@ -23,14 +22,14 @@ from pipeline.translate.config import TranslateConfig
 
 
 def translate_texts(
-    model: Path, texts: list[str], decode: DecodeConfig = DecodeConfig()
+    model: Path, texts: list[str], config: TranslateConfig = TranslateConfig()
 ) -> list[TranslatedText]:
     """Translate texts of any length, in order.
 
     Args:
         model: a model bundle.
         texts: the texts.
-        decode: precision and search.
+        config: the settings that change a translation.
 
     Raises:
         InputError: a text is not UTF-8, or this machine does not support the precision.
@@ -39,11 +38,12 @@ def translate_texts(
         if repaired_text(text) is not None:
             raise InputError(f"text {text!r}: is not UTF-8; convert it")
     bundle = load_bundle(model)
-    config = TranslateConfig(decode=decode)
     documents = DocumentTranslator(
-        decode.translator(bundle),
+        config.decode.translator(bundle),
         language=bundle.manifest.source_lang,
         max_segment_tokens=config.max_segment_tokens,
+        spans=config.spans,
+        join_lines=config.join_lines,
     )
     return documents.translate(texts)[0]
 

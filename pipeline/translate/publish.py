@@ -65,13 +65,10 @@ def check_same_run(table: Table, plan: RunPlan, requested: dict[str, Any]) -> No
         )
         if planned != value:
             key, planned, value = _first_difference(name, planned, value)
-            if key == "retry_of":
-                difference = "is " + (f"a retry of run {planned}" if planned else "not a retry")
-            else:
-                difference = f"has {key}={planned!r}, not {value!r}"
             raise InputError(
-                f"{table.root}: unfinished run {plan.run_id} {difference}; finish it with its own "
-                f"command and settings, or discard it with `lingo table abort {table.root}`"
+                f"{table.root}: unfinished run {plan.run_id} has {key}={planned!r}, not {value!r}; "
+                "finish it with its own command and settings, or discard it with "
+                f"`lingo table abort {table.root}`"
             )
 
 

@@ -46,9 +46,10 @@ def settings_key_of(config: TranslateConfig, model: BundleManifest) -> str:
         settings["drop_columns"] = sorted(config.drop_columns)
     if config.keep_columns is not None:
         settings["keep_columns"] = sorted(config.keep_columns)
-    settings |= config.model_dump(
-        mode="json", include={"spans", "join_lines"}, exclude_defaults=True
-    )
+    if set(config.spans) != set(TranslateConfig().spans):
+        settings["spans"] = sorted(config.spans)
+    if config.join_lines:
+        settings["join_lines"] = True
     settings |= {
         "segmenter": SEGMENTER_VERSION,
         "decode": config.decode.fingerprint(),

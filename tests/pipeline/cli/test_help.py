@@ -101,7 +101,7 @@ def test_the_tree_of_commands_is_the_documented_one() -> None:
         ("translate", "Missing argument 'INPUT'"),
         ("translate x", "--output"),
         ("translate x -o t --text y", "No such option"),
-        ("translate x -o t --dry-run", "No such option"),
+        ("translate x -o t --dry-rum", "No such option"),
         ("table retry-quarantine t", "Missing argument 'run'"),
         ("table retry-quarantine t 1 --text-column c", "No such option"),
         ("models nope", "No such command"),

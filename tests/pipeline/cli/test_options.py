@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.cli.options import translate_config
+from pipeline.documents.span_kinds import SPAN_KINDS
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,30 @@ def test_options_override_the_config(
     assert "decode.beam_size=0: Input should be greater than or equal to 1" in wrong.err
 
 
+def test_columns_are_dropped_or_kept(
+    lingo: Callable[..., Any], lake: Path, models: Path, tmp_path: Path
+) -> None:
+    command = ("table", "plan", lake, "-o", tmp_path / "table", "--model", models / "tiny")
+    plan = (*command, "--text-column", "body")
+
+    unknown = lingo(*plan, "--drop", "bodi")
+    kept = lingo(*plan, "--columns", "body, nothing")
+    text = lingo(*plan, "--drop", "body")
+
+    assert (unknown.status, kept.status, text.status) == (2, 2, 2)
+    assert "drop_columns: no file has a column 'bodi'; did you mean 'body'?" in unknown.err
+    assert "keep_columns: no file has a column 'nothing'; the columns are " in kept.err
+    assert "'body' is the text_column, which cannot be dropped" in text.err
+    assert lingo(*plan, "--columns", "body").status == 0
+
+
+def test_options_of_columns_become_settings() -> None:
+    settings = translate_config(
+        None, precision=None, beam_size=None, drop=["a", "b,c"], columns=" d, e,"
+    )
+    assert (settings.drop_columns, settings.keep_columns) == (("a", "b,c"), ("d", "e"))
+
+
 def test_nested_options_keep_the_other_settings_of_the_config(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("decode: {beam_size: 2, length_penalty_alpha: 0.5}\n")
@@ -61,3 +86,33 @@ def test_nested_options_keep_the_other_settings_of_the_config(tmp_path: Path) ->
 
     assert settings.decode.beam_size == 3
     assert settings.decode.length_penalty_alpha == 0.5
+
+
+def test_kinds_of_spans_are_separated_by_commas(tmp_path: Path) -> None:
+    def spans(option: str | None, config: Path | None = None) -> tuple[str, ...]:
+        return translate_config(config, precision=None, beam_size=None, spans=option).spans
+
+    config = tmp_path / "config.yaml"
+    config.write_text("spans: [emoji]\n")
+
+    assert spans("numbers, handles") == ("numbers", "handles")
+    assert spans("none", config) == ()
+    assert spans(None, config) == ("emoji",)
+    assert spans(None) == SPAN_KINDS
+
+
+def test_an_unknown_kind_of_span_is_refused(
+    lingo: Callable[..., Any], models: Path, tmp_path: Path
+) -> None:
+    done = lingo("preview", "--text", "x", "--model", models / "tiny", "--spans", "numbers,urls")
+    assert done.status == 2
+    assert "spans.1='urls': Input should be 'numbers', 'emoji'" in done.err
+
+
+def test_a_preview_joins_the_lines_of_a_paragraph(lingo: Callable[..., Any], models: Path) -> None:
+    command = ("preview", "--text", "The dog\nplays 5.", "--model", models / "tiny")
+    apart = lingo(*command, "--spans", "none")
+    joined = lingo(*command, "--spans", "none", "--join-lines")
+    kept = lingo(*command)
+    assert (apart.out.count("\n"), joined.out.count("\n")) == (2, 1)
+    assert "5" in kept.out

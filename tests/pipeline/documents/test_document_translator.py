@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from lingo_model import Translation, Translator, load_bundle
-from pipeline.documents.document_translator import DocumentTranslator
+from pipeline.documents.document_translator import DocumentTranslator, TranslatedText
+from pipeline.documents.segmentation import segments_of, split_text
+from pipeline.documents.span_kinds import SPAN_KINDS
 from pipeline.documents.translation_memory import TranslationMemory, write_memory
 
 MAX_TOKENS = 40
@@ -171,3 +173,110 @@ def test_an_actor_finds_the_segments_of_other_actors(
     assert recorded.batches == []
     assert newer == {}
     assert [segment.recalled for segment in translated.decoded] == [False]  # this run decoded it
+
+
+def translated_with(recorded: Any, text: str, **options: Any) -> TranslatedText:
+    """The translation of a text with some options."""
+    translator = DocumentTranslator(recorded, language="en", max_segment_tokens=200, **options)
+    return translator.translate([text])[0][0]
+
+
+def test_a_literal_that_the_model_loses_becomes_a_placeholder(
+    recorded: RecordingTranslator,
+) -> None:
+    recorded.replies = {
+        "It costs 1,000.50 today.": "Hoy cuesta.",
+        "It costs <ph0> today.": "Hoy cuesta <ph0>.",
+    }
+    text = "It costs 1,000.50 today."
+    kept = translated_with(recorded, text, spans=SPAN_KINDS)
+    assert (kept.text, kept.placeholders_ok) == ("Hoy cuesta 1,000.50.", True)
+    assert kept.model_inputs == ("It costs <ph0> today.",)
+    other_kinds = translated_with(recorded, text, spans=("emoji", "handles"))
+    assert (other_kinds.text, other_kinds.placeholders_ok) == ("Hoy cuesta.", None)
+
+
+def test_a_number_that_the_model_writes_in_another_format_is_left(
+    recorded: RecordingTranslator,
+) -> None:
+    recorded.replies = {"It costs 1,000.50 today.": "Hoy cuesta 1.000,50."}
+    translated = translated_with(recorded, "It costs 1,000.50 today.", spans=SPAN_KINDS)
+    assert (translated.text, translated.placeholders_ok) == ("Hoy cuesta 1.000,50.", None)
+    assert recorded.batches == [["It costs 1,000.50 today."]]
+
+
+def test_a_literal_that_the_model_loses_as_a_placeholder_too_is_kept_and_reported(
+    recorded: RecordingTranslator,
+) -> None:
+    recorded.replies = {
+        "Call @maria, please.": "Llama.",
+        "Call <ph0>, please.": "Llama, por favor.",
+        "Call": "¡Llama!",
+        "please": "Por favor.",
+    }
+    translated = translated_with(recorded, "Call @maria, please.", spans=SPAN_KINDS)
+    assert translated.text == "Llama @maria, Por favor."
+    assert translated.placeholders_ok is False
+
+
+def test_more_literals_than_symbols_come_through(recorded: RecordingTranslator) -> None:
+    text = " ".join(f"dog{i} sees" for i in range(30)) + "."
+    translated = translated_with(recorded, text, spans=SPAN_KINDS)
+    for i in range(30):
+        assert f"dog{i}" in translated.text
+
+
+def test_a_symbol_that_the_source_does_not_have_is_removed_and_reported(
+    recorded: RecordingTranslator,
+) -> None:
+    recorded.replies = {"A cat sleeps.": "Un <ph0> gato duerme <ph1>.", "A dog.": "Un perro."}
+    translated = translated_with(recorded, "A cat sleeps. A dog.")
+    assert translated.text == "Un gato duerme. Un perro."
+    assert translated.placeholders_ok is False
+    assert translated_with(recorded, "A dog.").placeholders_ok is None
+
+
+def test_a_symbol_in_the_source_is_text_like_any_other(recorded: RecordingTranslator) -> None:
+    recorded.replies = {"Use <ph0> or <ph1>.": "Usa <ph1> o <ph0>."}
+    translated = translated_with(recorded, "Use <ph4> or {x}.")
+    assert (translated.text, translated.placeholders_ok) == ("Usa {x} o <ph4>.", True)
+
+
+def test_the_lines_of_a_paragraph_are_joined_on_demand(recorded: RecordingTranslator) -> None:
+    recorded.replies = {"The cat is sad.": "El gato está triste."}
+    joined = translated_with(recorded, "The cat\nis sad.\n\nThe cat\nis sad.", join_lines=True)
+    assert joined.text == "El gato está triste.\n\nEl gato está triste."
+    assert joined.model_inputs == ("The cat is sad.", "The cat is sad.")
+    assert translated_with(recorded, "The cat\nis sad.").model_inputs == ("The cat", "is sad.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See https://x.org/a_(b), and go.",
+        "The %{dog} plays with #{cat} and {n, plural, one {# dog} other {# dogs}}.",
+        "<!-- c > --> The <a title='>'>dog</a> plays.",
+        "Call 555-0199 at 10:30 on 2024-01-02 😀 or @maria #dogs.",
+        "Ping 192.168.1.10 in /usr/bin or C:\\x, $name, :id.",
+    ],
+)
+def test_every_span_is_in_the_translation_of_a_model_that_loses_all(
+    recorded: RecordingTranslator, text: str
+) -> None:
+    class Silent(RecordingTranslator):
+        def translate_sources(self, sources: Sequence[Sequence[int]]) -> list[Translation]:
+            return [Translation("¿Qué?", -1.0, len(ids), 2, False) for ids in sources]
+
+    silent = Silent(recorded._translator)
+    translated = translated_with(silent, text, spans=SPAN_KINDS)
+    source_parts = split_text(text, "en")
+    kept = [
+        part
+        for segment in segments_of(source_parts)
+        for piece in segments_of(segment.with_literals(frozenset(SPAN_KINDS)))
+        for part in piece.between_spans()
+        if isinstance(part, str)
+    ]
+    assert kept
+    assert all(part.strip() in translated.text for part in kept)
+    assert translated.placeholders_ok is False

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.documents.quality_signals import copy_rate, length_ratio, repetition, words
+from pipeline.documents.quality_signals import (
+    copy_rate,
+    length_ratio,
+    numbers_ok,
+    repetition,
+    words,
+)
 
 
 def test_words_are_case_folded_runs_of_letters() -> None:
@@ -40,3 +46,10 @@ def test_copy_rate() -> None:
     assert copy_rate(["the", "cat"], ["die", "cat", "cat", "da"]) == 0.5
     assert copy_rate([], ["da"]) == 0.0
     assert copy_rate(["the"], []) is None
+
+
+def test_numbers_ok() -> None:
+    assert numbers_ok("It costs 1,000.50 on 3 days.", "In 3 Tagen 1.000,50.") is True
+    assert numbers_ok("It costs 1,000.50.", "Es kostet 1.000.") is False
+    assert numbers_ok("It costs 5.", "Es kostet fünf.") is False
+    assert numbers_ok("It costs.", "Es kostet 5.") is None

@@ -19,6 +19,7 @@ from pipeline.documents.segmentation import (
     split_text,
     without_symbols,
 )
+from pipeline.documents.span_kinds import SPAN_KINDS
 
 # Characters that the segmentation treats specially, and invisible ones.
 HOSTILE = st.text(
@@ -127,8 +128,19 @@ def test_spans_are_restored_in_the_order_of_their_symbols() -> None:
     assert segment.restored("<ph0><ph1>Mich<ph2> sieht <ph3>.") is None  # an invented symbol
 
 
-def test_a_symbol_without_a_span_is_removed() -> None:
-    assert Segment("He sleeps").restored("Er <ph0>schläft") == "Er schläft"
+@pytest.mark.parametrize(
+    ("translation", "expected"),
+    [
+        ("Er <ph0>schläft", "Er schläft"),
+        ("<ph0> Er schläft.", "Er schläft."),
+        ("Er <ph3> schläft <ph1>.", "Er schläft."),
+        ("Er<ph0>schläft", "Erschläft"),
+        ("Er schläft. <ph0> <ph1>", "Er schläft."),
+        ("Er, <ph0>, schläft", "Er,, schläft"),
+    ],
+)
+def test_a_symbol_without_a_span_is_removed_with_its_space(translation: str, expected: str) -> None:
+    assert Segment("He sleeps").restored(translation) == expected
 
 
 def test_more_spans_than_symbols_are_shared_among_segments() -> None:
@@ -143,6 +155,19 @@ def test_the_parts_between_spans() -> None:
     assert segment.between_spans() == [
         Segment("Call"), " {name} ", Segment("at"), " <b>", Segment("nine"), "</b>.",
     ]  # fmt: skip
+    (segment,) = segments_of(split_text("See www.x.org, (the dog's) {a}; please!", "en"))
+    assert segment.between_spans() == [
+        Segment("See"), " www.x.org, (", Segment("the dog's"), ") {a}; ", Segment("please"), "!",
+    ]  # fmt: skip
+    hindi = Segment("{x}, नमस्ते।", ((0, 3),))
+    assert hindi.between_spans() == ["{x}, ", Segment("नमस्ते"), "।"]
+
+
+def test_punctuation_that_the_model_adds_to_a_part_between_spans_is_dropped() -> None:
+    part = next(segments_of(Segment("Call {name}.", ((5, 11),)).between_spans()))
+    assert part.text == "Call"
+    assert part.restored("¿Llama?") == "Llama"
+    assert Segment("Call").restored("¿Llama?") == "¿Llama?"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +188,37 @@ def test_a_long_segment_is_cut_near_its_middle(text: str, expected: list[str]) -
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "a b. ", "{", "<a ", "a@", "%(", "www.", "&", "x://", "{{", "\n", "é", "a.\u2003"]
+    "unit",
+    [
+        "a",
+        "a b. ",
+        "{",
+        "<a ",
+        "a@",
+        "%(",
+        "www.",
+        "&",
+        "x://",
+        "{{",
+        "\n",
+        "é",
+        "a.\u2003",
+        "<!--",
+        "{%",
+        "{a,plural,{'",
+        "<a \"'",
+        "<script>",
+        "](",
+        "[a](b",
+        "` `` ",
+        "~~~\n",
+        "1. ",
+        "中。",
+        "<!---->a",
+        "|a",
+        "x://)",
+        "<p>a",
+    ],
 )
 def test_splitting_takes_linear_time(unit: str) -> None:
     text = unit * (500_000 // len(unit))
@@ -192,3 +247,74 @@ def test_a_regional_tag_has_the_rules_of_its_language() -> None:
     text = "Er kam am 3. Mai. Sie blieb."
     for tag in ("de", "de-AT", "de_DE", "DE"):
         assert model_inputs(text, tag) == ["Er kam am 3. Mai.", "Sie blieb."]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# The dog plays #\n\n> - The cat", ["The dog plays", "The cat"]),
+        ("- [ ] The dog\n* The cat\n1. One\n2) Two", ["The dog", "The cat", "One", "Two"]),
+        ("| The dog | a \\| b |\n|---|:-:|", ["The dog", "a \\| b"]),
+        ("|a|b|\n| P(A) |", ["a", "b", "P(A)"]),
+        ("The dog | The cat", ["The dog", "The cat"]),
+        ("Is P(A|B) small", ["Is P(A|B) small"]),
+        ("The dog - the cat. 3 - 2", ["The dog - the cat."]),
+        ("C# and F#", ["C# and F#"]),
+    ],
+)
+def test_marks_of_lines_stay_outside_of_segments(text: str, expected: list[str]) -> None:
+    assert model_inputs(text) == expected
+    assert text_of(split_text(text, "en")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<p>The dog.</p><p>The cat</p>", ["The dog.", "The cat"]),
+        ("<li>One<li>Two <b>more</b>", ["One", "Two <ph0>more<ph1>"]),
+        ("<!-- a > b --> The dog", ["The dog"]),
+        ("The <!-- x --> dog", ["The <ph0> dog"]),
+        ("{% if a %} The dog", ["The dog"]),
+    ],
+)
+def test_tags_of_blocks_and_leading_comments_are_kept(text: str, expected: list[str]) -> None:
+    assert model_inputs(text) == expected
+    assert text_of(split_text(text, "en")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The teacher\nis sad.", ["The teacher is sad."]),
+        ("The teacher  \r\n  is sad. The cat\nsleeps", ["The teacher is sad.", "The cat sleeps"]),
+        ("The teacher\n\nis sad.", ["The teacher", "is sad."]),
+        ("The teacher.\nis sad", ["The teacher.", "is sad"]),
+        ("Dogs:\n- one\n  dog\n- two", ["Dogs:", "one dog", "two"]),
+        ("# Dogs\nThe dog\nplays", ["Dogs", "The dog plays"]),
+        ("a | b\nc | d", ["a", "b", "c", "d"]),
+        ("See {a}\nand {b}", ["See <ph0> and <ph1>"]),
+        ("狗在\n玩。", ["狗在玩。"]),
+        ("well-\nknown", ["well-known"]),
+        ("The dog\n---\nplays", ["The dog", "plays"]),
+    ],
+)
+def test_lines_of_a_paragraph_are_joined_on_demand(text: str, expected: list[str]) -> None:
+    parts = split_text(text, "en", join_lines=True)
+    assert [segment.model_input for segment in segments_of(parts)] == expected
+    assert text_of(parts) == text
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(HOSTILE, PIECES), st.sampled_from(["en", "zh"]))
+def test_the_parts_of_joined_lines_concatenate_to_the_text(text: str, language: str) -> None:
+    assert text_of(split_text(text, language, join_lines=True)) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(PIECES)
+def test_literals_are_spans_outside_of_the_other_spans(text: str) -> None:
+    kinds = frozenset(SPAN_KINDS)
+    for segment in segments_of(split_text(text + " @me 5", "en")):
+        parts = segment.with_literals(kinds)
+        assert text_of(parts) == segment.text
+        assert all(len(piece.spans) <= len(PLACEHOLDERS) for piece in segments_of(parts))

@@ -113,6 +113,9 @@ def test_a_stray_quotation_mark_in_a_table_with_numbers_and_quoted_cells(tmp_pat
     [
         ("Dear all,\nas agreed, we meet on Monday.\nYours, Eva", "Hola"),
         ("Hello,\nworld", "Hola,\nmundo"),
+        ("Roses are red,\nViolets are blue,\nSugar is sweet,\nAnd so are you", "Rosas"),
+        ("x", "Dear Eva,\nHello,\nYours,\nAda"),
+        ('Say ""no"",go\nor ""yes"",stay', "Hola"),
         ("x", "It costs 1,000 dollars.\nOr 2,5 euros,\nor 3,14."),
         ("one\n\ntwo", ""),
         ("\n", "\n\n"),
@@ -132,6 +135,20 @@ def test_a_cell_of_several_lines_of_text_is_one_cell(
     assert rows[-1].line == n_others + 2 + row.n_lines
 
 
+def test_a_letter_in_a_table_with_empty_cells_is_one_cell(tmp_path: Path) -> None:
+    pairs = [("Dear Sir,\nThank you.", "x"), *[(f"Row {n}", "") for n in range(30)]]
+    rows = rows_of(tmp_path / "x.csv", as_csv([*pairs, pairs[0]]))
+    assert [tuple(row.values.values()) for row in rows] == [*pairs, pairs[0]]
+
+
+def test_a_stray_quotation_mark_in_a_table_with_empty_cells_costs_one_row(tmp_path: Path) -> None:
+    lines = ["id,text,note", *(f"{n},text {n}," for n in range(30))]
+    lines += ['30,"Stop here,', "31,go,x", "32,,", '33,run",', "34,end,"]
+    rows = rows_of(tmp_path / "x.csv", as_lines(lines))
+    assert [row.line for row in rows if row.problem] == [32]
+    assert len(rows) == 35
+
+
 def test_many_cells_of_several_lines_are_read_as_they_are(tmp_path: Path) -> None:
     pairs = [(f"Dear {n},\nwe meet.\n\nYours,\nEva", f"Hola {n}\nSi,no\nNo,si") for n in range(500)]
     rows = rows_of(tmp_path / "x.csv", as_csv(pairs))
@@ -144,7 +161,7 @@ def test_a_row_of_several_lines_with_too_few_cells_is_one_malformed_row(tmp_path
         ("malformed", 2, 2),
         (None, 4, 1),
     ]
-    assert rows[0].text == '1,"two\nlines"\n'
+    assert rows[0].text == '1,"two\nlines"'
     assert rows[0].detail == "2 cells, the header has 3"
 
 

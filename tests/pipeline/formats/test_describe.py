@@ -84,14 +84,38 @@ def test_keys_of_json_are_those_of_all_rows(tmp_path: Path) -> None:
     assert describe_file(path) == FileDescription("jsonl", schema, 3, None)
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"a": 1}, {"a": "one"}], "key 'a' is a number in line 1 and text in line 2: 'one'"),
+        ([{"a": 1}, {"a": True}], "key 'a' is a number in line 1 and true or false in line 2"),
+        ([{"a": None}, {"a": [1]}, {"a": 2}], "key 'a' is a list in line 2 and a number in line 3"),
+        (
+            [{"a": {"b": 1}}, {"a": {"b": "x"}}],
+            "key 'a.b' is a number in line 1 and text in line 2",
+        ),
+        ([{"a": [1, "x"]}], "key 'a[]' is a number in line 1 and text in line 1"),
+        ([{"a": 2**70}], f"key 'a' has the number {2**70} in line 1"),
+        ([{"a": 2**60 + 1}, {"a": 0.5}], f"key 'a' has {2**60 + 1} in line 1 and 0.5 in line 2"),
+    ],
+)
+@pytest.mark.parametrize("n_before", [0, 10_000])
 def test_a_json_key_with_values_of_different_types_is_refused(
-    tmp_path: Path, refusal: Callable[..., str]
+    tmp_path: Path,
+    rows: list[dict[str, object]],
+    message: str,
+    n_before: int,
+    refusal: Callable[..., str],
 ) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_text('{"a": 1}\n{"a": "one"}\n')
-    message = refusal(path, describe_file)
-    assert "a key has values of different types" in message
-    assert message.endswith("give each key values of one type")
+    if n_before and "line 1" in message:
+        rows = [rows[0]] * n_before + rows
+        message = message.replace("line 2", f"line {n_before + 2}")
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = refusal(path, describe_file)
+    assert "a key has values of different types" in found
+    assert message in found
+    assert found.endswith("or leave the key out (translate: --drop KEY)")
 
 
 def test_two_columns_with_one_name_are_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from lingo_model import InputError
 from pipeline.cli.app import main
@@ -90,7 +92,10 @@ def write(path: Path, *lines: str) -> Path:
         (describe(inputs={"path": "x.tsv"}), ["inputs={'path'", "needs a list"]),
         (
             describe({"sorce": "a", "target": "b"}),
-            ["unknown key 'inputs.0.sorce'; did you mean 'inputs.0.source'?", "path, source, "],
+            [
+                "unknown key 'inputs.0.sorce'; did you mean 'inputs.0.source'?",
+                "path, quoting, source, ",
+            ],
         ),
         (
             {"source_lang": "en", "targt_lang": "es", "inputs": [TABLE]},
@@ -196,7 +201,6 @@ def test_a_missing_column_is_refused_with_the_existing_ones(tmp_path: Path, name
     ("values", "kind"),
     [
         (pa.array([1, 2]), "int64"),
-        (pa.array([b"a", b"b"]), "binary"),
         (pa.array([["a"], ["b"]]), "list"),
     ],
 )
@@ -227,6 +231,33 @@ def test_files_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         check_inputs(corpus({"path": text}))
     assert message(error).startswith(f"{text}: plain text has one column; give 'source'")
+
+
+def test_plain_text_with_tabs_is_told_from_plain_text(tmp_path: Path) -> None:
+    for content, is_table in (("en\tes\na\tb\n", True), ("a\nb\tc\n", False)):
+        path = tmp_path / "x.txt"
+        path.write_text(content)
+        with pytest.raises(InputError) as error:
+            check_inputs(corpus({"path": path}))
+        assert ".tsv, .csv, .jsonl, .json or .parquet" in message(error)
+        assert ("rename it to .tsv" in message(error)) is is_table
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\t"])
+def test_another_delimiter_is_named(tmp_path: Path, delimiter: str) -> None:
+    path = write(tmp_path / "x.csv", f"source{delimiter}target", f"a{delimiter}b")
+    with pytest.raises(InputError) as error:
+        check_inputs(corpus({"path": path}))
+    assert message(error).endswith(f", or delimiter: {json.dumps(delimiter)}")
+    check_inputs(corpus({"path": path, "delimiter": delimiter}))
+
+
+def test_options_of_tables_are_refused_for_aligned_text(tmp_path: Path) -> None:
+    for option, value in (("quoting", "minimal"), ("delimiter", ";")):
+        with pytest.raises(ValidationError, match="are for a 'path'"):
+            CorpusInput(source=tmp_path / "a", target=tmp_path / "b", **{option: value})
+    with pytest.raises(ValidationError, match="delimiter=';;': needs one character"):
+        CorpusInput(path=tmp_path / "a.csv", delimiter=";;")
 
 
 def test_every_file_is_checked_before_any_is_read(tmp_path: Path) -> None:
@@ -348,3 +379,33 @@ def test_a_language_tag_that_yaml_takes_for_a_truth_value_is_text(tmp_path: Path
             load_corpus(path)
     else:
         assert load_corpus(path).target_lang == tag.strip("'")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "line"),
+    [
+        ("x.csv", {"delimiter": ";"}, "one, two;uno"),
+        ("x.csv", {"delimiter": "|"}, "one, two|uno"),
+        ("x.tsv", {"delimiter": ","}, '"one, two",uno'),
+        ("x.csv", {"delimiter": "\t", "quoting": "none"}, "one, two\tuno"),
+    ],
+)
+def test_an_input_can_have_a_delimiter_and_a_quoting(
+    tmp_path: Path, name: str, options: dict[str, str], line: str
+) -> None:
+    delimiter = options["delimiter"]
+    path = write(tmp_path / name, f"source{delimiter}target", line)
+    if name == "x.tsv":
+        options = options | {"quoting": "minimal"}
+    description = corpus({"path": path} | options)
+    check_inputs(description)
+    (pair,) = iter_pairs(description.inputs[0])
+    assert (pair.source, pair.target, pair.problem) == ("one, two", "uno", None)
+
+
+@pytest.mark.parametrize("options", [{"delimiter": ";;"}, {"quoting": "maybe"}])
+def test_a_wrong_delimiter_or_quoting_is_refused(tmp_path: Path, options: dict[str, str]) -> None:
+    path = tmp_path / "corpus.yaml"
+    path.write_text(yaml.safe_dump(describe(TABLE | options)))
+    with pytest.raises(InputError, match=r"inputs\.0"):
+        load_corpus(path)

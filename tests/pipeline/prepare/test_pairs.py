@@ -12,7 +12,7 @@ import pytest
 from lingo_model import InputError
 from pipeline.formats.rows import Row
 from pipeline.prepare import pairs
-from pipeline.prepare.corpus import CorpusInput
+from pipeline.prepare.corpus import CorpusDescription, CorpusInput, check_inputs
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
 
@@ -104,7 +104,10 @@ def test_a_json_file_without_the_column_is_refused(tmp_path: Path, wrong: str, r
     path = write(tmp_path / "x.jsonl", f'{{"{right}": "one", "txt": "uno"}}', f'{{"{right}": "b"}}')
     with pytest.raises(InputError) as error:
         list(iter_pairs(CorpusInput(path=path)))
-    assert message(error) == (f"{path}: no row has {wrong!r}; set source_column and target_column")
+    assert message(error) == (
+        f"{path}: no row has {wrong!r}; set source_column and target_column (the rows have "
+        f"{right!r}, 'txt')"
+    )
 
 
 def test_a_table_whose_rows_are_all_too_short_is_not_refused(tmp_path: Path) -> None:
@@ -126,7 +129,7 @@ def test_a_pair_keeps_the_place_and_the_reason_of_its_row(
         Row({"source": "x"}, "malformed", detail="1 cell, the header has 2", line=3, text="x"),
         Row({"source": 1, "target": "dos"}, line=4),
     ]
-    monkeypatch.setattr(pairs, "iter_rows", lambda path: iter(rows))
+    monkeypatch.setattr(pairs, "iter_rows", lambda path, options: iter(rows))
     path = write(tmp_path / "x.csv", "source,target")
     found = [(p.line, p.problem, p.detail, p.text) for p in iter_pairs(CorpusInput(path=path))]
     assert found == [
@@ -151,3 +154,47 @@ def test_a_pair_of_aligned_lines_keeps_the_reason_of_the_bad_side(
         (1, None, None),
         (2, "undecodable", f"byte 0xe9 in {side}"),
     ]
+
+
+def test_a_json_file_without_objects_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", "source,target", "a,b")
+    with pytest.raises(InputError) as error:
+        list(iter_pairs(CorpusInput(path=path)))
+    assert message(error) == f"{path}: no row is a JSON object; write one JSON object on each line"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.binary()],
+)
+def test_parquet_columns_of_every_text_type_are_text(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "x.parquet"
+    column = pa.array(["año", None, "b"]).cast(kind)
+    pq.write_table(pa.table({"source": column, "target": column}), path)
+    item = CorpusInput(path=path)
+    description = CorpusDescription(source_lang="en", target_lang="es", inputs=(item,))
+    check_inputs(description)
+    assert [(p.source, p.target, p.problem) for p in iter_pairs(item)] == [
+        ("año", "año", None),
+        (None, None, None),
+        ("b", "b", None),
+    ]
+
+
+def test_binary_that_is_not_utf8_is_undecodable(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"source": [b"a", b"caf\xe9"], "target": ["b", "c"]}), path)
+    assert [(p.source, p.target, p.problem) for p in iter_pairs(CorpusInput(path=path))] == [
+        ("a", "b", None),
+        ("caf\ufffd", "c", "undecodable"),
+    ]
+
+
+def test_quoting_and_delimiter_of_an_input(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", "source;target", '"a;b";c', "d;e")
+    pairs = list(iter_pairs(CorpusInput(path=path, delimiter=";")))
+    assert [(p.source, p.target) for p in pairs] == [("a;b", "c"), ("d", "e")]
+    path = write(tmp_path / "x.tsv", "source\ttarget", '"a"\tb')
+    for quoting, source in (("auto", '"a"'), ("none", '"a"'), ("minimal", "a")):
+        (pair,) = iter_pairs(CorpusInput(path=path, quoting=quoting))
+        assert pair.source == source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -46,20 +47,24 @@ def tsv() -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
+QUERY = "query: lingo sql \"SELECT reason, origin, source, target FROM 'd/rejected/*.parquet'\""
+
+
 def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None:
     write_corpus(tmp_path, {"x.tsv": tsv(), "config.yaml": CONFIG.encode()}, path="x.tsv")
     done = lingo(tmp_path, "prepare", "corpus.yaml", "--config", "config.yaml", "--output", "d")
     assert (done.returncode, done.stderr) == (0, "")
     manifest = open_dataset(tmp_path / "d").manifest
     counts = {split: manifest.splits[split] for split in SPLITS}
-    assert done.stdout.splitlines() == [
+    command = str(Path(sys.executable).with_name("lingo"))  # not on the PATH of the process
+    assert done.stdout.replace(command, "lingo").splitlines() == [
         "x.tsv: read 201, kept 200, rejected 1 empty",
         *(
             f"{split}: {c.n_pairs} pairs, {c.n_target_tokens:,} target tokens"
             for split, c in counts.items()
         ),
         "rejected rows, with reasons: d/rejected",
-        f"query: {done.stdout.splitlines()[-2].removeprefix('query: ')}",
+        QUERY,
         "dataset: d",
     ]
     assert sum(c.n_pairs for c in counts.values()) == 200
@@ -184,4 +189,67 @@ def test_a_bad_description_and_bad_settings_are_one_line_too(
         out, err = capsys.readouterr()
         assert isinstance(left.value.code, int)
         check_refusal(tmp_path, left.value.code, out, err, message)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def run_here(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str | int | None:
+    """Run the command line in this process, in ``folder``. Returns its exit status."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["lingo", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code
+
+
+@pytest.mark.parametrize("output", ["exp:1/d", "ds:1", "run:7/a:b", "my data/d"])
+def test_an_output_may_have_a_colon_in_its_path(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    output: str,
+) -> None:
+    write_corpus(tmp_path, {"x:1.tsv": tsv(), "config.yaml": CONFIG.encode()}, path="x:1.tsv")
+    arguments = ("prepare", "corpus.yaml", "--config", "config.yaml", "-o", output)
+    assert not run_here(tmp_path, monkeypatch, *arguments)
+    dataset = open_dataset(Path(output))
+    dataset.check_files()
+    assert dataset.pairs("test").num_rows == dataset.encoded("test").num_rows > 0
+    assert dataset.n_row_groups("train") == 8
+    query = next(
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("query: ")
+    )
+    assert not run_here(tmp_path, monkeypatch, *shlex.split(query)[2:])
+    assert "vacío" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/d", "gs://b/d", "https://h/d", "file:///tmp/d"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prepare", "corpus.yaml", "--output", "URI"),
+        ("prepare", "URI", "--output", "d"),
+        ("prepare", "corpus.yaml", "--output", "d", "--config", "URI"),
+        ("train", "URI", "--output", "models/m"),
+        ("train", "d", "--output", "URI"),
+        ("evaluate", "URI"),
+        ("evaluate", "d", "--reports", "URI"),
+        ("evaluate", "d", "--models", "URI"),
+        ("demo", "--output", "URI"),
+        ("models", "list", "--models", "URI"),
+        ("sql", "SELECT 1", "--reports", "URI"),
+    ],
+)
+def test_a_uri_is_refused_where_only_a_path_can_be_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    uri: str,
+) -> None:
+    write_corpus(tmp_path, {"x.tsv": tsv()}, path="x.tsv")
+    before = sorted(tmp_path.rglob("*"))
+    given = [uri if argument == "URI" else argument for argument in arguments]
+    assert run_here(tmp_path, monkeypatch, *given) == 2
+    out, err = capsys.readouterr()
+    check_refusal(tmp_path, 2, out, err, f"{uri}: needs a path of this machine; only the input")
     assert sorted(tmp_path.rglob("*")) == before

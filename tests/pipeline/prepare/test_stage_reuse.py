@@ -187,3 +187,14 @@ def test_an_output_that_is_not_a_dataset_is_not_touched(
     with pytest.raises(InputError, match=r"thesis: holds other files \(chapter1.txt\)"):
         prepare_corpus(small, output, CONFIG)
     assert tree(output) == {"chapter1.txt": b"years of work"}
+
+
+def test_how_tables_are_read_is_part_of_the_fingerprint_only_if_it_is_set(
+    tmp_path: Path, messy: Any
+) -> None:
+    assert not any(key in str(messy.manifest.made_from) for key in ("quoting", "delimiter"))
+    path = tmp_path / "x.tsv"
+    path.write_text("source\ttarget\n" + "".join(f"{s}\t{t}\n" for s, t in TRAINING_PAIRS))
+    prepare_corpus(describe({"path": path}), tmp_path / "dataset", CONFIG)
+    with pytest.raises(InputError, match="inputs"):
+        prepare_corpus(describe({"path": path, "quoting": "none"}), tmp_path / "dataset", CONFIG)

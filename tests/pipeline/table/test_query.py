@@ -110,8 +110,10 @@ def test_as_of_shows_the_table_as_it_was_after_a_run(
 
 
 def test_as_of_an_unknown_run_is_refused(three_runs: Path) -> None:
-    with pytest.raises(InputError, match="run '7': not in the table; its runs are 000001-aaaa, "):
-        connect(three_runs, None, as_of="7")
+    for name in ("7", "²", "-1", ""):
+        message = f"run '{name}': not in the table; its runs are 000001-aaaa, "
+        with pytest.raises(InputError, match=message):
+            connect(three_runs, None, as_of=name)
 
 
 def test_compare_joins_the_rows_of_two_runs_or_models(

@@ -88,6 +88,28 @@ def test_runs_with_different_columns_are_shown_together(
     ]
 
 
+def test_runs_from_before_a_column_of_the_output_are_shown_with_null(
+    query: Callable[..., list[Any]],
+    new_table: Callable[[Path], Path],
+    add_run: Callable[..., None],
+    table: Path,
+) -> None:
+    new_table(table)
+    add_run(table, "000001-aaaa", {"a": "a1"})
+    add_run(table, "000002-aaaa", {"b": "b2"})
+    old = next(table.glob("data/*/run=000001-aaaa/*.parquet"))
+    write_parquet(old, pq.read_table(old, partitioning=None).drop_columns(["numbers_ok"]))
+    new = next(table.glob("data/*/run=000002-aaaa/*.parquet"))
+    part = pq.read_table(new, partitioning=None)
+    at = part.schema.get_field_index("numbers_ok")
+    write_parquet(new, part.set_column(at, "numbers_ok", pa.array([True])))
+
+    assert query(table, "SELECT row_id, numbers_ok FROM latest ORDER BY row_id") == [
+        ("a", None),
+        ("b", True),
+    ]
+
+
 def test_quarantined_rows_are_only_in_the_view_quarantine(
     query: Callable[..., list[Any]],
     new_table: Callable[[Path], Path],

@@ -138,3 +138,13 @@ def test_the_policy_decides_about_another_model(
     content_ids = [unit.content_id for unit in decision.units]
     assert content_ids == [unit.content_id for unit in published.units]
     assert (decision.units == published.units) is not todo  # unit ids depend on the model
+
+
+def test_the_settings_of_spans_and_lines_change_the_key_only_if_they_are_set(
+    model: BundleManifest,
+) -> None:
+    default = settings_key_of(TranslateConfig(), model)
+    given = TranslateConfig(spans=TranslateConfig().spans[::-1], join_lines=False)
+    assert settings_key_of(given, model) == default
+    others = [TranslateConfig(spans=()), TranslateConfig(join_lines=True)]
+    assert len({default, *(settings_key_of(config, model) for config in others)}) == 3

@@ -42,6 +42,16 @@ def test_quality_columns_of_a_translated_row() -> None:
     assert columns["unknown_rate"] == 1 / 5  # 7 source tokens without two end tokens
     assert columns["placeholders_ok"] is True
     assert columns["truncated"] is True
+    assert columns["numbers_ok"] is None
+
+
+def test_numbers_ok_compares_the_whole_texts() -> None:
+    decoded = (Decoded("Hay 1.000,5.", -0.5, 4, 2, n_unknown_tokens=0, truncated=False),)
+    model_inputs = ("There are 1,000.50.",)
+    kept = TranslatedText("5. Hay 1.000,5.", model_inputs, decoded)
+    assert quality_columns("5. There are 1,000.50.", kept)["numbers_ok"] is True
+    lost = TranslatedText("Hay 1.000,5.", model_inputs, decoded)
+    assert quality_columns("5. There are 1,000.50.", lost)["numbers_ok"] is False
 
 
 @pytest.mark.parametrize(
@@ -57,6 +67,7 @@ def test_a_row_without_segments_passes_through() -> None:
     assert (columns["status"], columns["n_segments"]) == ("passed_through", 0)
     assert (columns["score"], columns["length_ratio"]) == (None, None)
     assert columns["truncated"] is False
+    assert columns["numbers_ok"] is None
 
 
 def test_the_output_columns_follow_the_input_columns() -> None:

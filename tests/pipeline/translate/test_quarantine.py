@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator
@@ -209,3 +211,98 @@ def test_an_unfinished_retry_refuses_other_settings(
     again = retry_here(first.run_id, bundle, table, short)
     assert again is not None
     assert again.rows.n_quarantined == 1
+
+
+def test_a_quarantined_row_has_its_place_in_the_lake(
+    lake: Path,
+    table: Path,
+    bundle: Path,
+    translate_here: Callable[..., RunManifest | None],
+    query: Callable[..., list[Any]],
+) -> None:
+    """The line of the file, counted from 1 with the header; in Parquet the number of the row."""
+    (lake / "day=1").mkdir()
+    (lake / "day=1" / "a.csv").write_text('text,n\n"Two\ndogs.",1\nA cat.,2,3\n\nA dog.\n')
+    (lake / "b.jsonl").write_bytes(b'{"text": "A dog."}\n\n{"text": "caf\xe9"}\nbroken\n')
+    (lake / "c.txt").write_text("A dog.\n" + "A cat. " * 20 + "\n")
+    pq.write_table(pa.table({"text": ["A dog."] * 25 + ["A cat. " * 20]}), lake / "d.parquet")
+
+    translate_here(lake, bundle, table, CONFIG.model_copy(update={"max_source_characters": 100}))
+
+    rows = query(table, "SELECT input_file, input_row, reason, detail FROM quarantine ORDER BY ALL")
+    assert [row[:3] for row in rows] == [
+        ("b.jsonl", 3, "undecodable"),
+        ("b.jsonl", 4, "malformed"),
+        ("c.txt", 2, "too_long"),
+        ("d.parquet", 26, "too_long"),
+        ("day=1/a.csv", 4, "malformed"),
+        ("day=1/a.csv", 6, "malformed"),
+    ]
+    details = [row[3] for row in rows]
+    assert all(details)
+    assert "140 characters, more than 100" in details[2]
+    assert "3 cells" in details[4] and "the row begins with 'A cat.,2,3" in details[4]
+
+
+def test_a_row_that_fails_again_keeps_its_place(
+    lake: Path,
+    table: Path,
+    bundle: Path,
+    translate_here: Callable[..., RunManifest | None],
+    retry_here: Callable[..., RunManifest | None],
+    query: Callable[..., list[Any]],
+) -> None:
+    (lake / "a.txt").write_text("A dog.\n" + "A cat. " * 20 + "\n")
+    short = CONFIG.model_copy(update={"max_source_characters": 100})
+    first = translate_here(lake, bundle, table, short)
+    assert first is not None
+    retry_here(first.run_id, bundle, table, short)
+    places = query(table, "SELECT input_file, input_row FROM quarantine")
+    assert places == [("a.txt", 2), ("a.txt", 2)]
+
+
+def test_a_quarantine_without_places_is_retried(
+    lake: Path,
+    table: Path,
+    bundle: Path,
+    translate_here: Callable[..., RunManifest | None],
+    retry_here: Callable[..., RunManifest | None],
+    query: Callable[..., list[Any]],
+) -> None:
+    """Earlier releases wrote no places."""
+    long = "A cat. " * 20
+    (lake / "a.txt").write_text(f"A dog.\n{long}\n")
+    short = CONFIG.model_copy(update={"max_source_characters": 100})
+    first = translate_here(lake, bundle, table, short)
+    assert first is not None
+    (part,) = table.glob("data/*/*/_quarantine/*.parquet")
+    pq.write_table(pq.read_table(part).drop_columns(["input_file", "input_row"]), part)
+
+    assert query(table, "SELECT text, reason FROM quarantine") == [(long, "too_long")]
+    again = retry_here(first.run_id, bundle, table, short)
+    assert again is not None and again.rows.n_quarantined == 1
+    assert query(table, "SELECT DISTINCT input_file, input_row FROM quarantine") == [(None, None)]
+    last = retry_here(again.run_id, bundle, table, CONFIG)
+    assert last is not None and last.rows.n_translated == 1
+
+
+@pytest.mark.parametrize("name", ["input_file", "input_row"])
+def test_an_input_may_have_a_column_of_the_name_of_a_place(
+    lake: Path,
+    table: Path,
+    bundle: Path,
+    name: str,
+    translate_here: Callable[..., RunManifest | None],
+    retry_here: Callable[..., RunManifest | None],
+    query: Callable[..., list[Any]],
+) -> None:
+    long = "A cat. " * 20
+    (lake / "a.csv").write_text(f"text,{name}\nA dog.,x\n{long},y\n")
+    short = CONFIG.model_copy(update={"max_source_characters": 100})
+    first = translate_here(lake, bundle, table, short)
+    assert first is not None
+    assert query(table, f"SELECT {name}, detail FROM quarantine") == [
+        ("y", "a.csv, row 3: 140 characters, more than 100")
+    ]
+    assert retry_here(first.run_id, bundle, table, CONFIG) is not None
+    assert query(table, f"SELECT {name} FROM latest ORDER BY ALL") == [("x",), ("y",)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError, Translator
+from pipeline.decoding import DecodeConfig
 from pipeline.errors import RunError
 from pipeline.table.maintenance import abort_unfinished
 from pipeline.table.manifest import (
@@ -22,6 +24,7 @@ from pipeline.table.manifest import (
 from pipeline.table.open_table import open_table
 from pipeline.table.table import Table
 from pipeline.translate.config import TranslateConfig, TranslateResources
+from pipeline.translate.forecast import forecast_run
 from pipeline.translate.in_process import run_in_process
 from pipeline.translate.stage import translate_table
 from pipeline.translate.translation_run import TranslationRun
@@ -75,6 +78,55 @@ def test_an_unfinished_run_refuses_another_model_and_can_be_discarded(
     assert abort_unfinished(table) is None
     assert not staged.exists()
     assert translate_here(filled_lake, other_bundle, table, CONFIG) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decode": DecodeConfig(beam_size=2)}, r"settings\.decode\.beam_size=1, not 2; finish"),
+        ({"rename": {"doc": "key"}}, r"settings\.rename\.doc=None, not 'key'; finish"),
+        ({"drop_columns": ("doc",)}, r"settings\.drop_columns=\[\], not \['doc'\]; finish"),
+        ({}, r"model_id='[^']*', not '[^']*'; finish"),
+    ],
+)
+def test_a_plan_and_a_run_name_the_setting_in_which_an_unfinished_run_differs(
+    filled_lake: Path,
+    bundle: Path,
+    other_bundle: Path,
+    table: Path,
+    translate_here: Callable[..., RunManifest | None],
+    leave_unfinished: Callable[..., Table],
+    change: dict[str, Any],
+    message: str,
+) -> None:
+    staged = staged_run_folder(leave_unfinished(filled_lake, bundle, table, CONFIG, n_units=0))
+    config = CONFIG.model_copy(update=change)
+    model = bundle if change else other_bundle
+
+    for command in (forecast_run, translate_here):
+        with pytest.raises(InputError, match=rf"unfinished run {staged.name} has {message}"):
+            command(filled_lake, model, table, config)
+
+    assert forecast_run(filled_lake, bundle, table, CONFIG).unfinished_id == staged.name
+
+
+def test_a_run_that_an_earlier_release_began_is_continued(
+    filled_lake: Path,
+    bundle: Path,
+    table: Path,
+    translate_here: Callable[..., RunManifest | None],
+    leave_unfinished: Callable[..., Table],
+) -> None:
+    """Its settings lack those that came later."""
+    staged = staged_run_folder(leave_unfinished(filled_lake, bundle, table, CONFIG))
+    plan = json.loads((staged / PLAN).read_text())
+    for name in ("drop_columns", "keep_columns"):
+        del plan["settings"][name]
+    (staged / PLAN).write_text(json.dumps(plan))
+
+    manifest = translate_here(filled_lake, bundle, table, CONFIG)
+
+    assert manifest is not None and manifest.run_id == staged.name
 
 
 def test_a_run_whose_plan_is_damaged_can_be_discarded(
