@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.storage.files import write_bytes
+from pipeline.storage.s3 import S3Path
 from pipeline.table.open_table import open_table
 from pipeline.table.query import connect, run_query
 from pipeline.translate.in_process import run_in_process
 from pipeline.translate.stage import translate_table
 
 Lingo = Callable[..., Any]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -174,7 +181,7 @@ def test_temporary_files_are_skipped_and_counted(
     (lake / "upload.part" / "a.csv").write_text("n,text\n9,Half an upload.\n")
     done = command("translate", "--lake", kind)
     assert done.status == 0
-    assert done.err == (
+    assert done.out.startswith(
         "note: skipped 6 temporary files (day=1/Thumbs.db, day=1/a.csv~, "
         "day=1/b.parquet.inprogress, ...) in the input\n"
     )
@@ -224,11 +231,11 @@ def test_a_folder_that_moves_behind_a_link_keeps_its_rows_and_gets_new_ones(
 
     assert done.status == 0
     assert "1 rows = 1 translated" in done.out
-    assert done.err.startswith(
+    assert done.out.startswith(
         f"note: {lake}/day=1/up: a link to {lake}, which is part of the input"
     )
     assert texts() == sorted([*ALL, "The dog eats."])
-    assert command("translate", "--lake", "snapshot").out.startswith("nothing new")
+    assert "\nnothing new" in command("translate", "--lake", "snapshot").out
     assert len(open_table(tmp_path / "t").published()) == 2
 
 
@@ -393,8 +400,8 @@ def test_new_files_in_the_place_of_others_are_noted(
     assert expected in command("plan").out
     done = command("translate")
     assert done.status == 0
-    assert done.err.startswith(expected)
-    assert "--lake snapshot" in done.err
+    assert done.out.startswith(expected)
+    assert "--lake snapshot" in done.out.splitlines()[0]
 
 
 @pytest.mark.parametrize("options", [(), ("--lake", "snapshot"), ("--id-column", "n")])
@@ -412,6 +419,7 @@ def test_files_that_are_added_or_replace_others_as_they_should_are_not_noted(
         (lake / "day=1" / "c.csv").write_text("n,text\n6,The dog runs.\n")
     done = command("translate", *options)
     assert (done.status, done.err) == (0, "")
+    assert "note:" not in done.out
 
 
 def test_rows_that_an_earlier_release_translated_from_a_temporary_file_stay_while_it_is_there(
@@ -425,8 +433,86 @@ def test_rows_that_an_earlier_release_translated_from_a_temporary_file_stay_whil
     translated = texts()
     assert translated == sorted([*ALL, "The dog eats."])
     monkeypatch.setattr("pipeline.lake.files.is_temporary_name", lambda name: name[0] == "#")
-    assert command("translate", "--lake", "snapshot").out.startswith("nothing new")
+    assert "\nnothing new" in command("translate", "--lake", "snapshot").out
     assert texts() == translated
     (lake / "day=1" / "#b.csv").unlink()
     assert command("translate", "--lake", "snapshot").status == 0
     assert texts() == ALL
+
+
+READ_ONLY_STATEMENTS = """
+import os, sys
+from pathlib import Path
+from pipeline.table.maintenance import remove_orphan_files
+from pipeline.table.open_table import open_table
+from pipeline.table.query import connect, run_query
+from pipeline.translate.forecast import forecast_run
+
+lake, bundle, table = map(Path, sys.argv[1:])
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresuid(65534, 65534, 65534)
+print(forecast_run(lake, bundle, table).n_rows)
+print(run_query(connect(table, None), "SELECT count(*) FROM latest").fetchall()[0][0])
+print(remove_orphan_files(table, dry_run=True))
+try:
+    with open_table(table).locked():
+        print("locked")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_table_that_cannot_be_written_can_be_planned_and_queried(
+    command: Lingo, bundle: Path, tmp_path: Path
+) -> None:
+    """Modes do not bind the superuser, so the statements run as a user whom they bind."""
+    command("translate")
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (tmp_path / "lake", tmp_path / "t", bundle):
+            shutil.copytree(path, Path(folder) / path.name)
+        (Path(folder) / "t" / ".lock").unlink(missing_ok=True)
+        Path(folder).chmod(0o755)
+        (Path(folder) / "t").chmod(0o555)
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", READ_ONLY_STATEMENTS),
+                *(Path(folder) / name for name in ("lake", bundle.name, "t")),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        (Path(folder) / "t").chmod(0o755)
+        assert done.stderr == ""
+        n_new, n_rows, orphans, error = done.stdout.splitlines()
+        # The copies have other times, but the same content.
+        assert (n_new, n_rows, orphans) == ("0", "4", "{}")
+        assert error == (
+            f"InputError {folder}/t: cannot be written (Permission denied); give write access to "
+            "this folder, or name another table"
+        )
+
+
+def test_a_bad_file_and_a_table_in_its_lake_are_noticed_on_s3(
+    command: Lingo, lingo: Lingo, s3: S3Path, bundle: Path
+) -> None:
+    write_bytes(s3 / "lake" / "day=1" / "a.csv", b"n,text\n1,The dog plays.\n")
+    write_bytes(s3 / "lake" / "day=1" / "bad.parquet", b"PAR1")
+    write_bytes(s3 / "lake" / "day=1" / "x.csv~", b"n,text\n")
+    done = lingo("translate", f"{s3}/lake", "--model", bundle, "--output", f"{s3}/t")
+    assert done.status == 3
+    assert done.err.startswith("set aside day=1/bad.parquet: ")
+    assert done.out.startswith("note: skipped 1 temporary file (day=1/x.csv~) in the input")
+    (run,) = open_table(s3 / "t").published()
+    assert [file.path for file in run.set_aside] == ["day=1/bad.parquet"]
+    for table in (s3 / "lake" / "t", s3 / "lake"):
+        done = lingo("translate", f"{s3}/lake", "--model", bundle, "--output", f"{table}")
+        assert done.status == 2
+        assert "is in" in done.err or "not a translation table" in done.err
+    done = lingo("translate", f"{s3}/t/data", "--model", bundle, "--output", f"{s3}/t")
+    assert done.status == 2
+    assert f"is in the folder of the table {s3}/t" in done.err
+    done = lingo("translate", f"{s3}/lake", "--model", bundle, "--output", f"{s3}/lake2")
+    assert done.status == 3  # another folder whose name begins like that of the lake

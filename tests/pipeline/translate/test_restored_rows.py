@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.storage.files import files_in
+from pipeline.storage.files import files_in, write_bytes
+from pipeline.storage.s3 import S3Path
 from pipeline.table.compaction import compact
 from pipeline.table.maintenance import remove_orphan_files
 from pipeline.table.manifest import RunManifest
@@ -187,6 +188,48 @@ def test_an_interrupted_run_restores_rows_once(
     assert continued.n_rows_restored == 1
     assert latest(table, "row_id, text") == [("1", "A dog."), ("2", "A cat."), ("3", "A bird.")]
     assert len(files_in(table / "data", f"run_date=*/run=*/part-{continued.run_id}.parquet")) == 1
+
+
+def test_a_restored_row_keeps_the_model_that_translated_it(
+    lake: Path,
+    table: Path,
+    bundle: Path,
+    other_bundle: Path,
+    translate_here: Callable[..., RunManifest | None],
+    query: Callable[..., list[Any]],
+    write_csv: Callable[..., None],
+) -> None:
+    write_csv(lake / "a.csv", _1="A dog.", _2="A cat.")
+    first = translate_here(lake, bundle, table, BY_ID)
+    write_csv(lake / "b.csv", _2="A fish.", _3="A bird.")
+    translate_here(lake, other_bundle, table, BY_ID)
+    write_csv(lake / "b.csv", _3="A bird.")
+    third = translate_here(lake, other_bundle, table, BY_ID)
+    assert first is not None
+    assert third is not None
+    assert query(table, "SELECT row_id, run, model_id, model FROM lineage ORDER BY ALL") == [
+        ("1", first.run_id, first.model_id, first.lineage.model),
+        ("2", third.run_id, first.model_id, first.lineage.model),
+        ("3", third.run_id, third.model_id, third.lineage.model),
+    ]
+
+
+def test_rows_are_restored_on_s3(
+    s3: S3Path,
+    bundle: Path,
+    translate_here: Callable[..., RunManifest | None],
+    latest: Callable[..., list[Any]],
+) -> None:
+    for content in (b"1,A dog.\n2,A cat.\n", b"2,A fish.\n3,A bird.\n", b"3,A bird.\n"):
+        name = "a.csv" if content.startswith(b"1") else "b.csv"
+        write_bytes(s3 / "lake" / name, b"id,text\n" + content)
+        translate_here(s3 / "lake", bundle, s3 / "table", BY_ID)
+    assert latest(s3 / "table", "row_id, text") == [
+        ("1", "A dog."),
+        ("2", "A cat."),
+        ("3", "A bird."),
+    ]
+    assert remove_orphan_files(s3 / "table") == {}
 
 
 @pytest.mark.parametrize("seed", range(2))
