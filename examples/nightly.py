@@ -2,8 +2,8 @@
 
 Run: ``python examples/nightly.py LAKE TABLE --models models --text-column body``
 
-Exit status: 0 success, 1 the run failed, 2 the input cannot be used, 3 some input changed during
-the run and was left for the next run.
+Exit status: 0 success, 1 the run failed, 2 the input cannot be used, 3 some input was left for a
+later run: it changed during the run, or the file is bad.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.errors import RunError
 from pipeline.models.registry import resolve_model
 from pipeline.storage.location import location
 from pipeline.translate.config import TranslateConfig
-from pipeline.translate.stage import translate_table
+from pipeline.translate.stage import LakeNotes, translate_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,22 +32,29 @@ def main(arguments: list[str] | None = None) -> int:
     config = TranslateConfig(text_column=options.text_column, id_column=options.id_column)
     try:
         model = resolve_model("champion", options.models)
-        manifest = translate_table(options.lake, model, options.table, config)
+        lake_notes: list[LakeNotes] = []
+        manifest = translate_table(
+            options.lake, model, options.table, config, on_notes=lake_notes.append
+        )
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     except (RunError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    for note in lake_notes[0].notes:
+        print(note)
+    for file in lake_notes[0].set_aside:
+        print(f"bad file {file.path}: {file.reason}", file=sys.stderr)
     if manifest is None:
         print("nothing new")
-        return 0
+        return 3 if lake_notes[0].set_aside else 0
     print(f"run {manifest.run_id} by {model.name}")
     for name, n_rows in manifest.rows.model_dump().items():
         print(f"{name}: {n_rows:,}")
     for path in sorted({unit.path for unit in manifest.units_deferred}):
         print(f"left for the next run: {path}", file=sys.stderr)
-    return 3 if manifest.units_deferred else 0
+    return 3 if manifest.units_deferred or manifest.set_aside else 0
 
 
 if __name__ == "__main__":

@@ -106,6 +106,7 @@ def show_run(table: Location, manifest: RunManifest | None) -> None:
             "run": manifest.run_id,
             **manifest.rows.model_dump(),
             "n_units_deferred": manifest.n_units_deferred,
+            "n_files_set_aside": len(manifest.set_aside),
         }
     create_table_artifact(
         key="translation-run",

@@ -37,7 +37,7 @@ from pipeline.train.run_files import TrainingProgress
 from pipeline.train.stage import train_model
 from pipeline.translate.config import TranslateConfig, TranslateResources
 from pipeline.translate.retry_quarantine import retry_quarantine
-from pipeline.translate.stage import translate_table
+from pipeline.translate.stage import LakeNotes, translate_table
 
 _RETRIES = 2
 _RETRY_DELAY_SECONDS = 10
@@ -100,8 +100,17 @@ def translate_new_rows(
 ) -> RunManifest | None:
     """Run ``pipeline.translate.stage`` on a lake."""
     with logged_stage("translate", source, table) as log:
+
+        def on_notes(lake_notes: LakeNotes) -> None:
+            for note in lake_notes.notes:
+                log.line(note)
+            for file in lake_notes.set_aside:
+                log.line(f"set aside {file.path}: {file.reason}")
+
         manifest = translate_table(
-            source, model, table, config, resources, on_progress=log.on_progress
+            *(source, model, table, config, resources),
+            on_progress=log.on_progress,
+            on_notes=on_notes,
         )
         log.result(_translated(manifest, log))
     return manifest

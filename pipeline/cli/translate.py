@@ -109,7 +109,7 @@ def translate(
         on_notes=lake_notes.append,
     )
     for note in lake_notes[0].notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {note}")
     if manifest is not None:
         print_run(manifest, output)
     elif lake_notes[0].set_aside:

@@ -96,11 +96,12 @@ def input_files(source: Location) -> LakeFiles:
     temporary_files: set[str] = set()
 
     def is_input(relative: str) -> bool:
-        parts = relative.split("/")
+        parts = relative.removesuffix("/").split("/")
+        n_folders = len(parts) if relative.endswith("/") else len(parts) - 1
         if any(part.startswith((".", "_")) or part in _SYSTEM_FOLDERS for part in parts):
             return False
         for n, part in enumerate(parts, 1):
-            if is_temporary_name(part) and (n == len(parts) or "=" not in part):
+            if is_temporary_name(part) and (n > n_folders or "=" not in part):
                 temporary_files.add("/".join(parts[:n]))
                 return False
         return True

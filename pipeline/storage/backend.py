@@ -87,8 +87,9 @@ class Backend(ABC, Generic[L]):
 
         Args:
             folder: the folder; may be missing.
-            is_wanted: tells from a relative path whether the file or folder is listed. Folders that
-                are not wanted may be asked for only once, and not for their files.
+            is_wanted: tells from a relative path whether the file or folder is listed. The path of
+                a folder ends with a slash. A file is not listed if a folder above it is not wanted.
+                On S3 it is asked for files only, so it must judge the folders of a path, too.
 
         Raises:
             InputError: a folder cannot be listed, a wanted file cannot be opened, or a link leads

@@ -41,8 +41,8 @@ def list_folder(folder: Path, is_wanted: Callable[[str], bool] = lambda _: True)
 
     Args:
         folder: the folder; if it is missing or a file, the listing is empty.
-        is_wanted: tells from a relative path whether the file or folder is listed. Folders that are
-            not wanted are not entered.
+        is_wanted: tells from a relative path whether the file or folder is listed. The path of a
+            folder ends with a slash. Folders that are not wanted are not entered.
 
     Raises:
         InputError: a folder cannot be listed, or a link leads nowhere. Names it and the reason.
@@ -70,7 +70,7 @@ class _Lister:
         try:
             status = folder.stat()
             with os.scandir(folder) as entries:
-                names = sorted(entry.name for entry in entries)
+                names = sorted((entry.name, _is_folder(entry)) for entry in entries)
         except NotADirectoryError:  # the root is a file
             return
         except OSError as error:
@@ -78,8 +78,8 @@ class _Lister:
                 return
             raise cannot_read(folder, error) from error
         chain = (*above, (status.st_dev, status.st_ino))
-        for name in names:
-            if self._is_wanted(relative + name):
+        for name, is_folder in names:
+            if self._is_wanted(f"{relative}{name}/" if is_folder else relative + name):
                 self._add_entry(folder / name, relative + name, chain)
 
     def _add_entry(self, path: Path, relative: str, chain: tuple[tuple[int, int], ...]) -> None:
@@ -106,7 +106,14 @@ class _Lister:
         if not target.is_relative_to(self._root):
             return False
         parts = target.relative_to(self._root).parts
-        return all(self._is_wanted("/".join(parts[: n + 1])) for n in range(len(parts)))
+        return all(self._is_wanted("/".join(parts[: n + 1]) + "/") for n in range(len(parts)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # the error is raised later, if the entry is wanted
+        return False
 
 
 def matching_paths(folder: Path, pattern: str) -> Iterator[Path]:
@@ -164,9 +171,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 def is_gone(path: Path, error: OSError) -> bool:
     """Whether an error means that there is no such file. A link whose target is missing exists."""
-    if isinstance(error, NotADirectoryError):
-        return True
-    if not isinstance(error, FileNotFoundError):
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return False
     for existing in (path, *path.parents):
         try:

@@ -3,6 +3,7 @@
 TABLE/
   _table.json                                          format version, languages, columns
   data/run_date=2026-11-22/run=000042-1f3a/part-<unit>.parquet
+                                          /part-<run>.parquet        restored rows
                                           /_quarantine/part-<unit>.parquet
                                           /_memory/part-<unit>.parquet
                                           /_tombstones/part-<run>.parquet

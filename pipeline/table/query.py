@@ -78,8 +78,13 @@ _COMPARE = f"""
 """
 
 _LINEAGE = """
-    SELECT row_id, run, runs.model_id, runs.model, runs.dataset_fingerprint, runs.corpus
-    FROM latest JOIN runs USING (run)
+    WITH model AS (
+        SELECT model_id AS id, arg_max(runs, finished_at) AS last FROM runs GROUP BY model_id
+    )
+    SELECT row_id, latest.run, latest.model_id,
+        CASE WHEN runs.model_id = latest.model_id THEN runs.model ELSE last.model END AS model,
+        last.dataset_fingerprint, last.corpus
+    FROM latest JOIN runs USING (run) JOIN model ON latest.model_id = model.id
 """
 
 # DuckDB prints at most 10,000 rows. One more row makes it print that there are more.
