@@ -92,7 +92,7 @@ def overwrite_notes(
             doubtful.setdefault(folder, []).append(file.path)
     for folder, paths in doubtful.items():
         where = root / folder if folder != "." else root
-        copies = [path for path in gone_by_folder.get(folder, ())]
+        copies = gone_by_folder.get(folder, [])
         replaced = count_of(copies, "file") if copies else "files elsewhere"
         yield (
             f"{where}: {count_of(paths, 'new file')} may hold the rows of {replaced}, gone since; "
