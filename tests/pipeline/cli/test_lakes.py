@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -516,3 +517,22 @@ def test_a_bad_file_and_a_table_in_its_lake_are_noticed_on_s3(
     assert f"is in the folder of the table {s3}/t" in done.err
     done = lingo("translate", f"{s3}/lake", "--model", bundle, "--output", f"{s3}/lake2")
     assert done.status == 3  # another folder whose name begins like that of the lake
+
+
+def test_a_table_of_an_earlier_release_is_continued(
+    command: Lingo, lingo: Lingo, lake: Path, texts: Callable[[], list[str]]
+) -> None:
+    command("translate")
+    (file,) = (lake.parent / "t").glob("data/*/*/_manifest.json")
+    manifest = json.loads(file.read_text())
+    for name in ("set_aside", "n_rows_restored"):
+        del manifest[name]
+    for name in ("on_bad_file", "max_retracted_share"):
+        del manifest["settings"][name]
+    file.write_text(json.dumps(manifest))
+    assert command("translate").out.startswith("nothing new")
+    (lake / "day=3").mkdir()
+    (lake / "day=3" / "a.csv").write_text("n,text\n1,The bird plays.\n")
+    assert command("translate").status == 0
+    assert lingo("table", "runs", lake.parent / "t").status == 0
+    assert texts() == sorted([*ALL, "The bird plays."])
