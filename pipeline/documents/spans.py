@@ -58,6 +58,9 @@ _CLOSERS = {
     "{{": "}}",
 }
 
+# An escaped tag or quotation mark after an address does not belong to it.
+_ESCAPED_MARKUP = r"&(?:lt|gt|quot|apos|\#39|\#34|nbsp);"
+
 # The beginning of a construct whose end is searched for.
 _OPENING = r"""
       (?P<delimiter> <!-- | <!\[CDATA\[ | <[%?] | \{[%#{] )
@@ -98,7 +101,7 @@ _WHOLE = (
     | (?P<url>
         (?: [a-z][a-z0-9+.-]{{1,20}}:// | (?<!{LETTER})www\.
           | (?<!{LETTER})(?:mailto|tel|sms|urn|doi|magnet):(?=[\w+?]) | (?<!{LETTER})data:\w+/ )
-        (?: [^\s<>"{{}}|\\^`{_UNSPACED}] | \{{[^{{}}\s]{{0,100}}\}} )++ )
+        (?: (?!{_ESCAPED_MARKUP}) [^\s<>"{{}}|\\^`{_UNSPACED}] | \{{[^{{}}\s]{{0,100}}\}} )++ )
     | (?<!{LETTER})(?<![.+@-])(?:{LETTER}|[.+-]){{1,64}}@                                 # a@b.org
       (?:{LETTER}|-){{1,63}}(?:\.(?:{LETTER}|-){{1,63}}){{1,8}}
     """
@@ -107,8 +110,6 @@ _FLAGS = re.VERBOSE | re.IGNORECASE | re.MULTILINE
 _SPAN = re.compile(f"{_OPENING} | {_WHOLE}", _FLAGS)
 _WHOLE_SPAN = re.compile(_WHOLE, _FLAGS)
 
-# An escaped tag or quotation mark after an address does not belong to it.
-_ESCAPED_MARKUP = re.compile(r"&(?:lt|gt|quot|apos|#39|#34|nbsp);", re.IGNORECASE)
 _ENTITY_AT_END = re.compile(r"&[#\w]{1,31};\Z")
 _AFTER_ADDRESS = frozenset(".,:!?'([…»”’")
 _OPENING_OF = {")": "(", "]": "["}
@@ -336,8 +337,6 @@ def _address_length(url: str) -> int:
 
     A closing bracket belongs to the address if the address opens it.
     """
-    if escaped := _ESCAPED_MARKUP.search(url):
-        url = url[: escaped.start()]
     surplus = {
         close: url.count(close) - url.count(opening) for close, opening in _OPENING_OF.items()
     }
@@ -356,4 +355,6 @@ def _address_length(url: str) -> int:
         elif last in "([":
             surplus[")" if last == "(" else "]"] += 1
         length -= 1
-    return 0 if url[:length].endswith("://") or length <= len("www") else length
+    scheme, separator, _ = url.partition("://")
+    shortest = len(scheme + separator) if separator else len("www")
+    return 0 if length <= shortest else length

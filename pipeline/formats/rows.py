@@ -78,6 +78,8 @@ _REFUSED_ENDINGS = frozenset(
 _NUMBER = re.compile(r"\.\d+$|-\d+(?:-of-\d+)?$")
 
 _HEAD_BYTES = 1 << 16
+# A file with this many and no line feed has lines that end with carriage returns alone.
+_MIN_CARRIAGE_RETURNS = 2
 
 UNDECODABLE = "undecodable"
 """The problem of a row with bytes that are not UTF-8. They are replaced by U+FFFD."""
@@ -204,6 +206,11 @@ def _check_text(path: Path, head: bytes) -> None:
     is_text = is_utf8(head) and b"\n" in head  # text that was never compressed, or is so no longer
     if promised and head and not is_text and not _is_compressed(path):
         raise InputError(f"{path}: damaged (neither {promised} nor text); copy the file again")
+    if b"\n" not in head and head.rstrip(b"\r").count(b"\r") >= _MIN_CARRIAGE_RETURNS:
+        raise InputError(
+            f"{path}: its lines end with carriage returns alone, as on old Macs; convert them with "
+            "`tr '\\r' '\\n'`"
+        )
     if is_binary(head):
         raise InputError(f"{path}: is not text; give one of the known formats ({KNOWN_FORMATS})")
 

@@ -217,6 +217,8 @@ def test_a_long_segment_is_cut_near_its_middle(text: str, expected: list[str]) -
         "<!---->a",
         "|a",
         "x://)",
+        "http://",
+        "http://a&lt;",
         "<p>a",
     ],
 )

@@ -232,3 +232,18 @@ def test_the_text_of_a_malformed_row_is_bounded_and_utf8(tmp_path: Path) -> None
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + b"x\xff" * 100_000 + b"\n")
     (row,) = iter_rows(tmp_path / "a.csv")
     assert row.text == "x\ufffd" * 2048
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.tsv", "a.jsonl"])
+def test_lines_that_end_with_carriage_returns_alone_are_refused(
+    tmp_path: Path, refusal: Callable[..., str], name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"source,target\rone,uno\rtwo,dos\r")
+    assert "carriage returns alone" in refusal(path)
+
+
+def test_one_line_may_have_a_carriage_return(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\rtwo\r")
+    assert [row.values for row in iter_rows(path)] == [{"text": "one\rtwo"}]
