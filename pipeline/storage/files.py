@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lingo_model import InputError
 from pipeline.storage.backend import backend_of
 from pipeline.storage.file_version import FileStamp
 from pipeline.storage.location import Location
@@ -22,6 +23,18 @@ def absolute(path: Location) -> Location:
     """The absolute path. Symbolic links are kept; see :meth:`Backend.absolute`."""
     absolute_path: Location = backend_of(path).absolute(path)
     return absolute_path
+
+
+def resolved(path: Location) -> Location:
+    """The absolute path without symbolic links. The file or folder may be missing.
+
+    Raises:
+        InputError: links lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError as error:
+        raise InputError(f"{path}: links lead in a circle; remove one of them") from error
 
 
 def stamp_of(path: Location) -> FileStamp | None:

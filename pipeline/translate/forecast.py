@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lingo_model import read_bundle_manifest
-from pipeline.storage.files import absolute
+from pipeline.storage.files import absolute, resolved
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest, RunPlan, SetAsideFile
 from pipeline.table.open_table import open_table
@@ -78,7 +78,7 @@ def forecast_run(
         InputError: see :func:`~pipeline.translate.stage.translate_table`.
     """
     bundle = read_bundle_manifest(model)
-    table = open_table(output.resolve())
+    table = open_table(resolved(output))
     table.check_identity(table_identity(bundle, config))
     unfinished = table.unfinished()
     if unfinished is not None:

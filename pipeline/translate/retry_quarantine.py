@@ -20,7 +20,7 @@ from pipeline.lake.files import inspect_file
 from pipeline.observability.progress import OnProgress, ignore_progress
 from pipeline.schemas import FAILED, TOO_LONG
 from pipeline.storage.file_version import InputFile
-from pipeline.storage.files import files_in, read_parquet, write_parquet
+from pipeline.storage.files import files_in, read_parquet, resolved, write_parquet
 from pipeline.storage.location import Location
 from pipeline.table.manifest import (
     IDENTITY,
@@ -86,7 +86,7 @@ def retry_quarantine(
         InputError: there is no such run; else as :func:`~pipeline.translate.stage.translate_table`.
         RunError: as :func:`~pipeline.translate.stage.translate_table`.
     """
-    model, table = model.resolve(), open_table(output.resolve())
+    model, table = model.resolve(), open_table(resolved(output))
     bundle = read_bundle_manifest(model)
     identity = TableIdentity.load(table.root / IDENTITY)
     columns = identity.model_dump(include={"text_column", "id_column", "limit"})

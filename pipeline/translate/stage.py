@@ -17,7 +17,7 @@ import torch
 from lingo_model import check_precision, read_bundle_manifest
 from pipeline.cluster.ray_session import is_local
 from pipeline.observability.progress import OnProgress, ignore_progress
-from pipeline.storage.files import absolute
+from pipeline.storage.files import absolute, resolved
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest, SetAsideFile
 from pipeline.table.open_table import open_table
@@ -88,7 +88,7 @@ def translate_table(
         RunError: actors failed, or the staged rows are not the rows of the input. Nothing is
             published; the same command continues the run.
     """
-    source, model, output = absolute(source), model.resolve(), output.resolve()
+    source, model, output = absolute(source), model.resolve(), resolved(output)
     bundle = read_bundle_manifest(model)
     if is_local(resources.ray_address):  # the machines of a cluster may support more than this one
         check_precision(config.decode.precision, on_gpu=torch.cuda.is_available())

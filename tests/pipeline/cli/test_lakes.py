@@ -536,3 +536,12 @@ def test_a_table_of_an_earlier_release_is_continued(
     assert command("translate").status == 0
     assert lingo("table", "runs", lake.parent / "t").status == 0
     assert texts() == sorted([*ALL, "The bird plays."])
+
+
+def test_a_table_behind_links_in_a_circle_is_refused(command: Lingo, tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    for name in ("plan", "translate"):
+        done = command(name, table=tmp_path / "one")
+        assert done.status == 2
+        assert f"{tmp_path}/one: links lead in a circle" in done.err
