@@ -190,7 +190,12 @@ def test_translate_publishes_a_run_of_the_champion(
     assert rows_on_disk.num_rows == 30
     (rows,) = translated.artifacts["translation-run"]
     assert rows == [
-        {"run": manifest.run_id, **manifest.rows.model_dump(), "n_units_deferred": 0},
+        {
+            "run": manifest.run_id,
+            **manifest.rows.model_dump(),
+            "n_units_deferred": 0,
+            "n_files_set_aside": 0,
+        },
     ]
     assert translated.artifacts["table"] == [link_to(workspace / "table")]
 

@@ -47,7 +47,10 @@ def tsv() -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-QUERY = "query: lingo sql \"SELECT reason, origin, source, target FROM 'd/rejected/*.parquet'\""
+QUERY = (
+    'query: lingo sql "SELECT reason, origin, line, detail, text, source, target '
+    "FROM read_parquet('d/rejected/*.parquet', hive_partitioning = false)\""
+)
 
 
 def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def test_an_unknown_key_is_refused_and_the_known_are_listed(tmp_path: Path) -> N
     with pytest.raises(InputError) as error:
         load_yaml(TrainConfig, file)
     known = ", ".join(sorted(TrainConfig.model_fields))
-    assert str(error.value) == f"{file}: unknown key 'hiden_dim'; known keys: {known}"
+    assert str(error.value) == (
+        f"{file}: unknown key 'hiden_dim'; did you mean 'hidden_dim'? known keys: {known}"
+    )
     assert "hidden_dim" in known
 
 
