@@ -29,7 +29,7 @@ def joined_schema(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
     first_path: dict[str, str] = {}
     for path, schema in schemas.items():
         for field in schema:
-            field = field.with_type(without_empty_structs(field.type))
+            field = field.with_type(writable_type(field.type))
             known = fields.get(field.name)
             spelling = first_spelling.setdefault(field.name.casefold(), field.name)
             if spelling != field.name:  # SQL engines ignore case
@@ -83,14 +83,30 @@ def joined_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     return None
 
 
-def without_empty_structs(column_type: pa.DataType) -> pa.DataType:
-    """The type with null in place of each struct without fields, within lists and structs too."""
+def writable_type(column_type: pa.DataType) -> pa.DataType:
+    """The type of the same values that Parquet files can have in any slice.
+
+    A struct without fields becomes null. Views within structs, maps and lists become text or
+    binary, because Arrow cannot write slices of such views.
+    """
     if types.is_struct(column_type):
-        fields = [field.with_type(without_empty_structs(field.type)) for field in column_type]
+        fields = [field.with_type(_within(field.type)) for field in column_type]
         return pa.struct(fields) if fields else pa.null()
+    if types.is_map(column_type):
+        return pa.map_(_within(column_type.key_type), _within(column_type.item_type))
     if types.is_list(column_type):
-        return pa.list_(without_empty_structs(column_type.value_type))
+        return pa.list_(_within(column_type.value_type))
+    if types.is_large_list(column_type):
+        return pa.large_list(_within(column_type.value_type))
     return column_type
+
+
+def _within(inner_type: pa.DataType) -> pa.DataType:
+    if types.is_string_view(inner_type):
+        return pa.string()
+    if types.is_binary_view(inner_type):
+        return pa.binary()
+    return writable_type(inner_type)
 
 
 def _joined_struct(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:

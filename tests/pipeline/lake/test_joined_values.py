@@ -122,7 +122,10 @@ def completed(value: Any, column_type: pa.DataType) -> Any:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_every_value_of_both_files_is_kept(tmp_path: Path, data: st.DataObject) -> None:
@@ -141,6 +144,21 @@ def test_every_value_of_both_files_is_kept(tmp_path: Path, data: st.DataObject) 
     read = read_joined(tmp_path, ["a.parquet", "b.parquet"])
 
     assert read == [[completed(value, joined) for value in column] for column in columns]
+
+
+@pytest.mark.parametrize(
+    "column_type",
+    [
+        pa.struct([("a", pa.string_view())]),
+        pa.list_(pa.binary_view()),
+        pa.map_(pa.string_view(), pa.string_view()),
+        pa.struct([("a", pa.struct([("b", pa.string_view())]))]),
+    ],
+    ids=str,
+)
+def test_views_within_other_types_are_written(tmp_path: Path, column_type: pa.DataType) -> None:
+    pq.write_table(pa.table({"c": pa.array([None] * 3, column_type)}), tmp_path / "a.parquet")
+    assert read_joined(tmp_path, ["a.parquet"]) == [[None] * 3]
 
 
 DAY = datetime.date(2026, 11, 25)
