@@ -67,8 +67,13 @@ def iter_rows(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Iterator[Ro
                 problems.setdefault(row.problem, _Problem(row, n_rows)).n_rows += 1
             yield row
     for problem in problems.values():
-        if problem.n_rows >= max(_MIN_PROBLEM_ROWS, _MAX_PROBLEM_SHARE * n_rows):
+        if are_too_many(problem.n_rows, n_rows):
             raise InputError(f"{path}: {problem.message(n_rows, file_format)}")
+
+
+def are_too_many(n_bad_rows: int, n_rows: int) -> bool:
+    """Whether so many rows of a file have one problem that the whole file has it."""
+    return n_bad_rows >= max(_MIN_PROBLEM_ROWS, _MAX_PROBLEM_SHARE * n_rows)
 
 
 class _Problem:

@@ -36,6 +36,9 @@ def _language_tag(text: str) -> str:
     return text
 
 
+# A column name of so many words is text.
+_MIN_WORDS_OF_TEXT = 3
+
 LanguageTag = Annotated[str, AfterValidator(_language_tag)]
 """The type of a language tag in a corpus description."""
 
@@ -203,7 +206,7 @@ def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
             raise InputError(
                 f"{file}: has no column {column!r}; its columns are "
                 f"{', '.join(columns.schema.names)}; set source_column and target_column"
-                f"{_delimiter_hint(columns)}"
+                f"{_delimiter_hint(columns)}{_header_hint(columns)}"
             )
         kind = columns.schema.field(column).type
         if not is_text_type(kind):
@@ -216,6 +219,15 @@ def _table_hint(file: Path) -> str:
     if lines and all("\t" in line for line in lines):
         return "; its lines have tabs, so rename it to .tsv if the first line has the column names"
     return ""
+
+
+def _header_hint(columns: FileColumns) -> str:
+    """What to do if the first line of a TSV or CSV file seems to be a row."""
+    if columns.schema is None or columns.format not in ("csv", "tsv"):
+        return ""
+    if not any(len(name.split()) >= _MIN_WORDS_OF_TEXT for name in columns.schema.names):
+        return ""
+    return "; if the first line is a row, add a line with the column names before it"
 
 
 def _delimiter_hint(columns: FileColumns) -> str:

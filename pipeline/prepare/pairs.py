@@ -14,7 +14,7 @@ from typing import Any
 
 from lingo_model import InputError
 from pipeline.formats.encoding import checked_row
-from pipeline.formats.read import iter_rows
+from pipeline.formats.read import are_too_many, iter_rows
 from pipeline.formats.rows import MALFORMED, format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.prepare.corpus import CorpusInput
@@ -98,7 +98,7 @@ def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair
     is_jsonl = format_of(path) == "jsonl"
     columns = (item.source_column, item.target_column)
     keys_seen: dict[str, None] = {}
-    number = 0
+    number = n_foreign = first_foreign = 0
     for number, row in enumerate(iter_rows(path, item.read_options), start=1):
         values = row.values
         if is_jsonl and row.problem != MALFORMED:
@@ -106,6 +106,10 @@ def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair
             keys_seen |= dict.fromkeys(values.keys() & set(columns) if is_full else values)
             if missing := [column for column in columns if column not in values]:
                 row.detail = row.detail or f"the row has no {' and no '.join(map(repr, missing))}"
+            if values and len(missing) == len(columns):  # another format; null keys are omitted
+                n_foreign += 1
+                first_foreign = first_foreign or number
+                row.problem = row.problem or MALFORMED
         source, target = (values.pop(column, None) for column in columns)
         if isinstance(source, bytes) or isinstance(target, bytes):  # a binary column of Parquet
             decoded = checked_row({"source": _decoded(source), "target": _decoded(target)})
@@ -125,6 +129,12 @@ def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair
         )
     if is_jsonl and number:
         _check_keys(path, columns, keys_seen)
+        if are_too_many(n_foreign, number):
+            raise InputError(
+                f"{path}: {n_foreign} of {number} rows have neither {columns[0]!r} nor "
+                f"{columns[1]!r} (the first is row {first_foreign}); give all rows the same keys, "
+                "or split the file by its keys and give each part as an input"
+            )
 
 
 def _check_keys(path: Path, columns: tuple[str, str], keys: Mapping[str, None]) -> None:

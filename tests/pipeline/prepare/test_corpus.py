@@ -409,3 +409,9 @@ def test_a_wrong_delimiter_or_quoting_is_refused(tmp_path: Path, options: dict[s
     path.write_text(yaml.safe_dump(describe(TABLE | options)))
     with pytest.raises(InputError, match=r"inputs\.0"):
         load_corpus(path)
+
+
+def test_a_table_without_a_header_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tsv", "The dog plays.\tEl perro juega.")
+    with pytest.raises(InputError, match="add a line with the column names before it"):
+        check_inputs(corpus({"path": str(path)}))

@@ -219,3 +219,14 @@ def test_quoting_and_delimiter_of_an_input(tmp_path: Path) -> None:
     for quoting, source in (("auto", '"a"'), ("none", '"a"'), ("minimal", "a")):
         (pair,) = iter_pairs(CorpusInput(path=path, quoting=quoting))
         assert pair.source == source
+
+
+def test_json_rows_with_other_keys_are_not_empty(tmp_path: Path) -> None:
+    """Writers omit one key if its value is null. A row without both has another format."""
+    good, other = '{"source":"a","target":"b"}', '{"en":"a","de":"b"}'
+    path = write(tmp_path / "x.jsonl", *[good] * 95, *[other] * 5, '{"source":"a"}')
+    problems = [pair.problem for pair in iter_pairs(CorpusInput(path=path))]
+    assert problems == [None] * 95 + ["malformed"] * 5 + [None]
+    path = write(tmp_path / "y.jsonl", *[good] * 20, *[other] * 20)
+    with pytest.raises(InputError, match="20 of 40 rows have neither 'source' nor 'target'"):
+        list(iter_pairs(CorpusInput(path=path)))
