@@ -72,8 +72,9 @@ _OPENING = r"""
     | (?P<object> \{\s{0,20}" )
 """
 
-# Constructs that one expression describes. Repetitions are bounded, possessive, or end before the
-# beginning of another construct, so that the search takes linear time.
+# Constructs that one expression describes. Repetitions are bounded, or end before the beginning of
+# another construct, so that the search takes linear time. Only single characters are repeated
+# possessively: Python before 3.11.5 loses its place if a group is (CPython issue 106052).
 _WHOLE = (
     r"""
       \[\[[\w.:-]{1,100}\]\]                                    # [[x]]
@@ -91,7 +92,7 @@ _WHOLE = (
     | (?<!\d)%[a-z](?![^\W\d_])                                 # %Y
     | (?<!%)%%(?!%)                                             # %%
     | <(?:[a-z][a-z0-9+.-]{1,20}:[^<>\s]{1,2000}|[^<>\s@]{1,64}@[^<>\s@]{1,255})>  # <https://x.org>
-    | </?[a-z][a-z0-9:._-]{0,60}(?:\s(?:[^<>"']++|"[^"]*+"|'[^']*+'){0,80}+|/)?>  # <b> <br/>
+    | </?[a-z][a-z0-9:._-]{0,60}(?:\s(?:[^<>"']++|"[^"]*+"|'[^']*+'){0,80}|/)?>  # <b> <br/>
     | </?[a-z][a-z0-9:._-]{0,60}(?:\s[^<>\n]{0,1000})?/?>       # a tag with a stray quotation mark
     | <![a-z][^<>]{0,1000}>                                     # <!DOCTYPE html>
     | [<＜]ph\d[>＞]                                            # a placeholder symbol
@@ -101,7 +102,7 @@ _WHOLE = (
     | (?P<url>
         (?: [a-z][a-z0-9+.-]{{1,20}}:// | (?<!{LETTER})www\.
           | (?<!{LETTER})(?:mailto|tel|sms|urn|doi|magnet):(?=[\w+?]) | (?<!{LETTER})data:\w+/ )
-        (?: (?!{_ESCAPED_MARKUP}) [^\s<>"{{}}|\\^`{_UNSPACED}] | \{{[^{{}}\s]{{0,100}}\}} )++ )
+        (?: (?!{_ESCAPED_MARKUP}) [^\s<>"{{}}|\\^`{_UNSPACED}] | \{{[^{{}}\s]{{0,100}}\}} )+ )
     | (?<!{LETTER})(?<![.+@-])(?:{LETTER}|[.+-]){{1,64}}@                                 # a@b.org
       (?:{LETTER}|-){{1,63}}(?:\.(?:{LETTER}|-){{1,63}}){{1,8}}
     """
@@ -117,7 +118,7 @@ _OPENING_OF = {")": "(", "]": "["}
 _LINK_TARGET = re.compile(
     r"""
     \]\( \s{0,8}
-    (?: <[^<>\n]{0,2000}> | (?: [^()\s\\] | \\. | \((?:[^()\s\\]|\\.){0,500}\) ){0,2000}+ )
+    (?: <[^<>\n]{0,2000}> | (?: [^()\s\\] | \\. | \((?:[^()\s\\]|\\.){0,500}\) ){0,2000} )
     (?: \s{1,8}(?:"[^"\n]{0,500}"|'[^'\n]{0,500}') )? \s{0,8} \)
     """,
     re.VERBOSE,
