@@ -65,7 +65,7 @@ _PATTERNS: dict[SpanKind, str] = {
       | (?<![\w:]):[a-z][a-z0-9_+-]{{1,40}}:(?![\w:])
     """,
     "numbers": rf"""
-        {_NOT_IN_WORD}[+−{_CURRENCY}\#-]*+ {LETTER}{{0,30}}? \d (?:{LETTER}|\d){{0,60}}
+        {_NOT_IN_WORD}[+−{_CURRENCY}\#-]{{0,8}}+ {LETTER}{{0,30}}? \d (?:{LETTER}|\d){{0,60}}
         (?: [.,:/'’·–٫٬\u00a0\u202f-](?=\d)(?:{LETTER}|\d){{1,60}}
           | [ ]\d{{3}}(?!{LETTER}|\d) ){{0,20}}
         (?:[ \u00a0\u202f]?[%‰°{_CURRENCY}])?

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pipeline.documents.literals import find_literals, loses_literals
@@ -98,3 +100,16 @@ def test_literals_are_found_in_the_given_ranges_only() -> None:
 def test_a_translation_that_lacks_a_literal(source: str, translation: str, is_lost: bool) -> None:
     assert loses_literals(source, translation, frozenset(SPAN_KINDS)) is is_lost
     assert not loses_literals(source, translation, frozenset())
+
+
+@pytest.mark.parametrize(
+    "unit", ["$", "+#", "1,", "1 111", "/a", "~/a", "\U0001f415\u200d", "a.", "::"]
+)
+def test_the_search_takes_linear_time(unit: str) -> None:
+    seconds = []
+    for size in (20_000, 80_000):
+        text = unit * (size // len(unit))
+        started = time.process_time()
+        find_literals(text, frozenset(SPAN_KINDS), [(0, len(text))])
+        seconds.append(time.process_time() - started)
+    assert seconds[1] < 10 * seconds[0] + 0.2
