@@ -48,7 +48,7 @@ PLANTED = {
     "emphasis": ("**dog42**", "*dog42*", "__dog42__", "~~dog42~~"),
 }  # fmt: skip
 _PLACEHOLDER = re.compile(r"<ph\d>")
-_HEADER = ("kind", "planted", "intact", "flagged", "silent", "in place", "alone")
+_HEADER = ("kind", "planted", "intact", "flagged", "silent", "equal", "alone")
 
 
 def main() -> None:

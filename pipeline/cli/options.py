@@ -57,8 +57,8 @@ InputArgument = Annotated[
     str,
     typer.Argument(
         metavar="INPUT",
-        help="A file or folder, here or on S3 (s3://BUCKET/FOLDER): Parquet, JSONL, CSV, TSV or "
-        "plain text, also .gz and .zst.",
+        help="A file or folder, here or on S3 (s3://BUCKET/FOLDER): Parquet, JSON, CSV, TSV or "
+        "plain text. Text may be compressed with gzip, zstd, bzip2 or xz.",
     ),
 ]
 TableArgument = Annotated[str, typer.Argument(help="A translation table, here or on S3.")]

@@ -29,7 +29,7 @@ def same_numbers(first: str, second: str) -> bool:
     numbers = [_numbers(text) for text in (first, second)]
     if sorted(numbers[0]) == sorted(numbers[1]):
         return True
-    n_negative = [sum(number.startswith("-") for number in those) for those in numbers]
+    n_negative = [sum(number.startswith("-") for number in of_text) for of_text in numbers]
     return n_negative[0] == n_negative[1] and _digit_runs(first) == _digit_runs(second)
 
 

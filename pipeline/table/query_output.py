@@ -11,6 +11,7 @@ are read, so a large result needs no memory.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -124,8 +125,6 @@ def _csv_line(result: duckdb.DuckDBPyRelation) -> str:
 
 
 def _json_object(result: duckdb.DuckDBPyRelation) -> str:
-    import json
-
     names = [name for _, name, _ in _columns(result)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
