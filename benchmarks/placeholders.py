@@ -9,7 +9,7 @@ their placeholders. The columns of the table:
     intact      spans that are in the translations
     flagged     spans of rows with `placeholders_ok` or `numbers_ok` false
     silent      spans that are neither intact nor flagged
-    in place    rows that are equal to the reference translation
+    equal       rows that are equal to the reference translation
     alone       spans that are intact if the model reads the kinds of `spans` as they are
 """
 
