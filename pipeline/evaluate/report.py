@@ -81,7 +81,9 @@ def _rows(report: ScoreReport) -> str:
     """Words after the number of sentences that tell how many rows the given files have."""
     if report.n_given_rows is None:
         return ""
-    return f" of the {report.n_given_rows:,} rows of the given files"
+    if report.n_given_rows == report.n_sentences:
+        return " (all rows of the given files)"
+    return f" (of the {report.n_given_rows:,} rows of the given files)"
 
 
 def _reliability(report: ScoreReport) -> str:

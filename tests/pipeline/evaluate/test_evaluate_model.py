@@ -230,7 +230,7 @@ def test_a_given_test_file_is_scored_whole(dataset: Path, bundle: Path, tmp_path
     assert (report.n_sentences, report.n_given_rows) == (4, 4)
     assert report.decode == decode
     text = (Path(report.folder) / "report.md").read_text("utf-8")
-    assert "sentences: 4 of the 4 rows of the given files" in text
+    assert "sentences: 4 (all rows of the given files)" in text
 
 
 def test_a_report_says_how_many_rows_an_earlier_release_left_out(
@@ -245,7 +245,7 @@ def test_a_report_says_how_many_rows_an_earlier_release_left_out(
     report = evaluate_model(copy, bundle, tmp_path / "reports")
     for name in ("report.md", "report.html"):
         text = (Path(report.folder) / name).read_text("utf-8")
-        assert "of the 43 rows of the given files" in text
+        assert "(of the 43 rows of the given files)" in text
         assert "40" in text
 
 
