@@ -166,7 +166,12 @@ def _write_pairs(
             item = named.item
             n_read = n_kept = 0
             n_rejected: Counter[str] = Counter()
-            for pair in iter_pairs(item, origin=named.origin):
+            pairs = (
+                pair
+                for part in named.parts
+                for pair in iter_pairs(item, part.part, origin=part.origin)
+            )
+            for pair in pairs:
                 n_read += 1
                 bar.advance()
                 source, target = cleaned_texts(pair)
