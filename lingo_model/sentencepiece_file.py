@@ -18,7 +18,9 @@ _NORMALIZER_NAME_FIELD = 1
 _NORMALIZER_SPACE_FIELDS = (3, 4, 5)  # dummy prefix, remove extra spaces, escape spaces
 _ALGORITHMS: dict[int, Literal["unigram", "bpe"]] = {1: "unigram", 2: "bpe"}
 _NORMAL, _USER_DEFINED, _UNUSED = 1, 4, 5
-_SPACE_MARK = "\u2581"
+
+SPACE_MARK = "\u2581"
+"""What SentencePiece writes for a space, also before the first word of a text."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,7 @@ class PieceTable:
 def piece_table(serialized: bytes) -> PieceTable:
     """The pieces of a model file that SentencePiece can read."""
     pieces: list[tuple[str, float, bool]] = []
-    algorithm = _ALGORITHMS[1]
+    algorithm = _ALGORITHMS.get(1)
     words_apart = True
     for number, value in _protobuf_fields(serialized):
         if not isinstance(value, bytes):
@@ -54,12 +56,13 @@ def piece_table(serialized: bytes) -> PieceTable:
         if number == _PIECE_FIELD:
             fields = dict(_protobuf_fields(value))
             kind = fields.get(_PIECE_TYPE_FIELD, _NORMAL)
-            text = bytes(fields.get(_PIECE_TEXT_FIELD, b"")).decode()
+            text_field = fields.get(_PIECE_TEXT_FIELD)
+            text = text_field.decode() if isinstance(text_field, bytes) else ""
             words_apart &= kind != _UNUSED
             if kind in (_NORMAL, _USER_DEFINED):
-                words_apart &= " " not in text and _SPACE_MARK not in text[1:]
-                score = fields.get(_PIECE_SCORE_FIELD, 0.0)
-                pieces.append((text, float(score), kind == _USER_DEFINED))
+                words_apart &= " " not in text and SPACE_MARK not in text[1:]
+                score = float(fields.get(_PIECE_SCORE_FIELD, 0.0))
+                pieces.append((text, score, kind == _USER_DEFINED))
         elif number == _TRAINER_SPEC_FIELD:
             trainer = dict(_protobuf_fields(value))
             algorithm = _ALGORITHMS.get(int(trainer.get(_TRAINER_MODEL_TYPE_FIELD, 1)))
@@ -68,7 +71,7 @@ def piece_table(serialized: bytes) -> PieceTable:
             normalizer = dict(_protobuf_fields(value))
             words_apart &= all(normalizer.get(field, 1) for field in _NORMALIZER_SPACE_FIELDS)
     texts, scores, user_defined = zip(*pieces, strict=True) if pieces else ((), (), ())
-    return PieceTable(algorithm, words_apart and _SPACE_MARK in texts, texts, scores, user_defined)
+    return PieceTable(algorithm, words_apart and SPACE_MARK in texts, texts, scores, user_defined)
 
 
 def normalisation_rule(serialized: bytes) -> str:

@@ -18,7 +18,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lingo_model.sentencepiece_file import normalisation_rule, piece_table
+from lingo_model.sentencepiece_file import (
+    SPACE_MARK,
+    PieceTable,
+    normalisation_rule,
+    piece_table,
+)
+from lingo_model.special_ids import UNK_ID
 from lingo_model.subwords import Subwords
 
 # The memory of known words is emptied before it has more words or bytes than this. They take some
@@ -54,10 +60,13 @@ class EncodedTexts(NamedTuple):
     Args:
         ids: int32, of all texts, one after the other.
         lengths: int32, the number of ids of each text.
+        is_spelled: bool, whether the ids of each text surely spell it, so that decoding gives the
+            text again, except for runs of spaces. :meth:`Subwords.changed` looks at the others.
     """
 
     ids: npt.NDArray[np.int32]
     lengths: npt.NDArray[np.int32]
+    is_spelled: npt.NDArray[np.bool_]
 
 
 class Utf8Texts(NamedTuple):
@@ -79,11 +88,9 @@ class Utf8Texts(NamedTuple):
 
     def strings(self, rows: npt.NDArray[np.int64]) -> list[str]:
         """Some of the texts."""
-        data = memoryview(np.ascontiguousarray(self.data))
+        data = np.ascontiguousarray(self.data).data
         starts, stops = self.offsets[rows].tolist(), self.offsets[rows + 1].tolist()
-        return [
-            str(data[start:stop], "utf-8") for start, stop in zip(starts, stops, strict=True)
-        ]
+        return [str(data[start:stop], "utf-8") for start, stop in zip(starts, stops, strict=True)]
 
 
 class WordEncoder:
@@ -104,7 +111,9 @@ class WordEncoder:
         """Whether words are looked up. If not, each text is encoded by SentencePiece."""
         return self._words is not None
 
-    def encode(self, texts: Sequence[str] | Utf8Texts, *, end_id: int | None = None) -> EncodedTexts:
+    def encode(
+        self, texts: Sequence[str] | Utf8Texts, *, end_id: int | None = None
+    ) -> EncodedTexts:
         """Encode texts.
 
         Args:
@@ -114,27 +123,37 @@ class WordEncoder:
         utf8 = texts if isinstance(texts, Utf8Texts) else Utf8Texts.of(texts)
         n_texts = len(utf8.offsets) - 1
         if self._words is None:
-            return self._by_sentencepiece(utf8.strings(np.arange(n_texts)), end_id)
-        encoded, status = self._words.encode(utf8, is_read=False, end_id=end_id)
-        rows = np.flatnonzero(status != _SURE)
-        if not len(rows):
-            return encoded
-        return _merged(encoded, rows, self._one_by_one(utf8.strings(rows), end_id))
+            encoded = self._encode_apart(utf8.strings(np.arange(n_texts)), end_id)
+        else:
+            encoded, status = self._words.encode(utf8, is_read=False, end_id=end_id)
+            rows = np.flatnonzero(status != _SURE)
+            if len(rows):
+                encoded = _merged(encoded, rows, self._encode_apart(utf8.strings(rows), end_id))
+        ends = np.cumsum(encoded.lengths, dtype=np.int64)
+        has_unknown = np.searchsorted(ends, np.flatnonzero(encoded.ids == UNK_ID), "right")
+        encoded.is_spelled[has_unknown] = False
+        return encoded
 
-    def _one_by_one(self, texts: list[str], end_id: int | None) -> EncodedTexts:
+    def _encode_apart(self, texts: list[str], end_id: int | None) -> EncodedTexts:
         """Encode texts that are not plain, or not sure."""
-        assert self._words is not None
-        if not self._subwords.normalises_nfc:
-            return self._by_sentencepiece(texts, end_id)
         read = self._subwords.as_read(texts)
-        encoded, status = self._words.encode(Utf8Texts.of(read), is_read=True, end_id=end_id)
-        rows = np.flatnonzero(status != _SURE)
-        if not len(rows):
-            return encoded
-        return _merged(encoded, rows, self._by_sentencepiece([texts[row] for row in rows], end_id))
+        if self._words is None or not self._subwords.normalises_nfc:
+            encoded = self._by_sentencepiece(read, end_id)
+        else:
+            encoded, status = self._words.encode(Utf8Texts.of(read), is_read=True, end_id=end_id)
+            rows = np.flatnonzero(status != _SURE)
+            if len(rows):
+                others = self._by_sentencepiece([read[row] for row in rows], end_id)
+                encoded = _merged(encoded, rows, others)
+        is_same = self._subwords.normalises_nfc
+        encoded.is_spelled[:] = [
+            is_same and text == as_read and SPACE_MARK not in text
+            for text, as_read in zip(texts, read, strict=True)
+        ]
+        return encoded
 
-    def _by_sentencepiece(self, texts: list[str], end_id: int | None) -> EncodedTexts:
-        rows = self._subwords.encode(texts)
+    def _by_sentencepiece(self, read: list[str], end_id: int | None) -> EncodedTexts:
+        rows = self._subwords.encode_read(read)
         if end_id is not None:
             for ids in rows:
                 ids.append(end_id)
@@ -147,12 +166,12 @@ class _Words:
     Args:
         library: the compiled functions.
         subwords: encodes new words.
+        table: its pieces.
     """
 
-    def __init__(self, library: ctypes.CDLL, subwords: Subwords) -> None:
+    def __init__(self, library: ctypes.CDLL, subwords: Subwords, table: PieceTable) -> None:
         self._library = library
         self._subwords = subwords
-        table = piece_table(subwords.to_bytes())
         pieces = Utf8Texts.of(table.texts)
         plain = np.zeros(0x110000, np.uint8)
         plain[_plain_codes(subwords)] = 1
@@ -194,7 +213,7 @@ class _Words:
         ids = np.empty(int(lengths.sum(dtype=np.int64)), np.int32)
         last = -1 if end_id is None else end_id
         self._call("gather", n_rows, numbers, n_words, status, last, ids)
-        return EncodedTexts(ids, lengths), status
+        return EncodedTexts(ids, lengths, status == _SURE), status
 
     def _forget_if_full(self) -> None:
         n_words = self._library.lingo_words_count(self._handle)
@@ -223,13 +242,12 @@ class _Words:
 def _new_words(subwords: Subwords) -> _Words | None:
     """The memory of words, or None if the model or this machine cannot have one."""
     library = _library()
-    table = piece_table(subwords.to_bytes())
-    rule = normalisation_rule(subwords.to_bytes())
-    if library is None or rule not in _RULES_THAT_KEEP_ASCII:
+    if library is None or normalisation_rule(subwords.to_bytes()) not in _RULES_THAT_KEEP_ASCII:
         return None
+    table = piece_table(subwords.to_bytes())
     if table.algorithm is None or not table.encodes_words_apart:
         return None
-    return _Words(library, subwords)
+    return _Words(library, subwords, table)
 
 
 @functools.cache
@@ -273,13 +291,16 @@ def _merged(
     ids = np.empty(len(of_other), np.int32)
     ids[of_other] = others.ids
     ids[~of_other] = encoded.ids
-    return EncodedTexts(ids, lengths)
+    is_spelled = encoded.is_spelled.copy()
+    is_spelled[rows] = others.is_spelled
+    return EncodedTexts(ids, lengths, is_spelled)
 
 
 def _flat(rows: list[list[int]]) -> EncodedTexts:
     return EncodedTexts(
         np.fromiter(itertools.chain.from_iterable(rows), np.int32),
         np.fromiter(map(len, rows), np.int32, len(rows)),
+        np.zeros(len(rows), np.bool_),
     )
 
 

@@ -156,9 +156,7 @@ def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
         if _matches(parts, pattern[1:]):
             return True
         return bool(parts) and _is_data(parts[0]) and _matches(parts[1:], pattern)
-    return (
-        bool(parts) and _name_matches(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
-    )
+    return bool(parts) and _name_matches(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def _leads_to_match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
