@@ -54,9 +54,10 @@ def reason_to_reject(
     if _is_empty(source) or _is_empty(target):
         return "empty"
     shorter, longer = sorted((len(source), len(target)))
-    if longer > config.max_characters:
+    if config.max_characters is not None and longer > config.max_characters:
         return "too_long"
-    if longer >= config.ratio_min_characters and longer > config.max_length_ratio * shorter:
+    limit = config.max_length_ratio
+    if limit is not None and longer >= config.ratio_min_characters and longer > limit * shorter:
         return "ratio"
     return None
 
