@@ -16,7 +16,12 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.errors import one_line
-from pipeline.formats.compression import COMPRESSION_ENDINGS, compression_of, open_bytes
+from pipeline.formats.compression import (
+    COMPRESSION_ENDINGS,
+    TooLargeError,
+    compression_of,
+    open_bytes,
+)
 from pipeline.formats.signatures import (
     BILINGUAL_NAMES,
     BilingualFormat,
@@ -123,10 +128,6 @@ _READ_ERRORS = (
     *(EOFError, zlib.error, lzma.LZMAError, csv.Error, OSError),
     *(pa.ArrowException, UnicodeDecodeError),
 )
-
-
-class TooLargeError(ValueError):
-    """A file has a part that is so long that it is damaged or made to exhaust the reader."""
 
 
 @dataclasses.dataclass(slots=True)
