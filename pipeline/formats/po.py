@@ -47,7 +47,8 @@ def po_rows(path: Path, catalogue: Catalogue, encoding: str | None = None) -> It
     with read_errors_as_input_errors(path), open_bytes(path) as stream:
         for draft in _drafts(lines_with_ends(stream, charset)):
             if draft.problem is not None:
-                yield malformed_row(draft.line, draft.text, draft.problem)
+                values = {"source": None, "target": None}
+                yield malformed_row(draft.line, draft.text, draft.problem, values, draft.n_lines)
             elif draft.is_begun:
                 yield from catalogue.rows(draft.entry())
 
