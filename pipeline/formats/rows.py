@@ -26,9 +26,7 @@ from pipeline.formats.signatures import (
     json_layout,
 )
 
-Format = Literal[
-    "text", "tsv", "csv", "jsonl", "parquet", "tmx", "xliff", "po", "mo", "moses_zip"
-]
+Format = Literal["text", "tsv", "csv", "jsonl", "parquet", "tmx", "xliff", "po", "mo", "moses_zip"]
 """``text`` is plain text with a sentence on each line. ``moses_zip`` is a zip archive with it."""
 
 _FORMATS: dict[str, Format] = {
