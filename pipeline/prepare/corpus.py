@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import pyarrow as pa
 from pydantic import (
@@ -31,6 +31,7 @@ from pipeline.formats.options import DEFAULT_OPTIONS, Quoting, ReadOptions
 from pipeline.formats.rows import check_readable, format_of, head_lines
 from pipeline.formats.text_types import is_text_type
 from pipeline.lake.column_types import joined_type, writable_type
+from pipeline.languages import primary_language
 from pipeline.prepare.config import CleanConfig, PrepareConfig
 from pipeline.prepare.input_columns import (
     ColumnSettings,
@@ -134,10 +135,10 @@ class CorpusInput(Settings):
     rename: Mapping[str, str] = Field(default_factory=dict)
     quoting: Quoting = DEFAULT_OPTIONS.quoting
     delimiter: str | None = DEFAULT_OPTIONS.delimiter
-    escape: str | None = None
-    header: bool = True
-    columns: tuple[str, ...] | None = None
-    encoding: str | None = None
+    escape: str | None = DEFAULT_OPTIONS.escape
+    header: bool = DEFAULT_OPTIONS.header
+    columns: tuple[str, ...] | None = DEFAULT_OPTIONS.columns
+    encoding: str | None = DEFAULT_OPTIONS.encoding
     states: tuple[str, ...] | None = None
     source_lang: LanguageTag | None = None
     target_lang: LanguageTag | None = None
@@ -162,7 +163,7 @@ class CorpusInput(Settings):
             options = self.read_options
         except InputError as error:
             raise ValueError(str(error)) from error
-        of_tables = options != ReadOptions(**_encoding_of(self.encoding)) or self._has_columns
+        of_tables = options != ReadOptions(encoding=self.encoding) or self._has_columns
         if self.path is None and of_tables:
             raise ValueError(f"{', '.join(map(repr, _OF_PATHS))} are for a 'path'; leave them out")
         if self.split in ("valid", "test") and self.weight != 1:
@@ -239,6 +240,11 @@ class CorpusInput(Settings):
         """The name in the description, or the globs and folders in it. None if it names files."""
         return self.name or self._written_as
 
+    def first_part(self) -> CorpusInput:
+        """The input with the files of its first part only."""
+        sides = {side: getattr(self, side) for side in _SIDES}
+        return self.model_copy(update={side: files and files[:1] for side, files in sides.items()})
+
     def with_files(self, folder: Path) -> CorpusInput:
         """The input with the files that its paths mean.
 
@@ -257,11 +263,6 @@ class CorpusInput(Settings):
         if any(len(files) > 1 for files in found.values()):
             item._written_as = "+".join(map(written_as, given.values()))
         return item
-
-
-def _encoding_of(encoding: str | None) -> dict[str, Any]:
-    known = {field.name for field in dataclasses.fields(ReadOptions)}
-    return {"encoding": encoding} if "encoding" in known else {}
 
 
 class CorpusDescription(Settings):
@@ -331,57 +332,57 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
     """
     columns: dict[Path, FileColumns] = {}
     for item in description.inputs:
-        for part in item.parts:
-            for file in part.files:
-                columns[file] = _columns_of(file, item)
-                if part.path is None:
-                    _check_side(file, columns[file])
-                else:
-                    _check_table(file, columns[file], item)
-            if part.source is not None and part.target is not None:
-                _check_two_files(part.source, part.target)
-        _check_sides(item)
-        _check_one_format(item, columns)
-        _check_named_columns(item, columns)
+        columns |= {file: _columns_of(file, item) for file in item.files}
+        if item.path is None:
+            _check_aligned(item, columns)
+        else:
+            _check_one_format(item.path, columns)
+            for file in item.path:
+                _check_table(file, columns[file], item)
+            _check_named_columns(item, columns)
     return columns
 
 
 def _columns_of(file: Path, item: CorpusInput) -> FileColumns:
     check_readable(file)
-    file_format = format_of(file)
+    file_format = format_of(file, item.encoding)
     if file_format in BILINGUAL_FORMATS:
         return FileColumns(file_format, None)
     return describe_columns(file, item.read_options)
 
 
-def _check_sides(item: CorpusInput) -> None:
-    """Refuse a file that is a source in one part of an input and a target in another."""
+def _check_aligned(item: CorpusInput, columns: Mapping[Path, FileColumns]) -> None:
+    for file in item.files:
+        _check_side(file, columns[file])
+    for part in item.parts:
+        if part.source is not None and part.target is not None:
+            _check_two_files(part.source, part.target)
     sources = {_identity(file): file for file in item.source or ()}
     for target in item.target or ():
         if (source := sources.get(_identity(target))) is not None:
+            also = "" if source == target else f", there as {source}"
             raise InputError(
-                f"{target}: is among the files of 'source' and of 'target'"
-                + ("" if source == target else f" (there as {source})")
-                + "; give the files of one language as 'source' and those of the other as 'target'"
+                f"{target}: is among the files of 'source' and of 'target'{also}; give the files "
+                "of one language as 'source' and those of the other as 'target'"
             )
 
 
 def _identity(file: Path) -> tuple[int, int]:
+    """The file that a path or a link leads to."""
     status = file.stat()
     return status.st_dev, status.st_ino
 
 
-def _check_one_format(item: CorpusInput, columns: Mapping[Path, FileColumns]) -> None:
+def _check_one_format(files: Sequence[Path], columns: Mapping[Path, FileColumns]) -> None:
     first_of: dict[str, Path] = {}
-    for file in item.path or ():
+    for file in files:
         first_of.setdefault(columns[file].format, file)
     if len(first_of) > 1:
-        kinds = ", ".join(f"{name} ({file.name})" for name, file in first_of.items())
-        (_, folder), *_ = [(file, file.parent) for file in first_of.values()]
+        formats = ", ".join(f"{name} ({file})" for name, file in first_of.items())
+        _, file = next(iter(first_of.items()))
         raise InputError(
-            f"{folder}: the files of one input have the formats {kinds}; give each format as an "
-            f"input of its own, such as path: {next(iter(first_of.values())).parent.name}/*"
-            f"{next(iter(first_of.values())).suffix}"
+            f"the files of one input have different formats: {formats}; give each format as an "
+            f"input of its own, such as path: {file.parent.name}/*{file.suffix}"
         )
 
 
@@ -424,8 +425,10 @@ def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
     if columns.format == "text":
         raise InputError(
             f"{file}: plain text has one column; give 'source' and 'target' files, or a table that "
-            f"ends in .tsv, .csv, .jsonl, .json or .parquet{_table_hint(file)}"
+            f"ends in .tsv, .csv, .jsonl, .json or .parquet{_table_hint(file, item.encoding)}"
         )
+    if columns.format in BILINGUAL_FORMATS:
+        _check_bilingual(file, columns, item)
     if item.states is not None and columns.format != "xliff":
         raise InputError(
             f"{file}: 'states' is for XLIFF, and this is {columns.format}; leave it out"
@@ -445,9 +448,24 @@ def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
             raise InputError(f"{file}: column {column!r} is {kind}, not text; cast it to string")
 
 
-def _table_hint(file: Path) -> str:
+def _check_bilingual(file: Path, columns: FileColumns, item: CorpusInput) -> None:
+    """Refuse settings of columns, apart from columns that are named by the languages."""
+    given = {"source_column": item.langs[0], "target_column": item.langs[1]}
+    wrong = [key for key in ("keep_columns", "drop_columns", "rename") if getattr(item, key)]
+    for key, lang in given.items():
+        is_default = getattr(item, key) == CorpusInput.model_fields[key].default
+        if not is_default and primary_language(getattr(item, key)) != primary_language(lang or ""):
+            wrong.append(key)
+    if wrong:
+        raise InputError(
+            f"{file}: a {columns.format} file has no columns, so {wrong[0]} cannot be used; leave "
+            "it out, and set source_lang and target_lang if the file has other language tags"
+        )
+
+
+def _table_hint(file: Path, encoding: str | None) -> str:
     """Which table a plain text file seems to be."""
-    lines = head_lines(file)
+    lines = head_lines(file, encoding)
     if lines and all("\t" in line for line in lines):
         return "; its lines have tabs, so rename it to .tsv if the first line has the column names"
     return ""
@@ -459,7 +477,10 @@ def _header_hint(columns: FileColumns) -> str:
         return ""
     if not any(len(name.split()) >= _MIN_WORDS_OF_TEXT for name in columns.schema.names):
         return ""
-    return "; if the first line is a row, add a line with the column names before it"
+    return (
+        "; if the first line is a row, name the columns with columns: [source, target], in their "
+        "order in the file"
+    )
 
 
 def _delimiter_hint(columns: FileColumns) -> str:

@@ -65,7 +65,7 @@ class TextColumns:
     Args:
         source: the column with the sources. A dot leads into a struct or a JSON object.
         target: the column with the targets.
-        are_found: whether they were found by the languages of the corpus.
+        are_found: whether they are not the columns that the description or the defaults name.
     """
 
     source: str
@@ -83,21 +83,33 @@ def text_columns(settings: ColumnSettings, tree: KeyTree) -> TextColumns:
 
     If the description names none, and the table does not have both columns ``source`` and
     ``target``, then the languages decide. They are looked for in a struct named ``translation``,
-    as datasets on Hugging Face have it, and among the columns.
+    as datasets on Hugging Face have it, and among the columns. In that struct, names that the
+    description gives are looked for, too.
 
     Args:
         settings: what the description says.
         tree: the columns of the table.
     """
-    default = TextColumns(settings.source_column, settings.target_column)
-    if settings.are_given or (default.source in tree and default.target in tree):
-        return default
-    for prefix, names in ((f"{_STRUCT}.", tree.get(_STRUCT, {})), ("", tree)):
+    given = TextColumns(settings.source_column, settings.target_column)
+    in_struct = tree.get(_STRUCT, {})
+    if settings.are_given:
+        is_in_struct = all(
+            root_of(name, tree) is None and name in in_struct for name in given.names
+        )
+        return _found(_STRUCT, *given.names) if is_in_struct else given
+    if given.source in tree and given.target in tree:
+        return given
+    for struct, names in ((_STRUCT, in_struct), (None, tree)):
         source = _column_of_language(settings.source_lang, names)
         target = _column_of_language(settings.target_lang, names)
         if source is not None and target is not None and source != target:
-            return TextColumns(prefix + source, prefix + target, are_found=True)
-    return default
+            return _found(struct, source, target)
+    return given
+
+
+def _found(struct: str | None, source: str, target: str) -> TextColumns:
+    prefix = "" if struct is None else f"{struct}."
+    return TextColumns(prefix + source, prefix + target, are_found=True)
 
 
 def _column_of_language(lang: str | None, names: Iterable[str]) -> str | None:

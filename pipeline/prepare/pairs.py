@@ -86,7 +86,7 @@ def iter_pairs(
     if part.source is not None and part.target is not None:
         yield from _aligned_pairs(item, part.source, part.target, origin)
     elif part.path is not None:
-        file_format = format_of(part.path)
+        file_format = format_of(part.path, item.encoding)
         if file_format in BILINGUAL_FORMATS:
             yield from _unit_pairs(item, part.path, origin)
         elif file_format == "jsonl":
