@@ -150,24 +150,25 @@ def _json_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]
     # The dataset has no columns for the other keys, unless the description names them.
     kept = other_keys(item.column_settings)
     take = _taker(columns)
-    is_seen = dict.fromkeys(columns.names, False)
     has_keys = False
-    number = n_foreign = first_foreign = 0
+    present: set[str] = set()  # the columns that some row without the other one has
+    number = n_whole = n_foreign = first_foreign = 0
     for number, row in enumerate(iter_rows(path, item.read_options), start=1):
         has_keys = has_keys or bool(row.values)
-        extra = {new: as_text(row.values.get(old)) for old, new in kept.items()}
-        texts = source, target = take(row.values)
-        if row.problem != MALFORMED:
-            missing = []
-            for name, text in zip(columns.names, texts, strict=True):
-                if text is MISSING:
-                    missing.append(name)
-                else:
-                    is_seen[name] = True
-            if missing:
-                row.detail = row.detail or f"the row has no {' and no '.join(map(repr, missing))}"
+        extra = {new: as_text(row.values.get(old)) for old, new in kept.items()} if kept else {}
+        source, target = take(row.values)
+        if source is not MISSING and target is not MISSING:
+            n_whole += 1
+        elif row.problem != MALFORMED:
+            missing = [
+                name
+                for name, text in zip(columns.names, (source, target), strict=True)
+                if text is MISSING
+            ]
+            present.update(set(columns.names) - set(missing))
+            row.detail = row.detail or f"the row has no {' and no '.join(map(repr, missing))}"
             # Writers leave out keys that are null. A row without both has another format.
-            if len(missing) == len(texts) and row.values:
+            if len(missing) == len(columns.names) and row.values:
                 n_foreign += 1
                 first_foreign = first_foreign or number
                 row.problem = row.problem or MALFORMED
@@ -177,7 +178,7 @@ def _json_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]
     if not has_keys:
         raise InputError(f"{path}: no row is a JSON object; write one JSON object on each line")
     for name in columns.names:
-        if not is_seen[name]:
+        if not n_whole and name not in present:
             named = ", ".join(map(repr, itertools.islice(leaf_names(sample), _MAX_NAMED_KEYS)))
             raise InputError(
                 f"{path}: no row has {name!r}; set source_column and target_column (the rows "
@@ -204,21 +205,26 @@ def _taker(columns: TextColumns) -> _Take:
 
 def _pair(row: Row, source: Any, target: Any, origin: str, extra: dict[str, Any]) -> RawPair:
     """A pair of the values of a row, which may have any types."""
-    source = None if source is MISSING else source
-    target = None if target is MISSING else target
-    if isinstance(source, bytes) or isinstance(target, bytes):  # a binary column of Parquet
-        decoded = checked_row({"source": _decoded(source), "target": _decoded(target)})
-        source, target = decoded.values["source"], decoded.values["target"]
-        row.problem = row.problem or decoded.problem
-        row.detail = row.detail or decoded.detail
-    is_text = isinstance(source, str | None) and isinstance(target, str | None)
+    detail, problem = row.detail, row.problem
+    if not (isinstance(source, str) and isinstance(target, str)):
+        source = None if source is MISSING else source
+        target = None if target is MISSING else target
+        if isinstance(source, bytes) or isinstance(target, bytes):  # a binary column of Parquet
+            decoded = checked_row({"source": _decoded(source), "target": _decoded(target)})
+            source, target = decoded.values["source"], decoded.values["target"]
+            problem, detail = problem or decoded.problem, detail or decoded.detail
+        if not (isinstance(source, str | None) and isinstance(target, str | None)):
+            if problem is None:
+                problem, detail = MALFORMED, "source or target is not text"
+            source = source if isinstance(source, str) else None
+            target = target if isinstance(target, str) else None
     return RawPair(
-        source if isinstance(source, str) else None,
-        target if isinstance(target, str) else None,
+        source,
+        target,
         origin,
-        row.problem or (None if is_text else MALFORMED),
+        problem,
         extra,
-        detail=row.detail if row.problem or is_text else "source or target is not text",
+        detail=detail,
         line=row.line,
         text=row.text,
         unit=row.unit,
