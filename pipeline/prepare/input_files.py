@@ -116,9 +116,10 @@ def _files_of_glob(entry: Path, folder: Path) -> list[Path]:
         return _leads_to_match(parts, pattern)
 
     listing = list_folder(base, is_wanted)
-    files = [name for name in listing.files if _matches(tuple(name.split("/")), pattern)]
+    parts_of = {name: tuple(name.split("/")) for name in listing.files}
+    files = [name for name, parts in parts_of.items() if _matches(parts, pattern)]
     if not files:  # the pattern may be one of folders, such as those that Spark writes
-        files = list(listing.files)
+        files = [name for name, parts in parts_of.items() if _is_below_match(parts, pattern)]
     if not files:
         raise InputError(
             f"{folder / entry}: the pattern matches no file ({_SKIPPED}{_loops(base, listing)}); "
@@ -157,6 +158,13 @@ def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
             return True
         return bool(parts) and _is_data(parts[0]) and _matches(parts[1:], pattern)
     return bool(parts) and _name_matches(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def _is_below_match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path is below a folder that matches."""
+    return any(
+        _matches(parts[:n], pattern) and all(map(_is_data, parts[n:])) for n in range(1, len(parts))
+    )
 
 
 def _leads_to_match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:

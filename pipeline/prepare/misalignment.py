@@ -21,9 +21,10 @@ MAX_LINES = 20_000_000
 
 _MAX_COST = 2.0
 _DIGITS_COST = 1.0
-# The lines after the place must fit so much better with the shift than without it.
-_MIN_GAIN_PER_LINE = 0.1
-_MIN_GAIN = 3.0
+# Places that cost less than this more than the best one are as likely. They must be close.
+_MIN_GAIN = 2.0
+_MAX_SPREAD_LINES = 50
+_MAX_SPREAD_SHARE = 0.02
 _DIGIT = re.compile(r"\d")
 
 
@@ -118,15 +119,11 @@ def likely_break(source: _Lines, target: _Lines) -> int | None:
     cost_after = np.concatenate([np.cumsum(after[::-1], dtype=np.float64)[::-1], zero])
     costs = cost_before + cost_after
     place = int(np.argmin(costs))
-    # Without a break anywhere, all places cost the same.
-    gain = min(
-        cost_before[-1] - costs[place] if place < n_lines else np.inf,
-        cost_after[0] - costs[place] if place > 0 else np.inf,
-    )
-    n_shifted = min(
-        place if place > 0 else n_lines, n_lines - place if place < n_lines else n_lines
-    )
-    return place if gain >= max(_MIN_GAIN, _MIN_GAIN_PER_LINE * n_shifted) else None
+    # If the lengths tell nothing, many places far from each other cost about the same.
+    likely = np.flatnonzero(costs <= costs[place] + _MIN_GAIN)
+    spread = int(likely[-1] - likely[0])
+    is_clear = spread <= max(_MAX_SPREAD_LINES, _MAX_SPREAD_SHARE * n_lines)
+    return place if is_clear and spread <= n_lines / 2 else None
 
 
 def _part(lines: _Lines, start: int, n_lines: int) -> _Lines:
