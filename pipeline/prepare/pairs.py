@@ -7,7 +7,6 @@ Writes: nothing.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -150,6 +149,9 @@ def _json_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]
     # The dataset has no columns for the other keys, unless the description names them.
     kept = other_keys(item.column_settings)
     take = _taker(columns)
+    # In a null object, any key is null, so that does not tell whether the other objects have it.
+    is_nested = any("." in name for name in columns.names)
+    absent = (MISSING, None) if is_nested else (MISSING,)
     has_keys = False
     present: set[str] = set()  # the columns that some row without the other one has
     number = n_whole = n_foreign = first_foreign = 0
@@ -157,16 +159,15 @@ def _json_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]
         has_keys = has_keys or bool(row.values)
         extra = {new: as_text(row.values.get(old)) for old, new in kept.items()} if kept else {}
         source, target = take(row.values)
-        if source is not MISSING and target is not MISSING:
+        if source not in absent and target not in absent:
             n_whole += 1
         elif row.problem != MALFORMED:
-            missing = [
-                name
-                for name, text in zip(columns.names, (source, target), strict=True)
-                if text is MISSING
-            ]
-            present.update(set(columns.names) - set(missing))
-            row.detail = row.detail or f"the row has no {' and no '.join(map(repr, missing))}"
+            both = list(zip(columns.names, (source, target), strict=True))
+            present.update(name for name, text in both if text not in absent)
+            missing = [name for name, text in both if text is MISSING]
+            if missing:
+                named = " and no ".join(map(repr, missing))
+                row.detail = row.detail or f"the row has no {named}"
             # Writers leave out keys that are null. A row without both has another format.
             if len(missing) == len(columns.names) and row.values:
                 n_foreign += 1
@@ -177,9 +178,10 @@ def _json_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]
         return
     if not has_keys:
         raise InputError(f"{path}: no row is a JSON object; write one JSON object on each line")
+    names = leaf_names(sample)
     for name in columns.names:
-        if not n_whole and name not in present:
-            named = ", ".join(map(repr, itertools.islice(leaf_names(sample), _MAX_NAMED_KEYS)))
+        if not n_whole and name not in names and name not in present:
+            named = ", ".join(map(repr, names[:_MAX_NAMED_KEYS]))
             raise InputError(
                 f"{path}: no row has {name!r}; set source_column and target_column (the rows "
                 f"have {named})"
