@@ -8,16 +8,16 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pipeline.formats.compression import TooLargeError
 from pipeline.formats.rows import (
     MALFORMED,
     MAX_ROW_CHARACTERS,
     MAX_TEXT_CHARACTERS,
     UNDECODABLE,
     Row,
-    TooLargeError,
 )
 
-NOT_UTF8_DETAIL = "bytes that are not UTF-8"
+BAD_BYTES_DETAIL = "bytes that cannot be decoded"
 NUL_DETAIL = "a NUL character"
 """The details of undecodable rows."""
 
@@ -58,6 +58,11 @@ def text_stream(stream: io.BufferedReader, encoding: str | None = None) -> io.Te
     else:
         errors = _ESCAPE_UNDECODABLE
     return io.TextIOWrapper(stream, encoding=encoding, errors=errors, newline="\n")
+
+
+def decoded(data: bytes, encoding: str) -> str:
+    """Decode bytes. Those that cannot be decoded become lone surrogates."""
+    return data.decode(encoding, _ESCAPE_UNDECODABLE)
 
 
 def iter_lines(stream: io.BufferedReader, encoding: str | None = None) -> Iterator[str]:
@@ -133,7 +138,7 @@ def checked_row(values: dict[str, Any], line: int | None = None, n_lines: int = 
             if (start := too_long_text(value)) is not None:
                 return too_long_row(line, start, values)
             values[name], problem = repaired, UNDECODABLE
-            detail = NUL_DETAIL if "\0" in value else NOT_UTF8_DETAIL
+            detail = NUL_DETAIL if "\0" in value else BAD_BYTES_DETAIL
     return Row(values, problem, detail, line, n_lines)
 
 

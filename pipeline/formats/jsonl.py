@@ -11,7 +11,7 @@ from typing import Any
 
 from lingo_model import InputError
 from pipeline.formats.encoding import (
-    NOT_UTF8_DETAIL,
+    BAD_BYTES_DETAIL,
     NUL_DETAIL,
     iter_lines,
     malformed_row,
@@ -165,7 +165,7 @@ def _json_row(values: Any, text: str, line: int) -> Row:
     if "\\u" in text or repaired_text(text) is not None:
         repaired = repaired_text(json.dumps(values, ensure_ascii=False))
         if repaired is not None:
-            return Row(json.loads(repaired), UNDECODABLE, NOT_UTF8_DETAIL, line)
+            return Row(json.loads(repaired), UNDECODABLE, BAD_BYTES_DETAIL, line)
     return Row(values, None, None, line)
 
 

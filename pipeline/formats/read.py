@@ -12,12 +12,13 @@ from pathlib import Path
 from lingo_model import InputError
 from pipeline.formats.compression import open_bytes
 from pipeline.formats.delimited import delimited_rows
-from pipeline.formats.encoding import NOT_UTF8_DETAIL, checked_row, iter_lines
+from pipeline.formats.encoding import BAD_BYTES_DETAIL, checked_row, iter_lines
 from pipeline.formats.jsonl import json_value_rows, jsonl_rows
 from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
 from pipeline.formats.parquet import parquet_rows
 from pipeline.formats.rows import (
     UNDECODABLE,
+    UNREADABLE_PROBLEMS,
     Format,
     Row,
     check_is_table,
@@ -58,21 +59,37 @@ def iter_rows(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Iterator[Ro
     check_readable(path)
     file_format = format_of(path, options.encoding)
     check_is_table(path, file_format)
+    rows = (
+        parquet_rows(path) if file_format == "parquet" else _text_rows(path, file_format, options)
+    )
+    yield from checked_rows(path, rows, file_format, options.encoding)
+
+
+def checked_rows(
+    path: Path, rows: Iterator[Row], file_format: Format, encoding: str | None
+) -> Iterator[Row]:
+    """The rows of a file, with an error at the end if too many cannot be read.
+
+    Args:
+        path: the file's name, for error messages.
+        rows: its rows.
+        file_format: its format.
+        encoding: the encoding that the options name.
+
+    Raises:
+        InputError: the file is damaged, or many of its rows are malformed or undecodable.
+    """
     n_rows = 0
     problems: dict[str, _Problem] = {}
     with read_errors_as_input_errors(path):
-        if file_format == "parquet":
-            rows = parquet_rows(path)
-        else:
-            rows = _text_rows(path, file_format, options)
         for row in rows:
             n_rows += 1
-            if row.problem is not None:
+            if row.problem in UNREADABLE_PROBLEMS:
                 problems.setdefault(row.problem, _Problem(row, n_rows)).n_rows += 1
             yield row
     for problem in problems.values():
         if are_too_many(problem.n_rows, n_rows):
-            raise InputError(f"{path}: {problem.message(n_rows, file_format, options.encoding)}")
+            raise InputError(f"{path}: {problem.message(n_rows, file_format, encoding)}")
 
 
 def are_too_many(n_bad_rows: int, n_rows: int) -> bool:
@@ -93,7 +110,7 @@ class _Problem:
     def message(self, n_rows: int, file_format: Format, encoding: str | None) -> str:
         """What is wrong with the file, and what to do."""
         count = f"{self.n_rows} of {n_rows} rows are"
-        is_plain = self._detail is None or self._detail == NOT_UTF8_DETAIL
+        is_plain = self._detail is None or self._detail == BAD_BYTES_DETAIL
         detail = "" if is_plain else f": {self._detail}"
         if self._problem == UNDECODABLE:
             remedy = (

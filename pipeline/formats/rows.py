@@ -18,6 +18,7 @@ from lingo_model import InputError
 from pipeline.errors import one_line
 from pipeline.formats.compression import (
     COMPRESSION_ENDINGS,
+    TooLargeError,
     compression_of,
     is_compressed,
     open_bytes,
@@ -128,10 +129,6 @@ _READ_ERRORS = (
     *(EOFError, zlib.error, lzma.LZMAError, csv.Error, OSError),
     *(pa.ArrowException, UnicodeDecodeError),
 )
-
-
-class TooLargeError(ValueError):
-    """A file has a part that is so long that it is damaged or made to exhaust the reader."""
 
 
 @dataclasses.dataclass(slots=True)
