@@ -82,6 +82,8 @@ def chunks_of(named: NamedInput, part: NamedPart, rank: int) -> list[Chunk]:
     source, target = part.part.source, part.part.target
     if source is None or target is None or is_compressed(source) or is_compressed(target):
         return [Chunk(named, part, rank)]
+    if named.item.encoding is not None:  # its line feeds may be other bytes
+        return [Chunk(named, part, rank)]
     offsets = {}
     n_lines = {}
     for file in (source, target):
@@ -121,7 +123,7 @@ def read_batches(chunk: Chunk, extra_schema: pa.Schema) -> Iterator[RawBatch]:
     part = chunk.part.part
     if chunk.stored is not None:
         yield from stored_batches(chunk.stored, extra_schema)
-    elif part.source is None or part.target is None:
+    elif part.source is None or part.target is None or chunk.named.item.encoding is not None:
         pairs = iter_pairs(chunk.named.item, part, origin=chunk.part.origin)
         yield from _batches_of_pairs(pairs, extra_schema)
     else:

@@ -19,7 +19,9 @@ from pipeline.prepare.input_names import NamedInput
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 _MAX_DIFFERENCES_SHOWN = 5
-_NEW_KEYS = {"delimiter", "quoting"}
+_FILES = {"source", "target", "path"}
+_OLD_KEYS = {"source_column", "target_column", "split"}
+"""The keys of an input that the datasets of the first release have, apart from its files."""
 
 
 def values_made_from(
@@ -51,9 +53,12 @@ def _input_values(named: NamedInput) -> dict[str, Any]:
                 "of 'source' as 'target'"
             )
         digests += part_digests
-    entry = item.model_dump(mode="json", exclude={"source", "target", "path", *_NEW_KEYS})
+    entry = item.model_dump(mode="json", include=_OLD_KEYS)
     # Only if they differ from their defaults, so that datasets of earlier releases are used.
-    entry |= item.model_dump(mode="json", include=_NEW_KEYS, exclude_defaults=True)
+    new_keys = type(item).model_fields.keys() - _OLD_KEYS - _FILES - {"clean"}
+    entry |= item.model_dump(mode="json", include=new_keys, exclude_defaults=True)
+    if item.clean is not None:  # a default that is given replaces another value of the settings
+        entry["clean"] = item.clean.model_dump(mode="json", exclude_unset=True)
     # A list, because source and target may have the same name, and their order matters.
     return entry | {"files": [list(pair) for pair in zip(names, digests, strict=True)]}
 
