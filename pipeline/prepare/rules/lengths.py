@@ -34,15 +34,13 @@ def word_counts(column: TextColumn) -> Counts:
     A word is a run of characters without spaces. In scripts without spaces between words, each
     letter counts as a word.
     """
-    is_space = column.are(Property.SPACE)
-    is_space[column.ends] = True
-    begins = np.empty_like(is_space)
-    begins[:1] = True
-    begins[1:] = is_space[:-1]
-    begins &= ~is_space
+    words = column.words
+    counts = np.bincount(words.rows, minlength=len(column)).astype(np.int32)
     if not column.is_ascii:
-        begins |= column.are(Property.NO_SPACES)
-    return column.count(begins)
+        unspaced = column.are(Property.NO_SPACES)
+        unspaced[words.starts] = False  # the word's first letter counts already
+        counts += column.count(unspaced)
+    return counts
 
 
 def _too_short(texts: PairTexts, config: CleanConfig) -> Mask:

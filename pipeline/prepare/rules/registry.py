@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.prepare.config import CleanConfig
-from pipeline.prepare.rules import lengths
+from pipeline.prepare.rules import characters, copies, lengths, literals, scripts
 from pipeline.prepare.rules.rule import Rule
 from pipeline.prepare.texts import Mask, PairTexts
 
@@ -19,6 +19,19 @@ RULES: tuple[Rule, ...] = (
     lengths.TOO_LONG,
     lengths.LONG_WORD,
     lengths.RATIO,
+    copies.COPY,
+    characters.FEW_LETTERS,
+    characters.REPEATED_CHARACTERS,
+    characters.REPEATED_WORDS,
+    scripts.WRONG_SCRIPT,
+    literals.NUMBERS,
+    literals.URLS,
+    literals.EMAILS,
+    literals.PLACEHOLDERS,
+    literals.TAGS,
+    literals.BRACKETS_RULE,
+    literals.QUOTES_RULE,
+    literals.END_PUNCTUATION,
 )
 """The checks in the order in which they are made. A row gets the reason of the first that rejects
 it."""
