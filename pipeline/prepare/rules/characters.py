@@ -15,14 +15,20 @@ from pipeline.prepare.texts import Mask, PairTexts, TextColumn
 
 _LETTERS = Property.LETTER | Property.MARK
 # Characters that make rules, the leaders of tables of contents, and templates such as `XXXXXXXX`.
-_LEADERS = np.array(sorted(map(ord, ".…·-–—_=*~#+/\\|─━═•?xXHN")), np.uint32)
+_LEADERS = np.array(sorted(map(ord, ".…·-–—_=*~#+/\\|─━═•?xXHNfF")), np.uint32)
 _MAX_WORDS_IN_UNIT = 4  # what repeats has one to so many words
 
 
 def _letter_shares(column: TextColumn) -> npt.NDArray[np.float64]:
-    """The share of letters and marks among the visible characters of each text."""
+    """The share of letters and marks among the visible characters of each text.
+
+    A wide letter counts as two.
+    """
     n_letters = column.count(column.are(_LETTERS))
     n_visible = column.n_characters - column.count(column.are(Property.SPACE))
+    if not column.is_ascii:
+        n_wide = column.count(column.are(Property.WIDE))
+        n_letters, n_visible = n_letters + n_wide, n_visible + n_wide
     shares: npt.NDArray[np.float64] = n_letters / np.maximum(n_visible, 1)
     return shares
 

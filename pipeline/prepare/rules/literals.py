@@ -21,7 +21,9 @@ _MIN_DIGITS = 3
 _MIN_SHORT_YEAR_DIGITS = 2
 _HOURS_OF_HALF_DAY, _HOURS_OF_DAY = 12, 24
 # Words such as `thousand` and `万` multiply by at least this much, or a hundred in `1.2亿`.
-_MIN_MULTIPLIER = 100.0
+_MIN_MULTIPLIER = 100
+# With the multipliers of East Asia, `2 billion` is `20亿`.
+_TEN_THOUSANDS = re.compile("[万萬亿億兆만억]")
 
 
 # Digits with a mark between them, which may be one number.
@@ -40,12 +42,14 @@ def _numbers_differ(source: str, target: str) -> bool:
     runs = digit_runs_of(source), digit_runs_of(target)
     if runs[0] == runs[1]:
         return False
+    min_multiplier = 10 if _TEN_THOUSANDS.search(source + target) else _MIN_MULTIPLIER
     decades = {*_DECADE.findall(source), *_DECADE.findall(target)}
-    if not _is_wrong(*_unmatched(*runs), decades):
+    if not _is_wrong(*_unmatched(*runs, min_multiplier), decades):
         return False
     if _SEPARATED.search(source) is None and _SEPARATED.search(target) is None:
         return True  # the runs are the numbers
-    return _is_wrong(*_unmatched(numbers_of(source), numbers_of(target)), decades)
+    numbers = numbers_of(source), numbers_of(target)
+    return _is_wrong(*_unmatched(*numbers, min_multiplier), decades)
 
 
 def _is_wrong(of_source: list[str], of_target: list[str], decades: set[str]) -> bool:
@@ -57,20 +61,24 @@ def _is_wrong(of_source: list[str], of_target: list[str], decades: set[str]) -> 
     return any(len(_significant(number)) >= _MIN_DIGITS for number in of_source + of_target)
 
 
-def _unmatched(of_source: list[str], of_target: list[str]) -> tuple[list[str], list[str]]:
+def _unmatched(
+    of_source: list[str], of_target: list[str], min_multiplier: int = _MIN_MULTIPLIER
+) -> tuple[list[str], list[str]]:
     """The numbers of each side that have no counterpart on the other."""
     sides = [{number.lstrip("-") for number in of_side} for of_side in (of_source, of_target)]
     left, right = sorted(sides[0] - sides[1]), sorted(sides[1] - sides[0])
     for number in list(left):
         for other in right:
-            if _mean_the_same(number, other) or _mean_the_same(other, number):
+            if _mean_the_same(number, other, min_multiplier) or _mean_the_same(
+                other, number, min_multiplier
+            ):
                 left.remove(number)
                 right.remove(other)
                 break
     return left, right
 
 
-def _mean_the_same(number: str, other: str) -> bool:
+def _mean_the_same(number: str, other: str, min_multiplier: int) -> bool:
     """Whether two numbers can be one in another style: `8` pm and `20`, `'99` and `1999`."""
     if number.isdigit() and other.isdigit():
         if other.endswith(number) and len(number) == _MIN_SHORT_YEAR_DIGITS:
@@ -79,7 +87,7 @@ def _mean_the_same(number: str, other: str) -> bool:
             return True
     if _significant(number) != _significant(other):
         return False
-    return float(number or 0) >= _MIN_MULTIPLIER * float(other or 0) > 0
+    return float(number or 0) >= min_multiplier * float(other or 0) > 0
 
 
 def _significant(number: str) -> str:
@@ -151,7 +159,7 @@ def _listed(literals: Counter[str]) -> str:
 
 # --- Addresses ---
 
-_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://|\bwww\.)([^\s/<>\"?#:]+)", re.IGNORECASE)
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://|\bwww\.)(\w[^\s/<>\"?#:\[\]]*)", re.IGNORECASE)
 _EMAIL = re.compile(r"[\w.+-]{1,64}@((?:[\w-]{1,63}\.)+[^\W\d_]{2,24})")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import unicodedata
 from collections import Counter
@@ -12,8 +13,11 @@ import numpy.typing as npt
 
 from pipeline.prepare.characters import Property, properties_of
 from pipeline.prepare.config import CleanConfig
-from pipeline.prepare.rules.rule import Rule
+from pipeline.prepare.rules.rule import Rule, where_rows
 from pipeline.prepare.texts import Mask, PairTexts, TextColumn
+
+# A run of letters and digits of ASCII, or of others.
+_WORD = re.compile(r"[A-Za-z0-9]+|[^\W\x00-\x7f]+")
 
 # The first words of the Unicode names of letters, by the ISO 15924 code of their script.
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -61,6 +65,7 @@ SCRIPTS = tuple(_NAMES)
 """The scripts that the rule knows, by their ISO 15924 codes."""
 
 _JAPANESE, _CHINESE, _KOREAN = "Hani Hira Kana", "Hani Bopo", "Hang Hani"
+_WIDE_SCRIPTS = frozenset({"Hani", "Hira", "Kana", "Hang"})
 # The languages whose texts have certain scripts.
 _LANGUAGES: dict[str, str] = {
     "Latn": """
@@ -153,19 +158,39 @@ def _letters_of(scripts: frozenset[str]) -> npt.NDArray[np.bool_]:
 
 
 def _unexpected(column: TextColumn, language: str, config: CleanConfig) -> Mask:
+    """For each text, whether too many of its letters are unexpected. Wide letters count as two."""
     expected = expected_scripts(language)
     if expected is None or (column.is_ascii and "Latn" in expected):
         return np.zeros(len(column), np.bool_)
-    n_letters = column.count((_script_numbers() != 0)[column.codes])
-    n_expected = column.count(_letters_of(expected)[column.codes])
+    is_letter = _letters_of(frozenset(SCRIPTS))[column.codes]
+    is_expected = _letters_of(expected)[column.codes]
+    n_letters, n_expected = column.count(is_letter), column.count(is_expected)
+    if not expected.isdisjoint(_WIDE_SCRIPTS):
+        n_wide = column.count(is_expected & column.are(Property.WIDE))
+        n_letters, n_expected = n_letters + n_wide, n_expected + n_wide
     limit = config.max_unexpected_script_share or 0.0
     return (n_letters >= config.script_min_letters) & (n_letters - n_expected > limit * n_letters)
 
 
 def _wrong_script(texts: PairTexts, config: CleanConfig) -> Mask:
-    return _unexpected(texts.source, texts.source_lang, config) | _unexpected(
-        texts.target, texts.target_lang, config
-    )
+    candidates = _unexpected(texts.source, texts.source_lang, config)
+    candidates |= _unexpected(texts.target, texts.target_lang, config)
+
+    def is_wrong(row: int) -> bool:
+        source, target = texts.source.text(row), texts.target.text(row)
+        sides = (source, target, texts.source_lang), (target, source, texts.target_lang)
+        return any(
+            _unexpected(TextColumn.of([_own_words(text, other)]), language, config)[0]
+            for text, other, language in sides
+        )
+
+    return where_rows(candidates, is_wrong)
+
+
+def _own_words(text: str, other: str) -> str:
+    """The words of a text that another does not have: without names, commands and code."""
+    words_of_other = set(_WORD.findall(other.lower()))
+    return " ".join(word for word in _WORD.findall(text) if word.lower() not in words_of_other)
 
 
 def _scripts(source: str, target: str, config: CleanConfig) -> str:
