@@ -13,18 +13,22 @@ is symmetric deletion (Garbe 2012, "1000x faster spelling correction") with word
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import sys
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.prepare.characters import Property
+from pipeline.prepare.characters import Property, properties_of
 from pipeline.prepare.config import ComparedForm, DuplicateKey, LeaksConfig
-from pipeline.prepare.texts import Hashes, Mask, PairTexts, TextColumn, hash_segments, mix64
+from pipeline.prepare.texts import Hashes, Mask, PairTexts, TextColumn, mix64
 
 _ZERO = ord("0")
 _SPACE = ord(" ")
-_TARGET_SALT = np.uint64(0xD6E8FEB86659FD93)  # an odd number; it tells the two sides apart
+_FIRST_WITHOUT_SPACES = 0x0E00  # Thai, the first script of Property.NO_SPACES
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd; 2**64 divided by the golden ratio
+_TARGET_SALT = np.uint64(0xD6E8FEB86659FD93)  # odd; it tells the two sides apart
 _ROUNDING = 1e-9
 
 
@@ -64,23 +68,34 @@ class Signatures:
 
 
 def words_of(column: TextColumn) -> Words:
-    """The words of each text: runs of letters, marks and digits, folded, with 0 for each number."""
+    """The words of each text: runs of letters, marks and digits, folded, with 0 for each number.
+
+    The hash of a word is a polynomial in an odd number modulo 2**64, whose coefficients are mixed
+    code points. It is computed in the text, and then divided by the power at the word's start.
+    """
     folded = column.folded
-    is_digit = folded.are(Property.DIGIT)
-    is_word = folded.are(Property.WORD) | is_digit
+    values = _values_of_codes().take(folded.codes)
+    is_word = values != 0
     is_first = is_word & ~_shifted(is_word)
-    if folded.have(Property.NO_SPACES).any():
+    if folded.codes.max(initial=0) >= _FIRST_WITHOUT_SPACES:
         alone = folded.are(Property.NO_SPACES)
         is_first |= alone | (is_word & _shifted(alone) & ~folded.are(Property.MARK))
-    codes, kept = folded.codes, is_word
-    if is_digit.any():
-        codes = np.where(is_digit, np.uint32(_ZERO), codes)
-        kept = is_word & ~(is_digit & _shifted(is_digit))
-    firsts = np.flatnonzero(is_first[kept])
-    kept_codes = codes[kept]
-    lengths = np.diff(firsts, append=len(kept_codes))
-    counts = folded.count(is_first).astype(np.int64)
-    return Words(hash_segments(kept_codes, lengths), counts)
+    firsts = np.flatnonzero(is_first)
+    counts = np.diff(np.searchsorted(firsts, folded.starts), append=len(firsts))
+    is_digit = (
+        folded.codes - np.uint32(_ZERO) <= 9 if folded.is_ascii else folded.are(Property.DIGIT)
+    )
+    is_repeated = is_digit & _shifted(is_digit) & ~is_first
+    if is_repeated.any():  # one digit stands for the number
+        values = values[~is_repeated]
+        firsts = np.flatnonzero(is_first[~is_repeated])
+    if not len(firsts):
+        return Words(np.zeros(0, np.uint64), counts)
+    powers, inverses = _powers(len(values))
+    sums = np.cumsum(values * powers[: len(values)])  # faster than reduceat for short segments
+    ends = np.append(firsts[1:], len(values)) - 1
+    hashes = np.diff(sums[ends], prepend=np.uint64(0)) * inverses[firsts]
+    return Words(mix64(hashes), counts)
 
 
 def signatures(column: TextColumn, config: LeaksConfig) -> Signatures:
@@ -140,7 +155,9 @@ def near_keys(texts: PairTexts, config: LeaksConfig) -> Signatures:
             kept &= signed.hashes != wholes[1][signed.rows]
         side_rows, side_hashes = signed.rows[kept], signed.hashes[kept]
         pair = (
-            (side_hashes, wholes[1][side_rows]) if number == 0 else (wholes[0][side_rows], side_hashes)
+            (side_hashes, wholes[1][side_rows])
+            if number == 0
+            else (wholes[0][side_rows], side_hashes)
         )
         rows.append(side_rows)
         hashes.append(_pair_hashes(*pair))
@@ -191,6 +208,38 @@ def _min_words_for_a_change(config: LeaksConfig) -> float:
     if config.similarity >= 1.0:
         return math.inf
     return max(config.min_words, math.ceil(1.0 / (1.0 - config.similarity) - _ROUNDING))
+
+
+@functools.cache
+def _values_of_codes() -> Hashes:
+    """A number that looks random for each code point that can be in a word, and 0 for others.
+
+    All digits have the number of the digit 0.
+    """
+    codes = np.arange(sys.maxunicode + 1, dtype=np.uint32)
+    flags = properties_of(codes)
+    is_digit = (flags & np.uint32(Property.DIGIT)) != 0
+    is_word = is_digit | ((flags & np.uint32(Property.WORD)) != 0)
+    values = mix64((np.where(is_digit, np.uint32(_ZERO), codes) + np.uint64(1)) * _MULTIPLIER)
+    values[~is_word] = 0
+    return values
+
+
+_known_powers = (np.ones(1, np.uint64), np.ones(1, np.uint64))
+
+
+def _powers(n: int) -> tuple[Hashes, Hashes]:
+    """At least ``n`` powers of an odd number modulo 2**64, from the power 0 on, and 1 over each."""
+    global _known_powers  # a cache; its values do not depend on the callers
+    if len(_known_powers[0]) < n:
+        factors = (_MULTIPLIER, np.uint64(pow(int(_MULTIPLIER), -1, 2**64)))
+        size = 1 << max(16, (n - 1).bit_length())
+        powers = [np.full(size, factor, np.uint64) for factor in factors]
+        for array in powers:
+            array[0] = 1
+            np.cumprod(array, out=array)
+        _known_powers = (powers[0], powers[1])
+    return _known_powers
 
 
 def _shifted(mask: Mask) -> Mask:

@@ -193,7 +193,10 @@ class HeldOutIndex:
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(self.config.model_dump_json(), encoding="utf-8")
         table = pa.table({"name": self._names})
-        with pa.OSFile(str(folder / _NAMES), "wb") as sink, pa.ipc.new_file(sink, table.schema) as f:
+        with (
+            pa.OSFile(str(folder / _NAMES), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as f,
+        ):
             f.write_table(table)
         np.save(folder / "splits.npy", self._splits)
         for name, side in zip(_SIDES, self._sides, strict=True):
