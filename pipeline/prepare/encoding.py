@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,11 @@ import pyarrow.parquet as pq
 
 from lingo_model import Subwords
 from lingo_model.special_ids import EOS_ID
+from lingo_model.word_encoder import Utf8Texts, WordEncoder
 from pipeline.dataset.splits import Split
 from pipeline.observability.progress import Bar
 from pipeline.prepare.config import SubwordsConfig
+from pipeline.prepare.piece_counts import PieceCounts
 from pipeline.prepare.ragged import RaggedColumn
 from pipeline.prepare.written_pairs import iter_batches
 from pipeline.schemas import ENCODED
@@ -56,7 +57,14 @@ def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int
 
 
 def encode_split(
-    root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, *, seed: int, bar: Bar
+    root: Path,
+    split: Split,
+    pairs_files: list[Path],
+    subwords: Subwords,
+    *,
+    seed: int,
+    bar: Bar,
+    counts: PieceCounts | None = None,
 ) -> list[Path]:
     """Write the ENCODED files of a split.
 
@@ -70,11 +78,12 @@ def encode_split(
         subwords: the subword model.
         seed: the seed of the shuffle.
         bar: a progress bar, which advances by rows.
+        counts: counts the texts and their pieces.
 
     Returns:
         the files, in order. A split without pairs has none.
     """
-    rows = _EncodedRows(subwords)
+    rows = _EncodedRows(subwords, counts or PieceCounts(subwords.vocab_size))
     for batch in iter_batches(pairs_files, _EncodedRows.COLUMNS):
         rows.append(batch)
         bar.advance(batch.num_rows)
@@ -110,12 +119,15 @@ class _EncodedRows:
 
     Args:
         subwords: encodes the pairs.
+        counts: counts the texts and their pieces.
     """
 
     COLUMNS = ("pair_id", "source", "target")
 
-    def __init__(self, subwords: Subwords) -> None:
+    def __init__(self, subwords: Subwords, counts: PieceCounts) -> None:
         self._subwords = subwords
+        self._encoder = WordEncoder(subwords)
+        self._counts = counts
         self._pair_ids = RaggedColumn(np.uint8)
         fits_two_bytes = subwords.vocab_size <= np.iinfo(np.uint16).max + 1
         id_type = np.uint16 if fits_two_bytes else np.int32
@@ -123,14 +135,13 @@ class _EncodedRows:
 
     def append(self, pairs: pa.RecordBatch) -> None:
         """Encode some PAIRS and add them."""
-        pair_ids = [pair_id.encode() for pair_id in pairs.column("pair_id").to_pylist()]
-        self._pair_ids.append(np.frombuffer(b"".join(pair_ids), np.uint8), _lengths(pair_ids))
+        pair_ids = utf8_texts(pairs.column("pair_id"))
+        self._pair_ids.append(pair_ids.data, np.diff(pair_ids.offsets))
         for name, side in self._sides.items():
-            ids = self._subwords.encode(pairs.column(name).to_pylist())
-            for row in ids:
-                row.append(EOS_ID)
-            flat = np.fromiter(itertools.chain.from_iterable(ids), np.int32)
-            side.append(flat, _lengths(ids))
+            texts = utf8_texts(pairs.column(name))
+            encoded = self._encoder.encode(texts, end_id=EOS_ID)
+            side.append(encoded.ids, encoded.lengths)
+            self._counts.sides[name].add(texts, encoded, self._subwords)
 
     def __len__(self) -> int:
         return len(self._pair_ids)
@@ -150,8 +161,14 @@ class _EncodedRows:
         return pa.RecordBatch.from_arrays([pair_ids, *ids, *n_tokens], schema=ENCODED)
 
 
-def _lengths(rows: list[Any]) -> npt.NDArray[np.int32]:
-    return np.fromiter(map(len, rows), np.int32, len(rows))
+def utf8_texts(column: pa.StringArray) -> Utf8Texts:
+    """The texts of a column without nulls, as the subword model's encoder takes them."""
+    _, offsets, data = column.cast(pa.large_string()).buffers()
+    first = column.offset
+    ends = np.frombuffer(offsets, np.int64)[: first + len(column) + 1][first:]
+    start, stop = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
+    used = np.frombuffer(data or b"", np.uint8)[start:stop]
+    return Utf8Texts(used, ends - start)
 
 
 def _offsets(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

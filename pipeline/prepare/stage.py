@@ -33,8 +33,8 @@ from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.leakage import leakage_certificate
 from pipeline.prepare.output_folder import check_output, reserved_output, staged_output
 from pipeline.prepare.pairs import RawPair, iter_pairs
+from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.reuse import usable_dataset, values_made_from
-from pipeline.prepare.round_trip import round_trip_counts
 from pipeline.prepare.rows_writer import RowsWriter
 from pipeline.prepare.splitting import Splitter, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
@@ -117,8 +117,15 @@ def _write_dataset(
         subwords = train_subwords_in_child(
             pairs_files["train"], staging / SUBWORDS, config.subwords, seed=config.seed, bar=bar
         )
+    counts_of_pieces = {split: PieceCounts(subwords.vocab_size) for split in SPLITS}
     splits = _encode_splits(
-        staging, pairs_files, subwords, n_pairs, seed=config.seed, on_progress=on_progress
+        staging,
+        pairs_files,
+        subwords,
+        n_pairs,
+        counts_of_pieces,
+        seed=config.seed,
+        on_progress=on_progress,
     )
     manifest = DatasetManifest(
         format_version=DatasetManifest.FORMAT_VERSION,
@@ -131,7 +138,8 @@ def _write_dataset(
         inputs=tuple(counts),
         splits=splits,
         leakage=leakage_certificate(pairs_files, counts),
-        round_trips=round_trip_counts(pairs_files, subwords),
+        round_trips={split: item.round_trips() for split, item in counts_of_pieces.items()},
+        subword_statistics=subword_statistics(counts_of_pieces),
         files_sha256=_digests(staging),
     )
     write_json(staging / MANIFEST, manifest.model_dump(mode="json"))
@@ -166,7 +174,12 @@ def _write_pairs(
             item = named.item
             n_read = n_kept = 0
             n_rejected: Counter[str] = Counter()
-            for pair in iter_pairs(item, origin=named.origin):
+            pairs = (
+                pair
+                for part in named.parts
+                for pair in iter_pairs(item, part.part, origin=part.origin)
+            )
+            for pair in pairs:
                 n_read += 1
                 bar.advance()
                 source, target = cleaned_texts(pair)
@@ -239,6 +252,7 @@ def _encode_splits(
     pairs_files: dict[Split, list[Path]],
     subwords: Subwords,
     n_pairs: dict[Split, int],
+    counts: dict[Split, PieceCounts],
     *,
     seed: int,
     on_progress: OnProgress,
@@ -248,7 +262,13 @@ def _encode_splits(
     with progress_bar("encode", sum(n_pairs.values()), on_progress=on_progress) as bar:
         for split in SPLITS:
             encoded_files = encode_split(
-                staging, split, pairs_files[split], subwords, seed=seed, bar=bar
+                staging,
+                split,
+                pairs_files[split],
+                subwords,
+                seed=seed,
+                bar=bar,
+                counts=counts[split],
             )
             splits[split] = _split_counts(staging, pairs_files[split], encoded_files)
             if splits[split].n_pairs != n_pairs[split]:
