@@ -70,7 +70,8 @@ DuplicateKey = Literal["pair", "source", "target"]
 """What two pairs have in common if one is the duplicate of the other."""
 
 ComparedForm = Literal["text", "letters"]
-"""``text``: spaces and invisible characters aside. ``letters``: case, punctuation and symbols, too."""
+"""``text`` sets spaces and invisible characters aside. ``letters`` also sets case, punctuation and
+symbols aside."""
 
 
 class DuplicatesConfig(Settings):

@@ -1,9 +1,9 @@
 """Finds texts that are nearly equal: the same words in any order, up to one word.
 
-A word is a run of letters, marks and digits. A letter of a script without spaces is a word of its
-own. Case does not count, and numbers are all the same. The hash of a text is a mix of the sum of
-its words' hashes, so the order of the words does not count either. Its signatures are this hash and,
-for each word, the hash of the text without that word.
+A word is a run of letters, marks and digits. A letter of a script without spaces is a word by
+itself. Case does not count, and numbers are all the same. The hash of a text is a mix of the sum of
+its words' hashes, so the order of the words does not count either. Its signatures are this hash
+and, for each word, the hash of the text without that word.
 
 Two texts share a signature exactly if they have the same words, or if one word is replaced, added
 or taken away. So near texts are found by equal numbers, without a probability of missing one. This
@@ -133,10 +133,10 @@ def word_hashes(words: Words) -> Hashes:
 def near_keys(texts: PairTexts, config: LeaksConfig) -> Signatures:
     """Keys of pairs. A pair is a near-duplicate of an earlier pair if they share a key.
 
-    They share a key exactly if their sources and their targets have the same words in any order, but
-    for one word of either the sources or the targets. One word that changes on both sides is a new
-    example of translation, so such pairs share no key. Pairs with a side of too few words share a
-    key if both sides have equal letters.
+    They share a key exactly if their sources and their targets have the same words in any order,
+    apart from one word of either the sources or the targets. If one word changes on both sides, the
+    pair is a new example of translation, so such pairs share no key. Pairs with a side of too few
+    words share a key if both sides have equal letters.
 
     Args:
         texts: the pairs.

@@ -159,7 +159,7 @@ class HeldOutIndex:
 
     def split(self, number: int) -> Split:
         """The split of a pair."""
-        return SPLITS[self._splits[number]]
+        return SPLITS[int(self._splits[number])]
 
     @classmethod
     def build(
