@@ -172,7 +172,7 @@ def check_dataset(
 
 
 def _certificate(dataset: Dataset, check: DatasetCheck) -> LeakageCertificate:
-    """The certificate of a dataset that exists: what its manifest tells, and what is counted now."""
+    """The certificate of an existing dataset: its manifest, and what is counted now."""
     manifest = dataset.manifest
     before = manifest.leakage or LeakageCertificate(
         method="letters, marks and digits of the source (NFKC, case folded, without spaces and "
