@@ -135,7 +135,7 @@ class LeaksConfig(Settings):
         description="1 less the share of words that differ, from which two texts are nearly equal",
     )
     min_words: int = Field(
-        default=5, ge=2, description="shorter texts are never nearly equal, only equal"
+        default=4, ge=2, description="shorter texts are never nearly equal, only equal"
     )
     min_target_words: int = Field(
         default=8, ge=1, description="shorter targets are not compared, because many are equal"

@@ -1,9 +1,10 @@
 """Finds texts that are nearly equal: the same words in any order, up to one word.
 
-A word is a run of letters, marks and digits. A letter of a script without spaces is a word by
-itself. Case does not count, and numbers are all the same. The hash of a text is a mix of the sum of
-its words' hashes, so the order of the words does not count either. Its signatures are this hash
-and, for each word, the hash of the text without that word.
+A word is a run of letters, marks and digits, in which single signs may be, as in ``T-shirt``,
+``don't`` and ``1,000``. These signs, the case and the digits of a number do not count. A letter of
+a script without spaces is a word by itself. The hash of a text is a mix of the sum of its words'
+hashes, so the order of the words does not count either. Its signatures are this hash and, for each
+word, the hash of the text without that word.
 
 Two texts share a signature exactly if they have the same words, or if one word is replaced, added
 or taken away. So near texts are found by equal numbers, without a probability of missing one. This
@@ -27,6 +28,9 @@ from pipeline.prepare.texts import Hashes, Mask, PairTexts, TextColumn, mix64
 _ZERO = ord("0")
 _SPACE = ord(" ")
 _FIRST_WITHOUT_SPACES = 0x0E00  # Thai, the first script of Property.NO_SPACES
+_DASHES = "\u2012\u2013\u2014\u2015"
+"""Punctuation that ends a word also without spaces around it."""
+_JOINS, _LETTER, _DIGIT = 1, 2, 3
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd; 2**64 divided by the golden ratio
 _TARGET_SALT = np.uint64(0xD6E8FEB86659FD93)  # odd; it tells the two sides apart
 _ROUNDING = 1e-9
@@ -68,27 +72,22 @@ class Signatures:
 
 
 def words_of(column: TextColumn) -> Words:
-    """The words of each text: runs of letters, marks and digits, folded, with 0 for each number.
+    """The words of each text, folded, with 0 for each number.
 
     The hash of a word is a polynomial in an odd number modulo 2**64, whose coefficients are mixed
     code points. It is computed in the text, and then divided by the power at the word's start.
     """
-    folded = column.folded
-    values = _values_of_codes().take(folded.codes)
+    codes = _joined_words(column.folded.codes)
+    values = _values_of_codes().take(codes)
     is_word = values != 0
     is_first = is_word & ~_shifted(is_word)
-    if folded.codes.max(initial=0) >= _FIRST_WITHOUT_SPACES:
-        alone = folded.are(Property.NO_SPACES)
-        is_first |= alone | (is_word & _shifted(alone) & ~folded.are(Property.MARK))
+    if codes.max(initial=0) >= _FIRST_WITHOUT_SPACES:
+        flags = properties_of(codes)
+        alone = (flags & np.uint32(Property.NO_SPACES)) != 0
+        is_mark = (flags & np.uint32(Property.MARK)) != 0
+        is_first |= alone | (is_word & _shifted(alone) & ~is_mark)
     firsts = np.flatnonzero(is_first)
-    counts = np.diff(np.searchsorted(firsts, folded.starts), append=len(firsts))
-    is_digit = (
-        folded.codes - np.uint32(_ZERO) <= 9 if folded.is_ascii else folded.are(Property.DIGIT)
-    )
-    is_repeated = is_digit & _shifted(is_digit) & ~is_first
-    if is_repeated.any():  # one digit stands for the number
-        values = values[~is_repeated]
-        firsts = np.flatnonzero(is_first[~is_repeated])
+    counts = np.diff(np.searchsorted(firsts, np.flatnonzero(codes == 0)), prepend=0)
     if not len(firsts):
         return Words(np.zeros(0, np.uint64), counts)
     powers, inverses = _powers(len(values))
@@ -96,6 +95,21 @@ def words_of(column: TextColumn) -> Words:
     ends = np.append(firsts[1:], len(values)) - 1
     hashes = np.diff(sums[ends], prepend=np.uint64(0)) * inverses[firsts]
     return Words(mix64(hashes), counts)
+
+
+def _joined_words(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Code points without punctuation inside words, and with one digit for each number."""
+    kinds = _kinds_of_codes().take(codes)
+    is_word = kinds >= _LETTER
+    inside = np.flatnonzero(~is_word[1:-1] & is_word[:-2] & is_word[2:]) + 1
+    inside = inside[kinds[inside] == _JOINS]
+    if len(inside):
+        kept = np.ones(len(codes), np.bool_)
+        kept[inside] = False
+        codes, kinds = codes[kept], kinds[kept]
+    is_digit = kinds == _DIGIT
+    is_repeated = is_digit & _shifted(is_digit)
+    return codes[~is_repeated] if is_repeated.any() else codes
 
 
 def signatures(column: TextColumn, config: LeaksConfig) -> Signatures:
@@ -211,17 +225,29 @@ def _min_words_for_a_change(config: LeaksConfig) -> float:
 
 
 @functools.cache
+def _kinds_of_codes() -> npt.NDArray[np.uint8]:
+    """What each code point is in a word: ``_DIGIT``, ``_LETTER``, ``_JOINS``, or 0."""
+    flags = properties_of(np.arange(sys.maxunicode + 1, dtype=np.uint32))
+    kinds = np.zeros(len(flags), np.uint8)
+    kinds[(flags & np.uint32(Property.PUNCTUATION | Property.SYMBOL)) != 0] = _JOINS
+    kinds[list(map(ord, _DASHES))] = 0
+    kinds[(flags & np.uint32(Property.WORD)) != 0] = _LETTER
+    kinds[(flags & np.uint32(Property.DIGIT)) != 0] = _DIGIT
+    return kinds
+
+
+@functools.cache
 def _values_of_codes() -> Hashes:
     """A number that looks random for each code point that can be in a word, and 0 for others.
 
     All digits have the number of the digit 0.
     """
-    codes = np.arange(sys.maxunicode + 1, dtype=np.uint32)
-    flags = properties_of(codes)
-    is_digit = (flags & np.uint32(Property.DIGIT)) != 0
-    is_word = is_digit | ((flags & np.uint32(Property.WORD)) != 0)
-    values = mix64((np.where(is_digit, np.uint32(_ZERO), codes) + np.uint64(1)) * _MULTIPLIER)
-    values[~is_word] = 0
+    kinds = _kinds_of_codes()
+    codes = np.arange(len(kinds), dtype=np.uint64)
+    values = mix64(
+        (np.where(kinds == _DIGIT, np.uint64(_ZERO), codes) + np.uint64(1)) * _MULTIPLIER
+    )
+    values[kinds < _LETTER] = 0
     return values
 
 

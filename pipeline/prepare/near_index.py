@@ -30,6 +30,7 @@ _SIDES = ("source", "target")
 _FILTER_BITS_PER_KEY = 16
 _MIN_FILTER_BITS = 16
 _NAMES = "names.arrow"
+_ROWS_AT_ONCE = 4096
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -235,8 +236,11 @@ class HeldOutIndex:
         if not len(self) or not n:
             return leaks
         is_against = np.isin(self._splits, [SPLITS.index(split) for split in against])
-        for number, column in enumerate((texts.source, texts.target)):
-            self._add_side(leaks, number, column, is_against)
+        for start in range(0, n, _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            part = Leaks(leaks.kind[rows], leaks.of[rows], leaks.similarity[rows])
+            for number, column in enumerate((texts.source, texts.target)):
+                self._add_side(part, number, _part_of(column, rows), is_against)
         return leaks
 
     def _add_side(
@@ -277,6 +281,14 @@ class HeldOutIndex:
         rows = rows[first]
         leaks.kind[rows] = 2 * number + 1
         leaks.of[rows], leaks.similarity[rows] = of[first], similarity[first]
+
+
+def _part_of(column: TextColumn, rows: slice) -> TextColumn:
+    """Some neighbouring texts of a column. Arrays of few texts stay in the processor's cache."""
+    starts, ends = column.starts[rows], column.ends[rows]
+    if len(starts) == len(column):
+        return column
+    return TextColumn.from_codes(column.codes[starts[0] : ends[-1] + 1])
 
 
 class _SideBuilder:
