@@ -1,6 +1,6 @@
 """The command ``lingo`` and its subcommands.
 
-``translate``, ``preview``, ``table`` and ``models`` are in files of their own.
+``translate``, ``preview``, ``dataset``, ``table`` and ``models`` are in files of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from lingo_model import InputError
-from pipeline.cli import models, tables
+from pipeline.cli import datasets, models, tables
 from pipeline.cli.exit_status import run_command_line
 from pipeline.cli.interruption import CONTINUES, STARTS_OVER, advise_on_interruption
 from pipeline.cli.options import (
@@ -259,6 +259,7 @@ def evaluate(
     print(f"report: {report.folder}/report.html")
 
 
+app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="models")
 
 
