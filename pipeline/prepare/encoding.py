@@ -17,13 +17,14 @@ import pyarrow.parquet as pq
 
 from lingo_model import Subwords
 from lingo_model.special_ids import EOS_ID
-from lingo_model.word_encoder import Utf8Texts, WordEncoder
+from lingo_model.word_encoder import WordEncoder
 from pipeline.dataset.splits import Split
 from pipeline.observability.progress import Bar
 from pipeline.prepare.config import SubwordsConfig
 from pipeline.prepare.piece_counts import PieceCounts
 from pipeline.prepare.ragged import RaggedColumn
-from pipeline.prepare.written_pairs import iter_batches
+from pipeline.prepare.subword_sample import training_sentences
+from pipeline.prepare.written_pairs import iter_batches, utf8_texts
 from pipeline.schemas import ENCODED
 
 DATA_SHARD_MULTIPLE = 8
@@ -43,16 +44,9 @@ def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int
     Raises:
         InputError: ``vocab_size`` does not fit the text.
     """
-    sentences = itertools.chain.from_iterable(
-        column.to_pylist()
-        for batch in iter_batches(pairs_files, ["source", "target"])
-        for column in batch.columns
-    )
     return Subwords.train(
-        sentences,
-        vocab_size=config.vocab_size,
-        seed=seed,
-        normalisation=config.normalisation,
+        training_sentences(pairs_files, max_sentences=config.max_training_sentences, seed=seed),
+        **config.model_dump(exclude={"max_training_sentences"}),
     )
 
 
@@ -159,16 +153,6 @@ class _EncodedRows:
         ]
         n_tokens = [pa.array(lengths, pa.int32()) for _, lengths in sides]
         return pa.RecordBatch.from_arrays([pair_ids, *ids, *n_tokens], schema=ENCODED)
-
-
-def utf8_texts(column: pa.StringArray) -> Utf8Texts:
-    """The texts of a column without nulls, as the subword model's encoder takes them."""
-    _, offsets, data = column.cast(pa.large_string()).buffers()
-    first = column.offset
-    ends = np.frombuffer(offsets, np.int64)[: first + len(column) + 1][first:]
-    start, stop = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
-    used = np.frombuffer(data or b"", np.uint8)[start:stop]
-    return Utf8Texts(used, ends - start)
 
 
 def _offsets(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
