@@ -32,6 +32,7 @@ class InputCounts(Settings):
         n_read: rows read.
         n_kept: rows written to PAIRS.
         n_rejected: rows written to REJECTED, by reason.
+        n_repaired: rows whose texts were repaired, by repair. A row can have several.
     """
 
     name: str
@@ -39,6 +40,7 @@ class InputCounts(Settings):
     n_read: int
     n_kept: int
     n_rejected: dict[str, int]
+    n_repaired: dict[str, int] = Field(default_factory=dict)
 
 
 class SplitCounts(Settings):

@@ -16,7 +16,12 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.errors import one_line
-from pipeline.formats.compression import COMPRESSION_ENDINGS, compression_of, open_bytes
+from pipeline.formats.compression import (
+    COMPRESSION_ENDINGS,
+    compression_of,
+    is_compressed,
+    open_bytes,
+)
 from pipeline.formats.signatures import (
     JsonLayout,
     foreign_encoding,
@@ -155,7 +160,7 @@ def format_of(path: Path) -> Format:
     head = read_head(path)
     ending = _ending(path.name)
     if head.startswith(b"PAR1"):
-        if _is_compressed(path):
+        if is_compressed(path):
             raise InputError(
                 f"{path}: is a compressed Parquet file; decompress it, because Parquet compresses "
                 "its columns itself"
@@ -228,7 +233,7 @@ def _check_text(path: Path, head: bytes) -> None:
         )
     promised = COMPRESSION_ENDINGS.get(Path(path.name.lower()).suffix)
     is_text = is_utf8(head) and b"\n" in head  # text that was never compressed, or is so no longer
-    if promised and head and not is_text and not _is_compressed(path):
+    if promised and head and not is_text and not is_compressed(path):
         raise InputError(f"{path}: damaged (neither {promised} nor text); copy the file again")
     if b"\n" not in head and head.rstrip(b"\r").count(b"\r") >= _MIN_CARRIAGE_RETURNS:
         raise InputError(
@@ -237,11 +242,6 @@ def _check_text(path: Path, head: bytes) -> None:
         )
     if is_binary(head):
         raise InputError(f"{path}: is not text; give one of the known formats ({KNOWN_FORMATS})")
-
-
-def _is_compressed(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return compression_of(stream.read(16)) is not None
 
 
 def _ending(name: str) -> str:

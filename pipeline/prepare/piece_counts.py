@@ -7,6 +7,7 @@ translation can equal it, and scores have a ceiling.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class SideCounts:
         example: the shortest of these texts, or None.
     """
 
+    _NUMBERS = ("n_texts", "n_words", "n_characters", "n_changed")
+
     def __init__(self, vocab_size: int) -> None:
         self.n_texts = self.n_words = self.n_characters = self.n_changed = 0
         self.example: ChangedText | None = None
@@ -59,15 +62,19 @@ class SideCounts:
         self.n_changed += len(changed)
         self._keep_shortest(ChangedText(text=text, decoded=decoded) for text, decoded in changed)
 
-    def merge(self, other: SideCounts) -> None:
-        """Add the counts of other texts."""
-        self.n_texts += other.n_texts
-        self.n_words += other.n_words
-        self.n_characters += other.n_characters
-        self.n_changed += other.n_changed
-        self.pieces += other.pieces
-        if other.example is not None:
-            self._keep_shortest([other.example])
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON values, for :meth:`add_json`."""
+        example = None if self.example is None else self.example.model_dump()
+        numbers = {name: getattr(self, name) for name in self._NUMBERS}
+        return numbers | {"example": example, "pieces": self.pieces.tolist()}
+
+    def add_json(self, values: dict[str, Any]) -> None:
+        """Add the counts of other texts, from :meth:`to_json`."""
+        for name in self._NUMBERS:
+            setattr(self, name, getattr(self, name) + values[name])
+        self.pieces += np.array(values["pieces"], np.int64)
+        if values["example"] is not None:
+            self._keep_shortest([ChangedText.model_validate(values["example"])])
 
     def _keep_shortest(self, changed: Iterable[ChangedText]) -> None:
         candidates = [*changed, *([] if self.example is None else [self.example])]
@@ -96,10 +103,14 @@ class PieceCounts:
         self.source, self.target = SideCounts(vocab_size), SideCounts(vocab_size)
         self.sides = {"source": self.source, "target": self.target}
 
-    def merge(self, other: PieceCounts) -> None:
-        """Add the counts of other pairs of the split."""
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON values, for :meth:`add_json`."""
+        return {name: side.to_json() for name, side in self.sides.items()}
+
+    def add_json(self, values: dict[str, Any]) -> None:
+        """Add the counts of other pairs of the split, from :meth:`to_json`."""
         for name, side in self.sides.items():
-            side.merge(other.sides[name])
+            side.add_json(values[name])
 
     def round_trips(self) -> RoundTripCounts:
         """The texts that the subword model changes, for the manifest."""

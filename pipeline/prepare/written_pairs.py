@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from lingo_model.word_encoder import Utf8Texts
 
-_BATCH_ROWS = 10_000
+_BATCH_ROWS = 4096
 
 
 def iter_batches(files: Iterable[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
