@@ -44,7 +44,7 @@ def write_spill(
     """
     order = np.argsort(partitions, kind="stable")
     bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
-    in_order = rows.take(pa.array(order)).combine_chunks()
+    in_order = rows.combine_chunks().take(pa.array(order))
     path.parent.mkdir(parents=True, exist_ok=True)
     with pa.ipc.new_file(path.absolute(), rows.schema, options=_OPTIONS) as writer:
         for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
