@@ -111,7 +111,7 @@ def prepare(
     from pipeline.prepare.corpus import load_corpus
     from pipeline.prepare.input_layout import layout_notes
     from pipeline.prepare.input_names import named_inputs
-    from pipeline.prepare.notes import notes_of
+    from pipeline.prepare.notes import notes_of, subword_table
     from pipeline.prepare.stage import prepare_corpus
     from pipeline.table.query import rejected_rows_command
 
@@ -129,6 +129,9 @@ def prepare(
     for split in SPLITS:
         counts = manifest.splits[split]
         print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
+    if manifest.subword_statistics is not None:
+        for line in subword_table(manifest.subword_statistics):
+            print(line)
     if manifest.splits["valid"].n_pairs == 0:
         print("note: the validation split is empty, so no model can be trained on this dataset")
     layouts = (layout_notes(named) for named in named_inputs(description.inputs))
