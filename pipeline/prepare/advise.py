@@ -20,9 +20,10 @@ import yaml
 
 from pipeline.prepare.batches import chunks_of, read_batches
 from pipeline.prepare.characters import Property
-from pipeline.prepare.config import CleanConfig
-from pipeline.prepare.corpus import CorpusDescription, check_inputs
+from pipeline.prepare.config import CleanConfig, PrepareConfig
+from pipeline.prepare.corpus import CorpusDescription, check_inputs, effective_clean
 from pipeline.prepare.input_names import NamedInput, named_inputs
+from pipeline.prepare.rules.lengths import widths_of
 from pipeline.prepare.rules.registry import Verdicts, check, details
 from pipeline.prepare.rules.repairs import repaired
 from pipeline.prepare.texts import Counts, Mask, PairTexts, TextColumn
@@ -124,17 +125,20 @@ class Advice:
 class _Sample:
     """Some rows of an input, evenly through it."""
 
-    name: str
+    named: NamedInput
     origins: list[str]
     texts: PairTexts
+
+    def settings(self, config: CleanConfig) -> CleanConfig:
+        """The settings for this input."""
+        return effective_clean(self.named.item, PrepareConfig(clean=config))
 
 
 def advise(
     corpus: CorpusDescription,
-    config: CleanConfig = CleanConfig(),
+    config: PrepareConfig = PrepareConfig(),
     *,
     n_rows: int = DEFAULT_SAMPLE,
-    folder: Path | None = None,
 ) -> Advice:
     """Find out what the cleaning rules drop from a sample, and propose thresholds.
 
@@ -142,9 +146,8 @@ def advise(
 
     Args:
         corpus: the languages and the inputs, with absolute paths.
-        config: the present settings.
+        config: the present settings. Those of an input replace them for its rows.
         n_rows: rows of each input to look at, at most.
-        folder: the folder of the corpus description, in which the modules of own rules are.
 
     Raises:
         InputError: an input cannot be read, or an own rule cannot be loaded or fails.
@@ -156,20 +159,18 @@ def advise(
     samples = [_sample(named, corpus, n_rows) for named in cleaned]
     n_repaired: dict[str, int] = {}
     for number, sample in enumerate(samples):
-        texts, repairs = repaired(sample.texts, config)
+        texts, repairs = repaired(sample.texts, sample.settings(config.clean))
         samples[number] = dataclasses.replace(sample, texts=texts)
         for name, rows in repairs.items():
             n_repaired[name] = n_repaired.get(name, 0) + int(np.count_nonzero(rows))
-    proposed = _proposed(samples, config, folder)
-    settings = config, config.model_copy(update=proposed)
-    verdicts = [
-        [check(sample.texts, values, folder=folder, all_masks=True) for sample in samples]
-        for values in settings
-    ]
+    folder = corpus.folder
+    proposed = _proposed(samples, config.clean, folder)
+    settings = config.clean, config.clean.model_copy(update=proposed)
+    verdicts = [_verdicts(samples, values, folder) for values in settings]
     return Advice(
         inputs=tuple(
             InputAdvice(
-                sample.name,
+                sample.named.name,
                 len(sample.texts),
                 *(int(np.count_nonzero(~of_input[number].kept)) for of_input in verdicts),
             )
@@ -184,14 +185,13 @@ def advise(
 def _sample(named: NamedInput, corpus: CorpusDescription, n_rows: int) -> _Sample:
     """Every n-th row of an input, so that there are ``n_rows`` at most."""
     rows: list[tuple[str, str, str]] = []
-    stride, position = 1, 0
-    for origin, source, target in _readable_rows(named):
+    stride = 1
+    for position, row in enumerate(_readable_rows(named)):
         if position % stride == 0:
-            rows.append((origin, source, target))
+            rows.append(row)
             if len(rows) > 2 * n_rows:
                 stride *= 2
                 del rows[1::2]
-        position += 1
     chosen = np.linspace(0, len(rows) - 1, min(n_rows, len(rows))).round().astype(int)
     rows = [rows[number] for number in chosen.tolist()]
     texts = PairTexts(
@@ -200,7 +200,7 @@ def _sample(named: NamedInput, corpus: CorpusDescription, n_rows: int) -> _Sampl
         source_lang=corpus.source_lang,
         target_lang=corpus.target_lang,
     )
-    return _Sample(named.name, [origin for origin, _, _ in rows], texts)
+    return _Sample(named, [origin for origin, _, _ in rows], texts)
 
 
 def _readable_rows(named: NamedInput) -> Iterator[tuple[str, str, str]]:
@@ -226,7 +226,7 @@ def _proposed(samples: list[_Sample], config: CleanConfig, folder: Path | None) 
     if n_rows < _MIN_ROWS:
         return proposed
     all_rules = config.model_copy(update=dict.fromkeys(_OPTIONAL.values(), True))
-    verdicts = [check(sample.texts, all_rules, folder=folder, all_masks=True) for sample in samples]
+    verdicts = _verdicts(samples, all_rules, folder)
     good = [
         sample.texts.take(_good(verdict)) for sample, verdict in zip(samples, verdicts, strict=True)
     ]
@@ -249,10 +249,17 @@ def _proposed(samples: list[_Sample], config: CleanConfig, folder: Path | None) 
     }
 
 
+def _verdicts(samples: list[_Sample], config: CleanConfig, folder: Path | None) -> list[Verdicts]:
+    return [
+        check(sample.texts, sample.settings(config), folder=folder, all_masks=True)
+        for sample in samples
+    ]
+
+
 def _is_stricter(present: Any, proposed: Any) -> bool:
     if isinstance(proposed, bool):
-        return proposed != present
-    return present is None or proposed < present
+        return proposed is not present
+    return present is None or bool(proposed < present)
 
 
 def _good(verdicts: Verdicts) -> Mask:
@@ -280,9 +287,9 @@ def _lengths(texts: PairTexts) -> tuple[Counts, Counts]:
 
 def _ratios(texts: PairTexts, config: CleanConfig) -> npt.NDArray[np.float64]:
     """The length ratios of the pairs whose ratio is checked."""
-    source, target = _lengths(texts)
+    source, target = widths_of(texts.source), widths_of(texts.target)
     longer, shorter = np.maximum(source, target), np.minimum(source, target)
-    is_checked = (longer >= config.ratio_min_characters) & (shorter > 0)
+    is_checked = (np.maximum(*_lengths(texts)) >= config.ratio_min_characters) & (shorter > 0)
     ratios: npt.NDArray[np.float64] = longer[is_checked] / shorter[is_checked]
     return ratios
 
@@ -304,13 +311,16 @@ def _rules(
     folder: Path | None,
 ) -> tuple[RuleAdvice, ...]:
     rules: list[RuleAdvice] = []
-    names = now[0].reasons if now else ()
-    for position, name in enumerate(names):
+    names = dict.fromkeys(name for of_input in now for name in of_input.reasons)
+    for name in names:
         examples: list[Example] = []
         for sample, verdicts in zip(samples, proposed, strict=True):
-            rows = np.flatnonzero(verdicts.first == position)[: _N_EXAMPLES - len(examples)]
-            numbers = rows.tolist()
-            texts = details(sample.texts, verdicts, numbers, config, folder=folder)
+            if name not in verdicts.reasons:
+                continue
+            rows = np.flatnonzero(verdicts.first == verdicts.reasons.index(name))
+            numbers = rows[: _N_EXAMPLES - len(examples)].tolist()
+            settings = sample.settings(config)
+            texts = details(sample.texts, verdicts, numbers, settings, folder=folder)
             for row, detail in zip(numbers, texts, strict=True):
                 pair = sample.texts.source.text(row), sample.texts.target.text(row)
                 examples.append(Example(sample.origins[row], *pair, detail or ""))
@@ -324,8 +334,11 @@ def _n_first(verdicts: list[Verdicts], name: str) -> int | None:
     """The rows whose reason is a rule; None if the rule is off."""
     if not any(name in (of_input.masks or {}) for of_input in verdicts):
         return None
-    position = verdicts[0].reasons.index(name)
-    return sum(int(np.count_nonzero(of_input.first == position)) for of_input in verdicts)
+    return sum(
+        int(np.count_nonzero(of_input.first == of_input.reasons.index(name)))
+        for of_input in verdicts
+        if name in of_input.reasons
+    )
 
 
 def advice_lines(advice: Advice) -> Iterator[str]:

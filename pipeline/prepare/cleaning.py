@@ -22,6 +22,7 @@ from pipeline.dataset.splits import SPLITS, Split
 from pipeline.formats.rows import UNDECODABLE
 from pipeline.prepare.batches import Chunk, read_batches
 from pipeline.prepare.config import CleanConfig
+from pipeline.prepare.corpus import effective_clean
 from pipeline.prepare.job import Job
 from pipeline.prepare.raw_rows import RawBatch, store_rows
 from pipeline.prepare.rules.registry import check, details
@@ -88,6 +89,7 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
     """
     job, chunk = task.job, task.chunk
     output = _Output(task)
+    clean = effective_clean(chunk.named.item, job.config)
     n_read = n_problems = 0
     n_rejected: Counter[str] = Counter()
     n_repaired: Counter[str] = Counter()
@@ -97,10 +99,10 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
         is_given = chunk.named.item.split in ("valid", "test")
         if is_given:
             _check_readable(batch, chunk)
-        texts, repairs = repaired(_texts_of(batch, job), job.config.clean, is_given=is_given)
+        texts, repairs = repaired(_texts_of(batch, job), clean, is_given=is_given)
         for name, rows in repairs.items():
             n_repaired[name] += int(np.count_nonzero(rows))
-        rejections = {} if is_given else _rejections(batch, texts, job.config.clean)
+        rejections = {} if is_given else _rejections(batch, texts, clean, job.rules_folder)
         n_rejected.update(reason for reason, _ in rejections.values())
         output.add(batch, texts, rejections)
     output.close()
@@ -119,13 +121,14 @@ def _texts_of(batch: RawBatch, job: Job) -> PairTexts:
     return PairTexts(batch.source, batch.target, job.source_lang, job.target_lang)
 
 
-def _rejections(batch: RawBatch, texts: PairTexts, config: CleanConfig) -> _Rejections:
-    verdicts = check(texts, config)
+def _rejections(
+    batch: RawBatch, texts: PairTexts, config: CleanConfig, folder: Path | None
+) -> _Rejections:
+    verdicts = check(texts, config, folder=folder)
     rows = np.flatnonzero(~verdicts.kept).tolist()
     reasons = [verdicts.reasons[number] for number in verdicts.first[rows]]
-    rejections: _Rejections = dict(
-        zip(rows, zip(reasons, details(texts, verdicts, rows, config), strict=True), strict=True)
-    )
+    row_details = details(texts, verdicts, rows, config, folder=folder)
+    rejections: _Rejections = dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
     for position, problem in batch.problems.items():
         rejections[position] = (problem.reason, problem.detail)
     return rejections

@@ -277,6 +277,7 @@ REPAIRS: tuple[Repair, ...] = (
 )
 """The repairs in the order in which they are made."""
 
+_MAX_ROUNDS = 4
 _OF_GIVEN_FILES = (_STRIP, _NFC)
 
 
@@ -314,12 +315,28 @@ def _repaired_side(
         candidates |= repair.candidates(column)
     new_texts: dict[int, str] = {}
     for row in np.flatnonzero(candidates).tolist():
-        text = before = column.text(row)
+        text = column.text(row)
+        after, names = _repaired_text(text, repairs)
+        if after != text:
+            new_texts[row] = after
+        for name in names:
+            changed[name][row] = True
+    return column.with_texts(new_texts)
+
+
+def _repaired_text(text: str, repairs: tuple[Repair, ...]) -> tuple[str, set[str]]:
+    """A text after all repairs, and the names of those that changed it.
+
+    A repair can make another possible: without the zero width space in it, an entity is one.
+    """
+    names: set[str] = set()
+    for _ in range(_MAX_ROUNDS):
+        before = text
         for repair in repairs:
             after = repair.change(text)
             if after is not text and after != text:
-                changed[repair.name][row] = True
+                names.add(repair.name)
                 text = after
-        if text != before:
-            new_texts[row] = text
-    return column.with_texts(new_texts)
+        if text == before:
+            break
+    return text, names
