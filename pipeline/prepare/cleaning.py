@@ -103,7 +103,7 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
         texts, repairs = repaired(_texts_of(batch, job), clean, is_given=is_given)
         for name, rows in repairs.items():
             n_repaired[name] += int(np.count_nonzero(rows))
-        rejections = {} if is_given else _rejections(batch, texts, clean)
+        rejections = {} if is_given else _rejections(batch, texts, clean, job.rules_folder)
         n_rejected.update(reason for reason, _ in rejections.values())
         output.add(batch, texts, rejections)
     output.close()
@@ -122,13 +122,14 @@ def _texts_of(batch: RawBatch, job: Job) -> PairTexts:
     return PairTexts(batch.source, batch.target, job.source_lang, job.target_lang)
 
 
-def _rejections(batch: RawBatch, texts: PairTexts, config: CleanConfig) -> _Rejections:
-    verdicts = check(texts, config)
+def _rejections(
+    batch: RawBatch, texts: PairTexts, config: CleanConfig, folder: Path | None
+) -> _Rejections:
+    verdicts = check(texts, config, folder=folder)
     rows = np.flatnonzero(~verdicts.kept).tolist()
     reasons = [verdicts.reasons[number] for number in verdicts.first[rows]]
-    rejections: _Rejections = dict(
-        zip(rows, zip(reasons, details(texts, verdicts, rows, config), strict=True), strict=True)
-    )
+    row_details = details(texts, verdicts, rows, config, folder=folder)
+    rejections: _Rejections = dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
     for position, problem in batch.problems.items():
         rejections[position] = (problem.reason, problem.detail)
     return rejections

@@ -36,6 +36,7 @@ class Job:
         config: the settings.
         extra: the columns of the inputs besides source and target.
         n_partitions: the number of partitions of the training pairs.
+        rules_folder: the folder of the modules of own rules, or None.
     """
 
     dataset: Path
@@ -46,6 +47,7 @@ class Job:
     config: PrepareConfig
     extra: pa.Schema
     n_partitions: int
+    rules_folder: Path | None = None
 
     @property
     def kept_schema(self) -> pa.Schema:

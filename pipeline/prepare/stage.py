@@ -119,6 +119,7 @@ def prepare_corpus(
                 config=config,
                 extra=extra_schema(corpus, columns),
                 n_partitions=_n_partitions(corpus),
+                rules_folder=corpus.folder,
             )
             n_processes = n_workers or _default_n_workers(corpus)
             with task_runner(staging.results, n_processes) as runner:
