@@ -11,6 +11,12 @@ from lingo_model.unicode_text import DEFAULT_NORMALISATION, Normalisation
 from pipeline.settings import Settings
 
 
+class LanguageConfig(Settings):
+    """Which texts are judged to be in another language than the corpus description says."""
+
+    enabled: bool = Field(default=False, description="whether languages are checked")
+
+
 class CleanConfig(Settings):
     """Limits for a pair. Lengths are in characters, without surrounding white space."""
 
