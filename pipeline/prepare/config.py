@@ -12,9 +12,21 @@ from pipeline.settings import Settings
 
 
 class LanguageConfig(Settings):
-    """Which texts are judged to be in another language than the corpus description says."""
+    """The rule `wrong_language`: texts in another language than the corpus description says."""
 
-    enabled: bool = Field(default=False, description="whether languages are checked")
+    enabled: bool = Field(default=True, description="whether languages are judged")
+    min_letters: int = Field(
+        default=15,
+        ge=1,
+        description="texts with fewer, or with less than three words, are not judged; a letter of "
+        "a script without spaces counts as three letters and three words",
+    )
+    min_margin: float = Field(
+        default=2.0,
+        ge=0.0,
+        description="how much more probable another language must be: the difference of the log "
+        "probabilities over the square root of the number of bytes",
+    )
 
 
 class CleanConfig(Settings):
@@ -27,6 +39,7 @@ class CleanConfig(Settings):
     ratio_min_characters: int = Field(
         default=20, ge=0, description="the ratio is not checked if both sides are shorter than this"
     )
+    language: LanguageConfig = LanguageConfig()
 
 
 class SubwordsConfig(Settings):
