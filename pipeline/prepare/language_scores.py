@@ -33,7 +33,6 @@ NO_LANGUAGE = "zxx"
 MAX_BYTES = 1000
 """The bytes at the start of a text that count. They are enough, and sums of more are not exact."""
 
-_TEXTS_PER_BATCH = 8192  # the arrays of a batch fit into the cache of a processor
 # The sums of MAX_BYTES features stay below 2**24, above which float32 has gaps.
 _STEPS_OF_WEIGHT = 128
 _STEPS_OF_COUNT = 16
@@ -62,16 +61,14 @@ class LanguageModel:
     prior: npt.NDArray[np.float32]
 
     def scores(self, column: TextColumn) -> Scores:
-        """The scores of all texts of a column."""
+        """The scores of all texts of a column, of which there should be some 10,000 at most."""
         texts = in_small_letters(column.nfc())
         codes = np.frombuffer(texts.joined.encode(), np.uint8)
         ends = np.flatnonzero(codes == 0)
-        starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
+        starts = np.zeros_like(ends)
+        starts[1:] = ends[:-1] + 1
         lengths = np.minimum(ends - starts, MAX_BYTES)
-        scores = np.empty((len(ends), len(self.labels)), np.float64)
-        for first in range(0, len(ends), _TEXTS_PER_BATCH):
-            rows = slice(first, first + _TEXTS_PER_BATCH)
-            scores[rows] = self._sums(*self._features(codes, starts[rows], lengths[rows]))
+        scores = self._sums(*self._features(codes, starts, lengths)).astype(np.float64)
         scores += self.prior
         scores /= _UNIT * np.sqrt(np.maximum(lengths, 1))[:, None]
         return scores

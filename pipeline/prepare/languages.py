@@ -33,7 +33,7 @@ _LABELS = {"nb": "no", "iw": "he", "in": "id", "sh": "sr", "ji": "yi", "ckb": "s
 _GROUPS = (
     *("no nn da", "bs hr sr", "id ms jv", "zh yue wuu", "ar arz ary"),
     *("hi sa", "mr sa gom", "ne sa", "es an ext", "it vec lij", "fr gcf", "ht gcr gcf", "en pcm"),
-    *("tl bcl", "lv ltg", "el grc", "he hbo", "xh zu", "st nso"),
+    *("tl bcl", "lv ltg", "el grc", "he hbo", "xh zu", "st nso", "crh tr"),
 )
 
 # The languages of the model that are written in other scripts than Latin. Serbian and Uzbek are
@@ -53,6 +53,7 @@ _LANGUAGES_OF_SCRIPT = {
     **{"Taml": "ta", "Telu": "te", "Thai": "th", "Laoo": "lo", "Khmr": "km", "Mymr": "my"},
 }
 
+_TEXTS_AT_ONCE = 8192  # their arrays fit into the cache of a processor
 # Two words are often a name or a term that several languages share.
 _MIN_WORDS = 3
 _MIN_LETTERS_OF_PROSE = 8
@@ -120,6 +121,11 @@ class LanguageJudge:
         """For each pair, whether its target is in another language."""
         return self._judgement(texts.target, label_of(self.target_lang)).wrong
 
+    def describe(self, source: str, target: str) -> str:
+        """The languages of a pair in words, such as ``en and cs``, for the detail of a rejection."""
+        found = self.languages(TextColumn.of([source, target]))
+        return " and ".join(language or "unknown" for language in found)
+
     def languages(self, column: TextColumn) -> list[str | None]:
         """The most probable language of each text, or None for a text that is not judged."""
         known = self._judged.get(column)
@@ -136,19 +142,26 @@ class LanguageJudge:
     def _judge(self, column: TextColumn, expected: str | None) -> _Judgement:
         """Judge a column. Without an expected language, no text is wrong."""
         judgement = _Judgement(np.zeros(len(column), np.bool_), np.full(len(column), -1, np.int64))
-        rows = np.flatnonzero(self._is_long(column))
-        if not len(rows):
-            return judgement
+        long_enough = np.flatnonzero(self._is_long(column))
+        for start in range(0, len(long_enough), _TEXTS_AT_ONCE):
+            rows = long_enough[start : start + _TEXTS_AT_ONCE]
+            texts = column.take(rows)
+            judgement.best[rows], judgement.wrong[rows] = self._judge_all(texts, expected)
+        return judgement
+
+    def _judge_all(
+        self, texts: TextColumn, expected: str | None
+    ) -> tuple[npt.NDArray[np.int64], Mask]:
+        """The best label of each text, and whether it is wrong."""
         model = language_model()
-        texts = column.take(rows)
         scores = model.scores(texts)
         best = scores.argmax(axis=1)
-        judgement.best[rows] = np.where(best == model.labels.index(NO_LANGUAGE), -1, best)
+        best[best == model.labels.index(NO_LANGUAGE)] = -1
+        wrong = np.zeros(len(texts), np.bool_)
         if expected is not None:
             suspects = np.flatnonzero(self._is_other(model, scores, expected))
-            confirmed = self._is_other_prose(model, texts.take(suspects), expected)
-            judgement.wrong[rows[suspects[confirmed]]] = True
-        return judgement
+            wrong[suspects] = self._is_other_prose(model, texts.take(suspects), expected)
+        return best, wrong
 
     def _is_long(self, column: TextColumn) -> Mask:
         """Whether texts are long enough to be judged."""
