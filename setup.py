@@ -1,8 +1,9 @@
-"""The build of the compiled kernels, which pyproject.toml cannot describe.
+"""The build of the compiled parts, which pyproject.toml cannot describe.
 
 Without a C++ compiler, or on a processor other than x86-64, the package installs without the
 kernels and decodes on torch's operations. Translations are the same, but slower, and only in
-float32.
+float32. Without a C++ compiler, `lingo prepare` also encodes each text with SentencePiece.
+The subword ids are the same, but it takes some times as long.
 """
 
 import platform
@@ -12,6 +13,16 @@ from setuptools import Extension, setup
 _INSTRUCTIONS = ("f", "bw", "vl", "dq", "vnni", "bf16")
 
 extensions = []
+if platform.system() != "Windows":
+    extensions.append(
+        Extension(
+            "lingo_model._words",
+            ["lingo_model/native/words.cpp"],
+            language="c++",
+            optional=True,
+            extra_compile_args=["-std=c++17", "-O3", "-g0"],
+        )
+    )
 if platform.machine().lower() in ("x86_64", "amd64") and platform.system() != "Windows":
     extensions.append(
         Extension(

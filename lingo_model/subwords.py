@@ -197,8 +197,20 @@ class Subwords:
         not know is read as a related one that it knows, if there is one; see
         :class:`~lingo_model.unicode_text.KnownCharacters`.
         """
-        read = self._known_characters.as_read(texts) if self.normalises_nfc else list(texts)
-        return self._processor.Encode(read, out_type=int, num_threads=1)  # type: ignore[no-any-return]
+        return self.encode_read(self.as_read(texts))
+
+    def as_read(self, texts: Sequence[str]) -> list[str]:
+        """The form in which the model reads each text. Spaces stay as they are."""
+        return self._known_characters.as_read(texts) if self.normalises_nfc else list(texts)
+
+    def encode_read(self, texts: list[str]) -> list[list[int]]:
+        """Encode texts in the form of :meth:`as_read` as piece ids, without sos and eos."""
+        return self._processor.Encode(texts, out_type=int, num_threads=1)  # type: ignore[no-any-return]
+
+    @property
+    def plain_characters(self) -> str:
+        """The characters beyond ASCII that ``nfc`` leaves as they are in any text."""
+        return self._known_characters.plain
 
     def changed(self, texts: Sequence[str]) -> list[tuple[str, str]]:
         """The texts that encoding and decoding change, each with what it becomes.

@@ -92,6 +92,9 @@ class KnownCharacters:
 
     Args:
         characters: the characters that the model knows.
+
+    Attributes:
+        plain: the known characters beyond ASCII that are read as they are, wherever they stand.
     """
 
     # The most texts that are checked at once. Larger chunks are faster if no text needs a change.
@@ -102,8 +105,8 @@ class KnownCharacters:
         # ASCII has no related characters, so it is never replaced.
         others = sorted(c for c in self._known if not c.isascii())
         self._unknown = re.compile(f"[^\x00-\x7f{re.escape(''.join(others))}]")
-        plain = re.escape("".join(c for c in others if _is_nfc_in_any_text(c)))
-        self._only_plain = re.compile(f"[ -~{plain}]*")
+        self.plain = "".join(c for c in others if _is_nfc_in_any_text(c))
+        self._only_plain = re.compile(f"[ -~{re.escape(self.plain)}]*")
         self._replacements: dict[str, str] = {}
 
     def as_read(self, texts: Sequence[str]) -> list[str]:

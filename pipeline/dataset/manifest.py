@@ -32,6 +32,7 @@ class InputCounts(Settings):
         n_read: rows read.
         n_kept: rows written to PAIRS.
         n_rejected: rows written to REJECTED, by reason.
+        n_repaired: rows whose texts were repaired, by repair. A row can have several.
     """
 
     name: str
@@ -39,6 +40,7 @@ class InputCounts(Settings):
     n_read: int
     n_kept: int
     n_rejected: dict[str, int]
+    n_repaired: dict[str, int] = Field(default_factory=dict)
 
 
 class SplitCounts(Settings):
@@ -85,6 +87,59 @@ class RoundTripCounts(Settings):
     target_example: ChangedText | None
 
 
+class TextStatistics(Settings):
+    """How the subword model cuts the texts of one side of a split.
+
+    Args:
+        n_texts: texts.
+        n_words: parts between spaces.
+        n_characters: code points, with the spaces.
+        n_pieces: subwords, without eos.
+        n_unknown: how many of the pieces are ``<unk>``.
+    """
+
+    n_texts: int
+    n_words: int
+    n_characters: int
+    n_pieces: int
+    n_unknown: int
+
+    @property
+    def pieces_per_word(self) -> float:
+        """The fertility of the subword model."""
+        return self.n_pieces / max(1, self.n_words)
+
+    @property
+    def characters_per_piece(self) -> float:
+        """How many characters a piece stands for, with the spaces."""
+        return self.n_characters / max(1, self.n_pieces)
+
+    @property
+    def unknown_rate(self) -> float:
+        """The share of the pieces that are ``<unk>``."""
+        return self.n_unknown / max(1, self.n_pieces)
+
+
+class SubwordStatistics(Settings):
+    """How the subword model fits the texts.
+
+    Args:
+        n_pieces: pieces of the model, without special ones.
+        n_used_by_source: how many of these the training sources use.
+        n_used_by_target: how many the training targets use.
+        n_used_by_both: how many both use.
+        source: the sources of each split.
+        target: the targets of each split.
+    """
+
+    n_pieces: int
+    n_used_by_source: int
+    n_used_by_target: int
+    n_used_by_both: int
+    source: dict[Split, TextStatistics]
+    target: dict[Split, TextStatistics]
+
+
 class LeakageCertificate(Settings):
     """Evidence that no normalised source is in two splits, counted on the written files.
 
@@ -118,6 +173,8 @@ class DatasetManifest(Manifest):
         leakage: the leakage certificate.
         round_trips: the texts of each split that the subword model changes. Empty in datasets of
             earlier releases.
+        subword_statistics: how the subword model fits the texts. None in datasets of earlier
+            releases.
         files_sha256: SHA-256 of every other file of the dataset, by relative path. Empty in
             datasets of earlier releases.
     """
@@ -136,6 +193,7 @@ class DatasetManifest(Manifest):
     splits: dict[Split, SplitCounts]
     leakage: LeakageCertificate | None = None
     round_trips: dict[Split, RoundTripCounts] = Field(default_factory=dict)
+    subword_statistics: SubwordStatistics | None = None
     files_sha256: dict[str, str] = Field(default_factory=dict)
 
     @property

@@ -41,6 +41,12 @@ def compression_of(first_bytes: bytes) -> Compression | None:
     return None
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether a file is compressed, told by its first bytes."""
+    with path.open("rb") as stream:
+        return compression_of(stream.read(_N_FIRST_BYTES)) is not None
+
+
 def open_bytes(path: Path) -> io.BufferedReader:
     """Open a plain, gzip, zstd, bzip2 or xz file for reading its uncompressed bytes."""
     plain = path.open("rb")

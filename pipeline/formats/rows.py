@@ -16,7 +16,12 @@ import pyarrow as pa
 
 from lingo_model import InputError
 from pipeline.errors import one_line
-from pipeline.formats.compression import COMPRESSION_ENDINGS, compression_of, open_bytes
+from pipeline.formats.compression import (
+    COMPRESSION_ENDINGS,
+    compression_of,
+    is_compressed,
+    open_bytes,
+)
 from pipeline.formats.signatures import (
     JsonLayout,
     foreign_encoding,
@@ -26,8 +31,8 @@ from pipeline.formats.signatures import (
     json_layout,
 )
 
-Format = Literal["text", "tsv", "csv", "jsonl", "parquet"]
-"""``text`` is plain text with a sentence on each line."""
+Format = Literal["text", "tsv", "csv", "jsonl", "parquet", "tmx", "xliff", "po", "mo", "moses_zip"]
+"""``text`` is plain text with a sentence on each line. ``moses_zip`` is a zip archive with it."""
 
 _FORMATS: dict[str, Format] = {
     ".tsv": "tsv",
@@ -87,6 +92,27 @@ UNDECODABLE = "undecodable"
 MALFORMED = "malformed"
 """The problem of a row that breaks the rules of its format, or has too many or too few cells."""
 
+EMPTY = "empty"
+"""The problem of a unit that does not have a text in both languages of the corpus."""
+
+UNTRANSLATED = "untranslated"
+"""The problem of a unit of a catalogue or an XLIFF file whose target is missing or empty."""
+
+UNFINISHED = "unfinished"
+"""The problem of an XLIFF unit whose state is none of the states that are used."""
+
+FUZZY = "fuzzy"
+"""The problem of an entry of a catalogue whose translation is marked as a guess."""
+
+OBSOLETE = "obsolete"
+"""The problem of an entry of a catalogue that its program no longer uses."""
+
+UNREADABLE_PROBLEMS = frozenset((UNDECODABLE, MALFORMED))
+"""The problems that make a file an error if many of its rows have them."""
+
+UNUSED_PROBLEMS = frozenset((EMPTY, UNTRANSLATED, UNFINISHED, FUZZY, OBSOLETE))
+"""The problems of rows that can be read, and that are no translations to learn from."""
+
 MAX_TEXT_CHARACTERS = 4096
 """How much of the text of a malformed row is kept."""
 
@@ -102,12 +128,14 @@ class Row:
 
     Args:
         values: the cells by column name.
-        problem: ``undecodable``, ``malformed``, or None if the row is good.
+        problem: one of :data:`UNREADABLE_PROBLEMS` or :data:`UNUSED_PROBLEMS`, or None if the row
+            is good.
         detail: why the row has its problem, such as ``3 cells, the header has 2``.
         line: the number of its first line in the uncompressed file, counted from 1. None for
-            Parquet.
+            Parquet and compiled catalogues.
         n_lines: the number of lines that it takes.
         text: the beginning of a malformed row's text, as it is in the file.
+        unit: the name of a translation unit in its file. None if the format or the unit has none.
     """
 
     values: dict[str, Any]
@@ -116,6 +144,7 @@ class Row:
     line: int | None = dataclasses.field(default=None, compare=False)
     n_lines: int = dataclasses.field(default=1, compare=False)
     text: str | None = dataclasses.field(default=None, compare=False)
+    unit: str | None = dataclasses.field(default=None, compare=False)
 
 
 def format_of(path: Path) -> Format:
@@ -131,7 +160,7 @@ def format_of(path: Path) -> Format:
     head = read_head(path)
     ending = _ending(path.name)
     if head.startswith(b"PAR1"):
-        if _is_compressed(path):
+        if is_compressed(path):
             raise InputError(
                 f"{path}: is a compressed Parquet file; decompress it, because Parquet compresses "
                 "its columns itself"
@@ -204,7 +233,7 @@ def _check_text(path: Path, head: bytes) -> None:
         )
     promised = COMPRESSION_ENDINGS.get(Path(path.name.lower()).suffix)
     is_text = is_utf8(head) and b"\n" in head  # text that was never compressed, or is so no longer
-    if promised and head and not is_text and not _is_compressed(path):
+    if promised and head and not is_text and not is_compressed(path):
         raise InputError(f"{path}: damaged (neither {promised} nor text); copy the file again")
     if b"\n" not in head and head.rstrip(b"\r").count(b"\r") >= _MIN_CARRIAGE_RETURNS:
         raise InputError(
@@ -213,11 +242,6 @@ def _check_text(path: Path, head: bytes) -> None:
         )
     if is_binary(head):
         raise InputError(f"{path}: is not text; give one of the known formats ({KNOWN_FORMATS})")
-
-
-def _is_compressed(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return compression_of(stream.read(16)) is not None
 
 
 def _ending(name: str) -> str:

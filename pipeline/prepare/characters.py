@@ -7,7 +7,7 @@ import enum
 import functools
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,37 @@ class Property(enum.IntFlag):
     COMPOSING = enum.auto()
     """What normalisation may compose with its neighbours: marks, parts of Hangul syllables, and
     characters whose compatibility form is one of these."""
+    LINE_BREAK = enum.auto()
+    """Tabs, line feeds, carriage returns, and the other characters that end a line or a page."""
+    LEAD_BYTE = enum.auto()
+    """What the first byte of a UTF-8 sequence becomes if it is read as Windows-1252."""
+    NEXT_BYTE = enum.auto()
+    """What the other bytes of a UTF-8 sequence become if they are read as Windows-1252."""
+    AMPERSAND = enum.auto()
+    """``&``, with which entities begin."""
+    LESS_THAN = enum.auto()
+    """``<``, with which tags begin."""
+    PLACEHOLDER_MARK = enum.auto()
+    """``%``, ``{`` and ``$``, with which placeholders begin."""
+    AT_SIGN = enum.auto()
+    """``@``, which e-mail addresses have."""
+    BRACKET = enum.auto()
+    """Opening and closing brackets, full-width ones included."""
+    QUOTE = enum.auto()
+    """Quotation marks, but no apostrophes."""
 
+
+BYTES_AS_WINDOWS_1252 = tuple(
+    bytes([byte]).decode("cp1252", errors="ignore") or chr(byte) for byte in range(256)
+)
+"""The character that each byte becomes if it is read as Windows-1252. The five bytes without a
+character become control codes, as browsers read them."""
+
+BRACKETS = ("()（）﹙﹚", "[]［］【】〔〕", "{}｛｝")
+"""Brackets by kind."""
+
+QUOTES = '"“”„‟«»「」『』〝〞〟＂'
+"""Quotation marks, without single ones, which are apostrophes, too."""
 
 _BY_CATEGORY: dict[str, Property] = {
     **dict.fromkeys(("Lu", "Lt"), Property.LETTER | Property.UPPER),
@@ -61,6 +91,17 @@ _BY_CATEGORY: dict[str, Property] = {
     **dict.fromkeys(("Cs", "Co", "Cn"), Property.UNUSUAL),
 }
 _PLAIN = "\t\n\r"
+_BY_CHARACTER: dict[Property, Iterable[str]] = {
+    Property.LINE_BREAK: "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029",
+    Property.LEAD_BYTE: BYTES_AS_WINDOWS_1252[0xC2:0xF5],
+    Property.NEXT_BYTE: BYTES_AS_WINDOWS_1252[0x80:0xC0],
+    Property.AMPERSAND: "&",
+    Property.LESS_THAN: "<",
+    Property.PLACEHOLDER_MARK: "%{$",
+    Property.AT_SIGN: "@",
+    Property.BRACKET: "".join(BRACKETS),
+    Property.QUOTE: QUOTES,
+}
 _END_OF_PLANE_3 = 0x33480
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _NO_SPACES = (
@@ -134,6 +175,8 @@ def _table() -> npt.NDArray[np.uint32]:
     for code in _assigned_codes():
         if any(map(_composes, unicodedata.normalize("NFKC", chr(code)))):
             table[code] |= np.uint32(Property.COMPOSING)
+    for flag, characters in _BY_CHARACTER.items():
+        table[list(map(ord, characters))] |= np.uint32(flag)
     table[0] = 0
     table.flags.writeable = False
     return table

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lingo_model.unicode_text import DEFAULT_NORMALISATION, Normalisation
 from pipeline.settings import Settings
+
+
+def _own_rule(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", text):
+        raise ValueError("is no own rule; needs MODULE:FUNCTION, such as my_rules:too_shouty")
+    return text
+
+
+OwnRule = Annotated[str, AfterValidator(_own_rule)]
+"""A function that rejects rows, in the form ``module:function``."""
 
 
 class LanguageConfig(Settings):
@@ -30,16 +41,81 @@ class LanguageConfig(Settings):
 
 
 class CleanConfig(Settings):
-    """Limits for a pair. Lengths are in characters, without surrounding white space."""
+    """The cleaning rules. ``docs/cleaning-rules.md`` describes each with examples.
 
-    max_characters: int = Field(default=1000, ge=1, description="of either side")
-    max_length_ratio: float = Field(
+    Lengths are in characters, without surrounding white space. ``null`` or ``false`` switches a
+    rule off. Repairs come before checks.
+    """
+
+    repair_entities: bool = Field(
+        default=True, description="HTML entities and escapes of Moses become characters"
+    )
+    repair_encoding: bool = Field(
+        default=True, description="UTF-8 that was read as Windows-1252 is decoded again"
+    )
+    repair_invisible: bool = Field(
+        default=True, description="control, zero width and direction characters are removed"
+    )
+    repair_spaces: bool = Field(
+        default=True, description="tabs, line breaks and runs of spaces become one space"
+    )
+    min_characters: int = Field(default=1, ge=1, description="of either side")
+    min_words: int = Field(default=1, ge=0, description="of either side")
+    max_characters: int | None = Field(default=1000, ge=1, description="of either side")
+    max_words: int | None = Field(default=None, ge=1, description="of either side")
+    max_word_characters: int | None = Field(
+        default=70, ge=1, description="letters, marks and digits in a row, on either side"
+    )
+    max_length_ratio: float | None = Field(
         default=5.0, ge=1.0, description="length of the longer side over that of the shorter"
     )
     ratio_min_characters: int = Field(
         default=20, ge=0, description="the ratio is not checked if both sides are shorter than this"
     )
+    max_copied_words: int | None = Field(
+        default=2, ge=0, description="words of a pair whose sides are the same text"
+    )
+    min_letter_share: float | None = Field(
+        default=0.25, ge=0.0, le=1.0, description="letters among the visible characters of a side"
+    )
+    letters_min_characters: int = Field(
+        default=20, ge=0, description="the share of letters is not checked if a side is shorter"
+    )
+    max_repeated_characters: int | None = Field(
+        default=6, ge=1, description="how often a character may stand in a row"
+    )
+    max_repeated_words: int | None = Field(
+        default=4, ge=1, description="how often one to four words may stand in a row"
+    )
+    max_unexpected_script_share: float | None = Field(
+        default=0.5, ge=0.0, le=1.0, description="letters of a side in a script of other languages"
+    )
+    script_min_letters: int = Field(
+        default=15, ge=1, description="the script is not checked if a side has fewer letters"
+    )
+    match_numbers: bool = Field(default=True, description="both sides have the same numbers")
+    match_urls: bool = Field(default=True, description="both sides have the same web addresses")
+    match_emails: bool = Field(
+        default=True, description="both sides have the same e-mail addresses"
+    )
+    match_placeholders: bool = Field(
+        default=True, description="both sides have the same placeholders, such as `%s` and `{name}`"
+    )
+    match_tags: bool = Field(default=True, description="both sides have the same tags")
+    match_brackets: bool = Field(default=False, description="both sides have the same brackets")
+    match_quotes: bool = Field(
+        default=False, description="both sides have quotation marks, or none of them"
+    )
+    match_end_punctuation: bool = Field(
+        default=False, description="both sides end with the same kind of punctuation mark"
+    )
     language: LanguageConfig = LanguageConfig()
+    own_rules: tuple[OwnRule, ...] = Field(
+        default=(), description="functions that reject rows, such as `my_rules:too_shouty`"
+    )
+    own_rules_settings: dict[str, Any] = Field(
+        default_factory=dict, description="what the own rules get as their settings"
+    )
 
 
 class SubwordsConfig(Settings):

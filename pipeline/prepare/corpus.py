@@ -22,9 +22,9 @@ from pipeline.formats.options import DEFAULT_OPTIONS, Quoting, ReadOptions
 from pipeline.formats.rows import format_of, head_lines
 from pipeline.formats.text_types import is_text_type
 from pipeline.prepare.config import PrepareConfig
+from pipeline.prepare.input_files import InputPart, LocalPaths
 from pipeline.schemas import PAIRS
 from pipeline.settings import Settings, load_yaml
-from pipeline.storage.location import LocalPath
 
 LANGUAGE_TAG = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*$"
 """A pattern that accepts language tags such as ``en``, ``pt-BR`` and ``zh_Hant``."""
@@ -69,9 +69,9 @@ class CorpusInput(Settings):
 
     MISPLACED: ClassVar[Mapping[str, str]] = _PREPARE_SETTINGS
 
-    source: LocalPath | None = None
-    target: LocalPath | None = None
-    path: LocalPath | None = None
+    source: LocalPaths | None = None
+    target: LocalPaths | None = None
+    path: LocalPaths | None = None
     source_column: str = "source"
     target_column: str = "target"
     quoting: Quoting = DEFAULT_OPTIONS.quoting
@@ -100,14 +100,17 @@ class CorpusInput(Settings):
         return ReadOptions(quoting=self.quoting, delimiter=self.delimiter)
 
     @property
-    def files(self) -> list[Path]:
-        """The files of this input, the source side first."""
-        return [path for path in (self.source, self.target, self.path) if path is not None]
+    def parts(self) -> tuple[InputPart, ...]:
+        """The tables of this input, or its pairs of aligned files, in the order of reading."""
+        if self.path is not None:
+            return tuple(InputPart(path=path) for path in self.path)
+        sides = zip(self.source or (), self.target or (), strict=True)
+        return tuple(InputPart(source=source, target=target) for source, target in sides)
 
     @property
-    def name(self) -> str:
-        """The name of the file, or of both files, for reports and messages."""
-        return "+".join(path.name for path in self.files)
+    def files(self) -> list[Path]:
+        """The files of all parts. In a part the source side is first."""
+        return [file for part in self.parts for file in part.files]
 
 
 class CorpusDescription(Settings):
@@ -140,7 +143,7 @@ def load_corpus(path: Path) -> CorpusDescription:
 
     def absolute(item: CorpusInput) -> CorpusInput:
         update = {
-            key: folder / value
+            key: tuple(folder / path for path in value)
             for key, value in (
                 ("source", item.source),
                 ("target", item.target),
@@ -164,14 +167,15 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
     """
     columns: dict[Path, FileColumns] = {}
     for item in description.inputs:
-        for file in item.files:
-            columns[file] = describe_columns(file, item.read_options)
-            if item.path is None:
-                _check_side(file, columns[file])
-            else:
-                _check_table(file, columns[file], item)
-        if item.source is not None and item.target is not None:
-            _check_two_files(item.source, item.target)
+        for part in item.parts:
+            for file in part.files:
+                columns[file] = describe_columns(file, item.read_options)
+                if part.path is None:
+                    _check_side(file, columns[file])
+                else:
+                    _check_table(file, columns[file], item)
+            if part.source is not None and part.target is not None:
+                _check_two_files(part.source, part.target)
     return columns
 
 
@@ -260,22 +264,21 @@ def extra_schema(description: CorpusDescription, columns: Mapping[Path, FileColu
         InputError: two files give a column different types, or a column has a name that PAIRS uses.
     """
     fields: dict[str, pa.Field] = {}
-    for item in description.inputs:
-        if item.path is None:
-            continue
-        for field in columns[item.path].schema or ():
+    tables = [(item, path) for item in description.inputs for path in item.path or ()]
+    for item, path in tables:
+        for field in columns[path].schema or ():
             if field.name in (item.source_column, item.target_column):
                 continue
             if field.name in PAIRS.names:
                 raise InputError(
-                    f"{item.path}: column {field.name!r} has a name that the dataset uses; "
+                    f"{path}: column {field.name!r} has a name that the dataset uses; "
                     "rename or drop the column in a copy of the file"
-                    + _copy_without(item.path, field.name)
+                    + _copy_without(path, field.name)
                 )
             known = fields.setdefault(field.name, field.with_nullable(True))
             if known.type != field.type:
                 raise InputError(
-                    f"{item.path}: column {field.name!r} is {field.type} but {known.type} in "
+                    f"{path}: column {field.name!r} is {field.type} but {known.type} in "
                     "another file; cast one of them"
                 )
     return pa.schema(fields.values())

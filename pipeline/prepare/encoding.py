@@ -6,22 +6,26 @@ Writes: ENCODED, in row groups of equal size that training deals to its data sha
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lingo_model import Subwords
 from lingo_model.special_ids import EOS_ID
+from lingo_model.word_encoder import Utf8Texts, WordEncoder
 from pipeline.dataset.splits import Split
-from pipeline.observability.progress import Bar
 from pipeline.prepare.config import SubwordsConfig
-from pipeline.prepare.ragged import RaggedColumn
+from pipeline.prepare.piece_counts import PieceCounts
+from pipeline.prepare.tasks import TaskResult
 from pipeline.prepare.written_pairs import iter_batches
 from pipeline.schemas import ENCODED
 
@@ -29,11 +33,41 @@ DATA_SHARD_MULTIPLE = 8
 """The number of row groups of a split is a multiple of this, so that 1, 2, 4 or 8 data shards get
 equally many."""
 
-
 _MAX_ROWS_PER_GROUP = 8192
+_GROUPS_PER_FILE = 2 * DATA_SHARD_MULTIPLE
+_COLUMNS = ("pair_id", "source", "target")
 
 
-_GROUPS_PER_FILE = 16 * DATA_SHARD_MULTIPLE
+@dataclasses.dataclass(frozen=True)
+class EncodingTask:
+    """One ENCODED file to write.
+
+    Training rows are in another order than the pairs: the files of PAIRS hold random samples of the
+    corpus, and the rows of each are shuffled here. So each row group is a random sample, too.
+
+    Args:
+        dataset: the dataset's folder.
+        split: the split.
+        number: the number of the file.
+        pairs_files: the PAIRS files of the split that the rows are from, each with its number, its
+            path relative to the dataset, and the position of its first row in the split.
+        groups: the half-open ranges ``[first, stop)`` of rows of the file's row groups.
+        subwords: the file of the subword model.
+        seed: the seed of the shuffle.
+    """
+
+    dataset: Path
+    split: Split
+    number: int
+    pairs_files: tuple[tuple[int, str, int], ...]
+    groups: tuple[tuple[int, int], ...]
+    subwords: Path
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The path of the ENCODED file, relative to the dataset."""
+        return f"encoded/split={self.split}/part-{self.number:05d}.parquet"
 
 
 def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int) -> Subwords:
@@ -55,43 +89,98 @@ def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int
     )
 
 
-def encode_split(
-    root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, *, seed: int, bar: Bar
-) -> list[Path]:
-    """Write the ENCODED files of a split.
-
-    Training rows are shuffled, so that each row group is a random sample of the split. The ids of
-    the split are held in memory meanwhile, with 2 bytes for each token and some 80 for each pair.
+def encoding_tasks(
+    dataset: Path, split: Split, pairs_files: Sequence[tuple[str, int]], subwords: Path, seed: int
+) -> list[EncodingTask]:
+    """The tasks that encode a split.
 
     Args:
-        root: the dataset's folder.
+        dataset: the dataset's folder.
         split: the split.
-        pairs_files: the PAIRS files of the split.
-        subwords: the subword model.
+        pairs_files: its PAIRS files, relative to the dataset, each with its number of rows.
+        subwords: the file of the subword model.
         seed: the seed of the shuffle.
-        bar: a progress bar, which advances by rows.
 
     Returns:
-        the files, in order. A split without pairs has none.
+        a task for each ENCODED file. A split without pairs has none.
     """
-    rows = _EncodedRows(subwords)
-    for batch in iter_batches(pairs_files, _EncodedRows.COLUMNS):
-        rows.append(batch)
-        bar.advance(batch.num_rows)
-    order = np.arange(len(rows))
-    if split == "train":
-        order = np.random.default_rng(seed).permutation(len(rows))
-    folder = root / "encoded" / f"split={split}"
-    folder.mkdir(parents=True)
-    files = []
-    groups = row_group_bounds(len(rows))
-    for number, start in enumerate(range(0, len(groups), _GROUPS_PER_FILE)):
-        path = folder / f"part-{number:05d}.parquet"
-        with pq.ParquetWriter(path, ENCODED, compression="zstd") as writer:
-            for first, stop in groups[start : start + _GROUPS_PER_FILE]:
-                writer.write_batch(rows.take(order[first:stop]))
-        files.append(path)
-    return files
+    starts = list(itertools.accumulate((n for _, n in pairs_files), initial=0))
+    bounds = row_group_bounds(starts[-1])
+    tasks = []
+    for number, at in enumerate(range(0, len(bounds), _GROUPS_PER_FILE)):
+        groups = tuple(bounds[at : at + _GROUPS_PER_FILE])
+        first, stop = groups[0][0], groups[-1][1]
+        needed = tuple(
+            (file_number, name, start)
+            for file_number, ((name, n_rows), start) in enumerate(
+                zip(pairs_files, starts, strict=False)
+            )
+            if start < stop and start + n_rows > first
+        )
+        tasks.append(EncodingTask(dataset, split, number, needed, groups, subwords, seed))
+    return tasks
+
+
+def encode_file(task: EncodingTask) -> TaskResult:
+    """Write one ENCODED file.
+
+    Returns:
+        ``file``: its path relative to the dataset; ``n_pairs``, ``n_source_tokens`` and
+        ``n_target_tokens``: its rows and tokens; ``counts``: its :class:`PieceCounts`.
+    """
+    encoder, subwords = _encoder(task.subwords)
+    counts = PieceCounts(subwords.vocab_size)
+    path = task.dataset / task.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pairs = _pairs_in_training_order(task)
+    first_row = task.groups[0][0]
+    n_tokens = {"n_source_tokens": 0, "n_target_tokens": 0}
+    # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
+    with pq.ParquetWriter(path.absolute(), ENCODED, compression="zstd") as writer:
+        for first, stop in task.groups:
+            group = pairs.slice(first - first_row, stop - first).combine_chunks()
+            encoded = _encoded(group, encoder, subwords, counts)
+            writer.write_batch(encoded)
+            for name in n_tokens:
+                n_tokens[name] += pc.sum(encoded.column(name)).as_py()
+    return {"file": task.name, "n_pairs": len(pairs), "counts": counts.to_json()} | n_tokens
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder(path: Path) -> tuple[WordEncoder, Subwords]:
+    """The encoder remembers words, so all tasks of a process share one."""
+    subwords = Subwords.load(path)
+    return WordEncoder(subwords), subwords
+
+
+def _pairs_in_training_order(task: EncodingTask) -> pa.Table:
+    """The pairs of a task, in the order of its row groups."""
+    first, stop = task.groups[0][0], task.groups[-1][1]
+    tables = []
+    for file_number, name, start in task.pairs_files:
+        table = pq.ParquetFile((task.dataset / name).absolute()).read(columns=list(_COLUMNS))
+        rows = np.arange(len(table))
+        if task.split == "train":
+            rows = np.random.default_rng([task.seed, file_number]).permutation(len(table))
+        tables.append(table.take(pa.array(rows[max(0, first - start) : stop - start])))
+    return pa.concat_tables(tables)
+
+
+def _encoded(
+    pairs: pa.Table, encoder: WordEncoder, subwords: Subwords, counts: PieceCounts
+) -> pa.RecordBatch:
+    """Some pairs as ENCODED rows."""
+    ids, n_tokens = [], []
+    for name in ("source", "target"):
+        texts = utf8_texts(pairs[name].combine_chunks())
+        encoded = encoder.encode(texts, end_id=EOS_ID)
+        counts.sides[name].add(texts, encoded, subwords)
+        ids.append(
+            pa.ListArray.from_arrays(_offsets(encoded.lengths), pa.array(encoded.ids, pa.int32()))
+        )
+        n_tokens.append(pa.array(encoded.lengths, pa.int32()))
+    pair_ids = pairs["pair_id"].combine_chunks()
+    return pa.RecordBatch.from_arrays([pair_ids, *ids, *n_tokens], schema=ENCODED)
 
 
 def row_group_bounds(n_rows: int) -> list[tuple[int, int]]:
@@ -105,53 +194,14 @@ def row_group_bounds(n_rows: int) -> list[tuple[int, int]]:
     return [(first, stop) for first, stop in itertools.pairwise(edges) if stop > first]
 
 
-class _EncodedRows:
-    """The ENCODED rows of a split, in the order of the pairs.
-
-    Args:
-        subwords: encodes the pairs.
-    """
-
-    COLUMNS = ("pair_id", "source", "target")
-
-    def __init__(self, subwords: Subwords) -> None:
-        self._subwords = subwords
-        self._pair_ids = RaggedColumn(np.uint8)
-        fits_two_bytes = subwords.vocab_size <= np.iinfo(np.uint16).max + 1
-        id_type = np.uint16 if fits_two_bytes else np.int32
-        self._sides = {name: RaggedColumn(id_type) for name in ("source", "target")}
-
-    def append(self, pairs: pa.RecordBatch) -> None:
-        """Encode some PAIRS and add them."""
-        pair_ids = [pair_id.encode() for pair_id in pairs.column("pair_id").to_pylist()]
-        self._pair_ids.append(np.frombuffer(b"".join(pair_ids), np.uint8), _lengths(pair_ids))
-        for name, side in self._sides.items():
-            ids = self._subwords.encode(pairs.column(name).to_pylist())
-            for row in ids:
-                row.append(EOS_ID)
-            flat = np.fromiter(itertools.chain.from_iterable(ids), np.int32)
-            side.append(flat, _lengths(ids))
-
-    def __len__(self) -> int:
-        return len(self._pair_ids)
-
-    def take(self, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:
-        """Some rows in the given order."""
-        characters, lengths = self._pair_ids.take(rows)
-        pair_ids = pa.StringArray.from_buffers(
-            len(rows), pa.py_buffer(_offsets(lengths)), pa.py_buffer(characters)
-        )
-        sides = [side.take(rows) for side in self._sides.values()]
-        ids = [
-            pa.ListArray.from_arrays(_offsets(lengths), pa.array(values, pa.int32()))
-            for values, lengths in sides
-        ]
-        n_tokens = [pa.array(lengths, pa.int32()) for _, lengths in sides]
-        return pa.RecordBatch.from_arrays([pair_ids, *ids, *n_tokens], schema=ENCODED)
-
-
-def _lengths(rows: list[Any]) -> npt.NDArray[np.int32]:
-    return np.fromiter(map(len, rows), np.int32, len(rows))
+def utf8_texts(column: pa.StringArray) -> Utf8Texts:
+    """The texts of a column without nulls, as the subword model's encoder takes them."""
+    _, offsets, data = column.cast(pa.large_string()).buffers()
+    first = column.offset
+    ends = np.frombuffer(offsets, np.int64)[: first + len(column) + 1][first:]
+    start, stop = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
+    used = np.frombuffer(data or b"", np.uint8)[start:stop]
+    return Utf8Texts(used, ends - start)
 
 
 def _offsets(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

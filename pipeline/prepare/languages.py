@@ -122,7 +122,7 @@ class LanguageJudge:
         return self._judgement(texts.target, label_of(self.target_lang)).wrong
 
     def describe(self, source: str, target: str) -> str:
-        """The languages of a pair in words, such as ``en and cs``, for the detail of a rejection."""
+        """The languages of a pair, such as ``en and cs``, for the detail of a rejected row."""
         found = self.languages(TextColumn.of([source, target]))
         return " and ".join(language or "unknown" for language in found)
 

@@ -1,12 +1,14 @@
 """The folder that ``prepare`` writes: it appears complete, and one process at a time writes it.
 
 Reads: the names in the output folder.
-Writes: nothing but the folder, a staging folder and a lock file, of which nothing is left.
+Writes: nothing but the folder, a staging folder and a lock file. Nothing of the two is left unless
+the process is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +19,14 @@ from lingo_model.atomic_files import (
     LOCK,
     LocksUnsupportedError,
     locked,
-    new_folder,
-    reserved,
     sync_folder,
     sync_tree,
 )
 from pipeline.dataset.manifest import MANIFEST, SUBWORDS
+from pipeline.storage.files import write_bytes
 
 _STAGING = ".staging"
+_FINGERPRINT = "fingerprint"
 _DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS}
 # Names that are in a folder without anybody having put them there.
 _HARMLESS_NAMES = {"lost+found", ".DS_Store", ".gitkeep", LOCK, _STAGING}
@@ -71,58 +73,85 @@ def check_output(output: Path) -> None:
 def reserved_output(output: Path) -> Iterator[None]:
     """Keep other processes from writing to ``output`` while the block runs.
 
+    The folder is made if it is missing. If it is still empty at the end, it is removed.
+
     Args:
         output: a path that passed :func:`check_output`.
 
     Raises:
         InputError: another process writes to it.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not output.is_dir()
+    output.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
+        if is_new:
+            stack.callback(_remove_if_empty, output)
         # A file system without locks can be used; then two processes are not kept apart.
         with contextlib.suppress(LocksUnsupportedError):
-            if output.is_dir():
-                stack.enter_context(locked(output))
-                stack.callback((output / LOCK).unlink, missing_ok=True)
-            else:
-                stack.enter_context(reserved(output))
+            stack.enter_context(locked(output))
+            stack.callback((output / LOCK).unlink, missing_ok=True)
         yield
 
 
-@contextmanager
-def staged_output(output: Path) -> Iterator[Path]:
-    """Yield a staging folder. If the block succeeds, its content becomes that of ``output``.
+@dataclasses.dataclass(frozen=True)
+class Staging:
+    """The folders of a run of ``prepare``.
 
-    A new folder is renamed to ``output``. An existing folder stays: it may be mounted, linked to,
-    or the current folder of a shell. Its dataset, if there is one, is removed. The new manifest is
-    moved last, so that a reader never sees half a dataset.
+    Args:
+        dataset: the folder of the new dataset.
+        work: the folder of the files between the passes.
+        results: the folder of the results of tasks.
+    """
+
+    dataset: Path
+    work: Path
+    results: Path
+
+
+@contextmanager
+def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
+    """Yield a staging folder. If the block succeeds, its dataset becomes that of ``output``.
+
+    The folder ``output`` stays the same one: it may be mounted, linked to, or the current folder of
+    a shell. Its dataset, if there is one, is removed. The new manifest is moved last, so that a
+    reader never sees half a dataset.
+
+    If the process is interrupted or killed, the staging folder stays, and the next run with the
+    same fingerprint goes on with it. A run with another fingerprint removes it.
 
     Args:
         output: a path that is reserved by :func:`reserved_output`.
+        fingerprint: a hash of everything that the files in the folder depend on.
     """
-    if not output.is_dir():
-        with new_folder(output) as staging:
-            yield staging
-        return
     staging = output / _STAGING
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
+    label = staging / _FINGERPRINT
+    folders = Staging(staging / "dataset", staging / "work", staging / "results")
+    if not label.exists() or label.read_text() != fingerprint:
+        _remove(staging)
+        for folder in (folders.dataset, folders.work, folders.results):
+            folder.mkdir(parents=True)
+        write_bytes(label, fingerprint.encode())
     try:
-        yield staging
-        sync_tree(staging)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        yield folders
+    except InputError:
+        _remove(staging)
         raise
+    sync_tree(folders.dataset)
     # The manifest goes first and comes last. The staging folder marks what is between as ours.
     for name in sorted(_DATASET_NAMES, key=lambda name: name != MANIFEST):
         _remove(output / name)
     sync_folder(output)
-    for path in sorted(staging.iterdir(), key=lambda path: path.name == MANIFEST):
+    for path in sorted(folders.dataset.iterdir(), key=lambda path: path.name == MANIFEST):
         if path.name == MANIFEST:
             sync_folder(output)
         path.rename(output / path.name)
-    staging.rmdir()
+    _remove(staging)
     sync_folder(output)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _remove(path: Path) -> None:

@@ -18,6 +18,7 @@ from pipeline.formats.read import are_too_many, iter_rows
 from pipeline.formats.rows import MALFORMED, format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.prepare.corpus import CorpusInput
+from pipeline.prepare.input_files import InputPart
 
 _MAX_NAMED_KEYS = 20
 
@@ -47,22 +48,25 @@ class RawPair:
     text: str | None = dataclasses.field(default=None, compare=False)
 
 
-def iter_pairs(item: CorpusInput, *, origin: str | None = None) -> Iterator[RawPair]:
-    """Read every pair of one input, in order, as a stream.
+def iter_pairs(
+    item: CorpusInput, part: InputPart, *, origin: str | None = None
+) -> Iterator[RawPair]:
+    """Read every pair of one part of an input, in order, as a stream.
 
     Args:
-        item: the input.
+        item: the input, which says how its files are read.
+        part: one of the input's parts.
         origin: what the origins of its pairs begin with; by default the name of the first file.
 
     Raises:
         InputError: a file cannot be read, aligned files have different numbers of lines, or no row
             of a JSONL file has one of the columns.
     """
-    origin = origin or item.files[0].name
-    if item.path is not None:
-        yield from _table_pairs(item, item.path, origin)
-    elif item.source is not None and item.target is not None:
-        yield from _aligned_pairs(item.source, item.target, origin)
+    origin = origin or part.files[0].name
+    if part.path is not None:
+        yield from _table_pairs(item, part.path, origin)
+    elif part.source is not None and part.target is not None:
+        yield from _aligned_pairs(part.source, part.target, origin)
 
 
 def _aligned_pairs(source_file: Path, target_file: Path, origin: str) -> Iterator[RawPair]:

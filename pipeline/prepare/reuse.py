@@ -41,17 +41,21 @@ def values_made_from(
 
 def _input_values(named: NamedInput) -> dict[str, Any]:
     item = named.item
-    digests = [sha256_of_file(file) for file in item.files]
-    if len(set(digests)) < len(digests) and item.files[0].stat().st_size:
-        raise InputError(
-            f"{item.files[0]} and {item.files[1]} have the same content; give the translations of "
-            "'source' as 'target'"
-        )
+    names = [name for part in named.parts for name in part.file_names]
+    digests = []
+    for part in item.parts:
+        part_digests = [sha256_of_file(file) for file in part.files]
+        if len(set(part_digests)) < len(part_digests) and part.files[0].stat().st_size:
+            raise InputError(
+                f"{part.files[0]} and {part.files[1]} have the same content; give the translations "
+                "of 'source' as 'target'"
+            )
+        digests += part_digests
     entry = item.model_dump(mode="json", exclude={"source", "target", "path", *_NEW_KEYS})
     # Only if they differ from their defaults, so that datasets of earlier releases are used.
     entry |= item.model_dump(mode="json", include=_NEW_KEYS, exclude_defaults=True)
     # A list, because source and target may have the same name, and their order matters.
-    return entry | {"files": [list(pair) for pair in zip(named.file_names, digests, strict=True)]}
+    return entry | {"files": [list(pair) for pair in zip(names, digests, strict=True)]}
 
 
 def usable_dataset(

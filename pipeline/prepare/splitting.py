@@ -1,32 +1,39 @@
-"""Assigns pairs to splits, and rejects pairs that would leak or repeat.
+"""Assigns pairs to splits, and finds the held-out pairs that would leak or repeat.
 
-A split is chosen by the *normalised* source, which ignores case, spacing and punctuation. So
-variants of one sentence are never in two splits.
+A split is chosen by the hash of the *normalised* source, which ignores case, spacing and
+punctuation. So variants of one sentence are never in two splits.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
+from typing import Self
 
-from lingo_model.unicode_text import with_single_spaces
-from pipeline.dataset.splits import Split
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
-from pipeline.prepare.input_names import NamedInput
-from pipeline.prepare.normalise import normalise
-from pipeline.storage.hashing import hash64
+from pipeline.prepare.input_names import NamedInput, NamedPart
+from pipeline.prepare.texts import Hashes, Mask, mix64
 
-# The splits that may not have a source of the given split. Test looks at validation, too, because
-# a validation file is read before the test split is sampled.
-_OTHER_HELD_OUT: dict[Split, tuple[Split, ...]] = {
-    "test": ("valid",),
-    "valid": ("test",),
-    "train": ("test", "valid"),
-}
+LEAK = "leak"
+"""The reason of a pair that another split has."""
+
+DUPLICATE = "duplicate"
+"""The reason of a pair that occurred before."""
+
+TRAIN, VALID, TEST = (SPLITS.index(split) for split in ("train", "valid", "test"))
+"""The numbers of the splits in tables of rows."""
+
+_SALT = np.uint64(0x5851F42D4C957F2D)  # so that splits do not depend on the bits of partitions
 
 
-class Splitter:
-    """Assigns the pairs of a corpus to splits. Takes the inputs in :func:`reading_order`.
+@dataclasses.dataclass(frozen=True)
+class SplitRule:
+    """How the pairs of a corpus are assigned to splits.
 
     If files are given for validation and test, inputs without a split are training data. If no file
     is given for one of the two, its pairs are sampled by hash from the inputs without a split.
@@ -35,56 +42,88 @@ class Splitter:
     others it is rejected as ``leak``. The exception: a validation file loses no pair to a test
     split that is sampled.
 
-    Repeated pairs are rejected as ``duplicate``, also if they differ in runs of spaces, except in
-    validation and test files: scores on those compare with published ones.
-
-    Memory: a 64-bit hash of each kept pair, about 70 bytes each.
+    Repeated pairs are rejected as ``duplicate``, except in validation and test files: scores on
+    those compare with published ones.
 
     Args:
-        inputs: all inputs of the corpus.
-        config: the shares of the sampled splits.
+        given: the splits that files are given for.
+        valid_share: the share of pairs that are sampled for validation.
+        test_share: the share of pairs that are sampled for test.
     """
 
-    def __init__(self, inputs: Iterable[CorpusInput], config: SplitConfig) -> None:
-        self._given_splits = {item.split for item in inputs}
-        self._valid_share = 0.0 if "valid" in self._given_splits else config.valid_share
-        self._test_share = 0.0 if "test" in self._given_splits else config.test_share
-        self._held_out_sources: dict[Split, set[int]] = {"valid": set(), "test": set()}
-        self._pairs: set[int] = set()
+    given: frozenset[Split | None]
+    valid_share: float
+    test_share: float
 
-    def split_of(self, item: CorpusInput, source: str) -> Split:
-        """The split of a pair. Whether it leaks is checked by :meth:`reason_to_reject`."""
-        if item.split is not None:
-            return item.split
-        point = hash64("split", normalise(source)) / 2**64
-        if point < self._test_share:
-            return "test"
-        return "valid" if point < self._test_share + self._valid_share else "train"
+    @classmethod
+    def of(cls, inputs: Iterable[CorpusInput], config: SplitConfig) -> Self:
+        """The rule for some inputs and settings."""
+        given = frozenset(item.split for item in inputs)
+        return cls(
+            given=given,
+            valid_share=0.0 if "valid" in given else config.valid_share,
+            test_share=0.0 if "test" in given else config.test_share,
+        )
 
-    def reason_to_reject(self, split: Split, source: str, target: str) -> str | None:
-        """``leak``, ``duplicate``, or None. Remembers the pair if it is kept."""
-        normalised = normalise(source)
-        source_hash = hash64(normalised)
-        # Empty lines, which given files may have, are not the same sentence.
-        if normalised and any(
-            source_hash in self._held_out_sources[other] for other in _OTHER_HELD_OUT[split]
-        ):
-            return "leak"
-        if split == "train" or split not in self._given_splits:
-            pair_hash = hash64(with_single_spaces(source), with_single_spaces(target))
-            if pair_hash in self._pairs:
-                return "duplicate"
-            self._pairs.add(pair_hash)
-        if split != "train":
-            self._held_out_sources[split].add(source_hash)
-        return None
+    @property
+    def samples(self) -> bool:
+        """Whether pairs of inputs without a split are sampled for validation or test."""
+        return self.valid_share + self.test_share > 0
+
+    def splits_of(self, given: Split | None, source_hashes: Hashes) -> npt.NDArray[np.int8]:
+        """The number of the split of each pair.
+
+        Args:
+            given: the split of their input, or None.
+            source_hashes: the hashes of the normalised sources.
+        """
+        if given is not None:
+            return np.full(len(source_hashes), SPLITS.index(given), np.int8)
+        points = mix64(source_hashes ^ _SALT).astype(np.float64) / 2.0**64
+        splits = np.full(len(points), TRAIN, np.int8)
+        splits[points < self.test_share + self.valid_share] = VALID
+        splits[points < self.test_share] = TEST
+        return splits
+
+    def leaking_held_out(self, splits: npt.NDArray[np.int8], source_hashes: Hashes) -> Mask:
+        """Which held-out pairs have a source that another held-out split keeps.
+
+        Args:
+            splits: valid or test, for each pair.
+            source_hashes: the hashes of the normalised sources. 0 for an empty source, which given
+                files may have; empty sources are not the same sentence.
+        """
+        test_gives_way = "valid" in self.given and "test" not in self.given
+        loser, keeper = (TEST, VALID) if test_gives_way else (VALID, TEST)
+        kept = source_hashes[splits == keeper]
+        leaks: Mask = (splits == loser) & (source_hashes != 0) & np.isin(source_hashes, kept)
+        return leaks
+
+    def repeated_held_out(self, splits: npt.NDArray[np.int8], pair_hashes: Hashes) -> Mask:
+        """Which held-out pairs of a sampled split occurred before."""
+        repeated = np.zeros(len(splits), np.bool_)
+        for split in (VALID, TEST):
+            if SPLITS[split] not in self.given:
+                rows = np.flatnonzero(splits == split)
+                repeated[rows[~first_occurrences(pair_hashes[rows])]] = True
+        return repeated
 
 
-def reading_order(inputs: Iterable[NamedInput]) -> list[NamedInput]:
-    """Sort inputs by split: test, valid, none, train. In this order one pass finds every leak.
+def first_occurrences(hashes: Hashes) -> Mask:
+    """Which hashes did not occur before."""
+    is_first = np.zeros(len(hashes), np.bool_)
+    is_first[np.unique(hashes, return_index=True)[1]] = True
+    return is_first
 
-    Pairs of one input without a split cannot leak into each other's splits, because equal
-    normalised sources are always assigned to the same split.
+
+def reading_order(inputs: Iterable[NamedInput]) -> list[tuple[NamedInput, NamedPart]]:
+    """The parts of all inputs, sorted by split: test, valid, none, train.
+
+    If one pair occurs in several inputs, the first of them in this order keeps it.
     """
     rank: dict[Split | None, int] = {"test": 0, "valid": 1, None: 2, "train": 3}
-    return sorted(inputs, key=lambda named: rank[named.item.split])
+    return [
+        (named, part)
+        for named in sorted(inputs, key=lambda named: rank[named.item.split])
+        for part in named.parts
+    ]

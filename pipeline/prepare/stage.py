@@ -7,13 +7,11 @@ Run: ``lingo prepare corpus.yaml --output DATASET``
 
 from __future__ import annotations
 
+import os
 import sys
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from lingo_model import InputError, Subwords
 from pipeline.dataset.manifest import (
@@ -24,23 +22,33 @@ from pipeline.dataset.manifest import (
     SplitCounts,
 )
 from pipeline.dataset.splits import SPLITS, Split
+from pipeline.formats.compression import is_compressed
+from pipeline.formats.read import are_too_many
 from pipeline.observability.progress import OnProgress, ignore_progress, progress_bar
-from pipeline.prepare.cleaning import cleaned_texts, reason_to_reject
+from pipeline.prepare.batches import chunks_of
+from pipeline.prepare.cleaning import CleaningTask, clean_chunk
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
-from pipeline.prepare.encoding import encode_split
+from pipeline.prepare.encoding import encode_file, encoding_tasks
 from pipeline.prepare.input_names import NamedInput, named_inputs
+from pipeline.prepare.job import Job
 from pipeline.prepare.leakage import leakage_certificate
 from pipeline.prepare.output_folder import check_output, reserved_output, staged_output
-from pipeline.prepare.pairs import RawPair, iter_pairs
+from pipeline.prepare.pairs import iter_pairs
+from pipeline.prepare.partitions import PairsFiles, PartitionTask, write_held_out, write_partition
+from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
+from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.reuse import usable_dataset, values_made_from
-from pipeline.prepare.round_trip import round_trip_counts
-from pipeline.prepare.rows_writer import RowsWriter
-from pipeline.prepare.splitting import Splitter, reading_order
+from pipeline.prepare.splitting import reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
-from pipeline.schemas import PAIRS, REJECTED
-from pipeline.storage.files import names_below, read_parquet, write_json
-from pipeline.storage.hashing import fingerprint_of, hex_digest, sha256_of_file
+from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
+from pipeline.storage.files import names_below, write_json
+from pipeline.storage.hashing import fingerprint_of, sha256_of_file
+
+_BYTES_PER_PARTITION = 1 << 25
+_MAX_PARTITIONS = 1024
+_BYTES_FOR_WORKERS = 1 << 25
+_COMPRESSED_RATIO = 4
 
 
 def prepare_corpus(
@@ -48,9 +56,13 @@ def prepare_corpus(
     output: Path,
     config: PrepareConfig = PrepareConfig(),
     *,
+    n_workers: int | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> DatasetManifest:
     """Read, clean, split and encode a corpus. The dataset appears whole or not at all.
+
+    A run that is interrupted or killed leaves what it has done in a hidden folder of ``output``,
+    and the same call goes on with it.
 
     If ``output`` is a dataset made from the same inputs and settings, it is left as it is. If such
     a dataset is damaged, it is made anew, and a line on standard error says so.
@@ -59,6 +71,8 @@ def prepare_corpus(
         corpus: the languages and the inputs, with absolute paths.
         output: the folder of the dataset; new or empty.
         config: the settings.
+        n_workers: the number of processes. None is one for each core, or one for a small corpus.
+            The dataset is the same for any number.
         on_progress: called with the rows done, or the seconds passed, as each phase proceeds.
 
     Returns:
@@ -85,11 +99,20 @@ def prepare_corpus(
             manifest = usable_dataset(output, made_from, on_damage=lambda damage: None)
             if manifest is not None:
                 return manifest
-        schema = pa.schema([*PAIRS, *extra_schema(corpus, columns)])
-        with staged_output(output.absolute()) as staging:
-            manifest = _write_dataset(
-                staging, corpus, inputs, config, schema, made_from, on_progress
+        with staged_output(output.absolute(), fingerprint_of(made_from)) as staging:
+            job = Job(
+                dataset=staging.dataset,
+                work=staging.work,
+                source_lang=corpus.source_lang,
+                target_lang=corpus.target_lang,
+                parts=tuple(reading_order(inputs)),
+                config=config,
+                extra=extra_schema(corpus, columns),
+                n_partitions=_n_partitions(corpus),
             )
+            n_processes = n_workers or _default_n_workers(corpus)
+            with task_runner(staging.results, n_processes) as runner:
+                manifest = _write_dataset(job, runner, inputs, made_from, on_progress)
             if values_made_from(corpus, inputs, config) != made_from:
                 raise InputError(f"{output}: an input changed while it was read; prepare it again")
     return manifest
@@ -99,127 +122,172 @@ def _report_damage(damage: str) -> None:
     print(f"lingo: {damage}; the dataset is prepared anew", file=sys.stderr)
 
 
+def _n_partitions(corpus: CorpusDescription) -> int:
+    """As many partitions that each fits in memory, also if the files are compressed.
+
+    It depends on the corpus only, so that the dataset is the same for any number of workers.
+    """
+    return min(_MAX_PARTITIONS, 1 + _n_bytes(corpus) // _BYTES_PER_PARTITION)
+
+
+def _default_n_workers(corpus: CorpusDescription) -> int:
+    """All cores, or 1 if the corpus is so small that starting processes would take longer."""
+    return 1 if _n_bytes(corpus) < _BYTES_FOR_WORKERS else len(os.sched_getaffinity(0))
+
+
+def _n_bytes(corpus: CorpusDescription) -> int:
+    """An estimate of the size of a corpus's text."""
+    return sum(
+        file.stat().st_size * (_COMPRESSED_RATIO if is_compressed(file) else 1)
+        for item in corpus.inputs
+        for file in item.files
+    )
+
+
 def _write_dataset(
-    staging: Path,
-    corpus: CorpusDescription,
+    job: Job,
+    runner: TaskRunner,
     inputs: list[NamedInput],
-    config: PrepareConfig,
-    schema: pa.Schema,
     made_from: dict[str, Any],
     on_progress: OnProgress,
 ) -> DatasetManifest:
     """Write every file of a dataset, the manifest last."""
-    counts, n_pairs = _write_pairs(staging, inputs, config, schema, on_progress)
-    pairs_files = {
-        split: sorted((staging / "pairs" / f"split={split}").glob("*.parquet")) for split in SPLITS
-    }
-    with progress_bar("train subwords", None, unit="seconds", on_progress=on_progress) as bar:
-        subwords = train_subwords_in_child(
-            pairs_files["train"], staging / SUBWORDS, config.subwords, seed=config.seed, bar=bar
-        )
-    splits = _encode_splits(
-        staging, pairs_files, subwords, n_pairs, seed=config.seed, on_progress=on_progress
-    )
+    counts, files = _write_pairs(job, runner, inputs, on_progress)
+    pairs_files = {split: [job.dataset / name for name, _ in files[split]] for split in SPLITS}
+    subwords = _subwords(job, pairs_files["train"], on_progress)
+    splits, pieces = _encode_splits(job, runner, files, subwords, on_progress)
     manifest = DatasetManifest(
         format_version=DatasetManifest.FORMAT_VERSION,
         fingerprint=fingerprint_of(made_from),
         made_from=made_from,
-        source_lang=corpus.source_lang,
-        target_lang=corpus.target_lang,
+        source_lang=job.source_lang,
+        target_lang=job.target_lang,
         subwords_sha256=subwords.fingerprint,
         vocab_size=subwords.vocab_size,
         inputs=tuple(counts),
         splits=splits,
         leakage=leakage_certificate(pairs_files, counts),
-        round_trips=round_trip_counts(pairs_files, subwords),
-        files_sha256=_digests(staging),
+        round_trips={split: item.round_trips() for split, item in pieces.items()},
+        subword_statistics=subword_statistics(pieces),
+        files_sha256=_digests(job.dataset),
     )
-    write_json(staging / MANIFEST, manifest.model_dump(mode="json"))
+    write_json(job.dataset / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
 
-def _digests(staging: Path) -> dict[str, str]:
+def _digests(dataset: Path) -> dict[str, str]:
     """SHA-256 of every file of a dataset, by relative path."""
-    names = sorted(name for name in names_below(staging) if not name.startswith("."))
-    return {name: sha256_of_file(staging / name) for name in names}
+    names = sorted(name for name in names_below(dataset) if name != MANIFEST)
+    return {name: sha256_of_file(dataset / name) for name in names}
 
 
 def _write_pairs(
-    staging: Path,
-    inputs: list[NamedInput],
-    config: PrepareConfig,
-    schema: pa.Schema,
-    on_progress: OnProgress,
-) -> tuple[list[InputCounts], dict[Split, int]]:
-    """Write PAIRS, with the columns of ``schema``, and REJECTED.
+    job: Job, runner: TaskRunner, inputs: list[NamedInput], on_progress: OnProgress
+) -> tuple[list[InputCounts], PairsFiles]:
+    """Write PAIRS and REJECTED.
 
     Returns:
-        the counts of each input, in the order of ``inputs``, and the number of pairs of each split.
+        the counts of each input, in the order of ``inputs``, and the PAIRS files.
     """
-    kept = {split: RowsWriter(staging / "pairs" / f"split={split}", schema) for split in SPLITS}
-    rejected = RowsWriter(staging / "rejected", REJECTED)
-    splitter = Splitter((named.item for named in inputs), config.split)
-    counts: dict[int, InputCounts] = {}
-    n_pairs: dict[Split, int] = dict.fromkeys(SPLITS, 0)
-    with progress_bar("read and clean", None, on_progress=on_progress) as bar:
-        for reading_number, named in enumerate(reading_order(inputs)):
-            item = named.item
-            n_read = n_kept = 0
-            n_rejected: Counter[str] = Counter()
-            for pair in iter_pairs(item, origin=named.origin):
-                n_read += 1
-                bar.advance()
-                source, target = cleaned_texts(pair)
-                split = splitter.split_of(item, source)
-                reason = reason_to_reject(
-                    pair, config.clean, item.split
-                ) or splitter.reason_to_reject(split, source, target)
-                if reason is None:
-                    n_kept += 1
-                    n_pairs[split] += 1
-                    kept[split].write(_pairs_row(reading_number, pair, source, target))
-                else:
-                    n_rejected[reason] += 1
-                    rejected.write(_rejected_row(pair, split, reason))
-            if n_kept + n_rejected.total() != n_read:
-                raise RuntimeError(
-                    f"{named.name}: {n_kept} + {n_rejected} is not the {n_read} read"
-                )
-            counts[named.number] = InputCounts(
-                name=named.name,
-                split=item.split,
-                n_read=n_read,
-                n_kept=n_kept,
-                n_rejected=dict(sorted(n_rejected.items())),
+    chunks = [
+        chunk
+        for rank, (named, part) in enumerate(job.parts)
+        for chunk in chunks_of(named, part, rank)
+    ]
+    n_rows = [chunk.n_rows for chunk in chunks]
+    total = None if None in n_rows else sum(n for n in n_rows if n is not None)
+    with progress_bar("read and clean", total, on_progress=on_progress) as bar:
+        cleaned = runner.run(
+            "clean",
+            clean_chunk,
+            [CleaningTask(job, number, chunk) for number, chunk in enumerate(chunks)],
+            on_result=lambda result: bar.advance(result["n_read"]),
+        )
+    _check_problems(job, cleaned)
+    spills = tuple(name for result in cleaned for name in result["spills"])
+    partitions = [PartitionTask(job, spills, number) for number in range(job.n_partitions)]
+    with progress_bar(
+        "find duplicates", 1 + len(partitions), unit="partitions", on_progress=on_progress
+    ) as bar:
+        held_out = runner.run(
+            "held-out",
+            write_held_out,
+            [PartitionTask(job, spills, job.held_out_partition)],
+            on_result=lambda result: bar.advance(),
+        )
+        written = held_out + runner.run(
+            "partition", write_partition, partitions, on_result=lambda result: bar.advance()
+        )
+    files: PairsFiles = {
+        split: [
+            (name, n_pairs)
+            for result in written
+            for name, n_pairs in result["files"].get(split, ())
+        ]
+        for split in SPLITS
+    }
+    counts = _input_counts(job, inputs, cleaned, written)
+    if not files["train"]:
+        raise InputError(_nothing_to_train_on(counts))
+    names = [name for result in cleaned for name in result["rejected"]]
+    names += [result["rejected"] for result in written if result["rejected"] is not None]
+    write_rejected(job, names)
+    return counts, files
+
+
+def _check_problems(job: Job, cleaned: list[TaskResult]) -> None:
+    """Refuse aligned text with so many unreadable rows that the whole file has another encoding.
+
+    Raises:
+        InputError: many rows of a file have one problem.
+    """
+    n_read: Counter[int] = Counter()
+    n_problems: Counter[int] = Counter()
+    for result in cleaned:
+        n_read[result["rank"]] += result["n_read"]
+        n_problems[result["rank"]] += result["n_problems"]
+    for rank, n in n_problems.items():
+        named, part = job.parts[rank]
+        if part.part.path is None and are_too_many(n, n_read[rank]):
+            deque(iter_pairs(named.item, part.part), maxlen=0)  # raises an error that says more
+
+
+def _input_counts(
+    job: Job, inputs: list[NamedInput], cleaned: list[TaskResult], written: list[TaskResult]
+) -> list[InputCounts]:
+    """The counts of each input. What stays is counted on the files that were written."""
+    n_read: Counter[int] = Counter()
+    n_kept: Counter[int] = Counter()
+    n_rejected: dict[int, Counter[str]] = {named.number: Counter() for named in inputs}
+    n_repaired: dict[int, Counter[str]] = {named.number: Counter() for named in inputs}
+    for result in cleaned:
+        number = job.parts[result["rank"]][0].number
+        n_read[number] += result["n_read"]
+        n_rejected[number].update(result["n_rejected"])
+        n_repaired[number].update(result["n_repaired"])
+    for result in written:
+        for rank, reason, n in result["n_rejected"]:
+            n_rejected[job.parts[rank][0].number][reason] += n
+        for rank, n in result["n_kept"]:
+            n_kept[job.parts[rank][0].number] += n
+    for named in inputs:
+        number = named.number
+        if n_kept[number] + n_rejected[number].total() != n_read[number]:
+            raise RuntimeError(
+                f"{named.name}: {n_kept[number]} + {dict(n_rejected[number])} is not the "
+                f"{n_read[number]} read"
             )
-    for writer in (*kept.values(), rejected):
-        writer.close()
-    in_order = [counts[named.number] for named in inputs]
-    if n_pairs["train"] == 0:
-        raise InputError(_nothing_to_train_on(in_order))
-    return in_order, n_pairs
-
-
-def _pairs_row(reading_number: int, pair: RawPair, source: str, target: str) -> dict[str, Any]:
-    return pair.extra | {
-        "pair_id": hex_digest(str(reading_number), pair.origin, source, target),
-        "source": source,
-        "target": target,
-        "origin": pair.origin,
-    }
-
-
-def _rejected_row(pair: RawPair, split: Split, reason: str) -> dict[str, Any]:
-    return {
-        "origin": pair.origin,
-        "split": split,
-        "reason": reason,
-        "source": pair.source,
-        "target": pair.target,
-        "detail": pair.detail,
-        "line": pair.line,
-        "text": pair.text,
-    }
+    return [
+        InputCounts(
+            name=named.name,
+            split=named.item.split,
+            n_read=n_read[named.number],
+            n_kept=n_kept[named.number],
+            n_rejected=dict(sorted(n_rejected[named.number].items())),
+            n_repaired={name: n for name, n in sorted(n_repaired[named.number].items()) if n},
+        )
+        for named in inputs
+    ]
 
 
 def _nothing_to_train_on(counts: list[InputCounts]) -> str:
@@ -234,42 +302,47 @@ def _nothing_to_train_on(counts: list[InputCounts]) -> str:
     )
 
 
+def _subwords(job: Job, pairs_files: list[Path], on_progress: OnProgress) -> Subwords:
+    """Train the subword model, or load that of a run which was interrupted later."""
+    path = job.dataset / SUBWORDS
+    if path.exists():
+        return Subwords.load(path)
+    with progress_bar("train subwords", None, unit="seconds", on_progress=on_progress) as bar:
+        return train_subwords_in_child(
+            pairs_files, path, job.config.subwords, seed=job.config.seed, bar=bar
+        )
+
+
 def _encode_splits(
-    staging: Path,
-    pairs_files: dict[Split, list[Path]],
-    subwords: Subwords,
-    n_pairs: dict[Split, int],
-    *,
-    seed: int,
-    on_progress: OnProgress,
-) -> dict[Split, SplitCounts]:
+    job: Job, runner: TaskRunner, files: PairsFiles, subwords: Subwords, on_progress: OnProgress
+) -> tuple[dict[Split, SplitCounts], dict[Split, PieceCounts]]:
     """Write ENCODED of every split. Counts its rows in the files, and checks them."""
     splits: dict[Split, SplitCounts] = {}
+    pieces: dict[Split, PieceCounts] = {}
+    n_pairs = {split: sum(n for _, n in files[split]) for split in SPLITS}
     with progress_bar("encode", sum(n_pairs.values()), on_progress=on_progress) as bar:
         for split in SPLITS:
-            encoded_files = encode_split(
-                staging, split, pairs_files[split], subwords, seed=seed, bar=bar
+            tasks = encoding_tasks(
+                job.dataset, split, files[split], job.dataset / SUBWORDS, job.config.seed
             )
-            splits[split] = _split_counts(staging, pairs_files[split], encoded_files)
+            results = runner.run(
+                f"encode-{split}",
+                encode_file,
+                tasks,
+                on_result=lambda result: bar.advance(result["n_pairs"]),
+            )
+            pieces[split] = PieceCounts(subwords.vocab_size)
+            for result in results:
+                pieces[split].add_json(result["counts"])
+            splits[split] = SplitCounts(
+                n_pairs=sum(result["n_pairs"] for result in results),
+                n_source_tokens=sum(result["n_source_tokens"] for result in results),
+                n_target_tokens=sum(result["n_target_tokens"] for result in results),
+                pairs_files=tuple(name for name, _ in files[split]),
+                encoded_files=tuple(result["file"] for result in results),
+            )
             if splits[split].n_pairs != n_pairs[split]:
                 raise RuntimeError(
                     f"{split}: wrote {n_pairs[split]} pairs, read back {splits[split].n_pairs}"
                 )
-    return splits
-
-
-def _split_counts(root: Path, pairs_files: list[Path], encoded_files: list[Path]) -> SplitCounts:
-    """The size of a split, counted in its ENCODED files."""
-    n_pairs = n_source_tokens = n_target_tokens = 0
-    for file in encoded_files:
-        table = read_parquet(file, ["n_source_tokens", "n_target_tokens"])
-        n_pairs += table.num_rows
-        n_source_tokens += pc.sum(table["n_source_tokens"]).as_py() or 0
-        n_target_tokens += pc.sum(table["n_target_tokens"]).as_py() or 0
-    return SplitCounts(
-        n_pairs=n_pairs,
-        n_source_tokens=n_source_tokens,
-        n_target_tokens=n_target_tokens,
-        pairs_files=tuple(str(file.relative_to(root)) for file in pairs_files),
-        encoded_files=tuple(str(file.relative_to(root)) for file in encoded_files),
-    )
+    return splits, pieces

@@ -9,7 +9,6 @@ Writes: ``subwords.model``.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -23,11 +22,11 @@ from pipeline.errors import RunError, one_line
 from pipeline.observability.progress import Bar
 from pipeline.prepare.config import SubwordsConfig
 from pipeline.prepare.encoding import train_subwords
+from pipeline.prepare.tasks import end_with_parent
 from pipeline.storage.files import write_bytes
 
 _BAD_INPUT = 2  # the child's exit status if the error on its standard output is an InputError
 _SECONDS_BETWEEN_POLLS = 0.1
-_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 _CHILD = """
 import sys
 sys.path[:] = sys.argv[2:]
@@ -102,7 +101,7 @@ def main() -> None:
     """The child. Its first argument is the request, as JSON."""
     request = json.loads(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, too, and ends it
-    _end_with_parent(request["parent"])
+    end_with_parent(request["parent"])
     try:
         subwords = train_subwords(
             [Path(file) for file in request["pairs_files"]],
@@ -113,12 +112,3 @@ def main() -> None:
         print(one_line(error), flush=True)
         sys.exit(_BAD_INPUT)
     write_bytes(Path(request["output"]), subwords.to_bytes())
-
-
-def _end_with_parent(parent: int) -> None:
-    """Have Linux kill this process when its parent ends, also when the parent is killed."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the call
-        sys.exit(1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import cast
 
@@ -194,6 +194,39 @@ class TextColumn:
         starts, ends = edges[::2], edges[1::2]
         return Runs(starts, ends, np.searchsorted(self.ends, starts))
 
+    def text(self, row: int) -> str:
+        """One of the texts, by its number."""
+        return self.joined[self.starts[row] : self.ends[row]]
+
+    def rows_at(self, positions: npt.NDArray[np.int64]) -> Mask:
+        """For each text, whether one of some positions in :attr:`codes` is within it."""
+        rows = np.zeros(len(self), np.bool_)
+        rows[np.searchsorted(self.ends, positions)] = True
+        return rows
+
+    def contain(self, part: str) -> Mask:
+        """For each text, whether it contains a text. ``part`` must not be empty."""
+        positions: list[int] = []
+        position = self.joined.find(part)
+        while position >= 0:
+            positions.append(position)
+            position = self.joined.find(part, position + 1)
+        return self.rows_at(np.array(positions, np.int64))
+
+    def have_runs(self, of_codes: Mask, length: int) -> Mask:
+        """For each text, whether a mask is true for so many neighbouring code points.
+
+        Args:
+            of_codes: one truth value for each code point. It is false for separators.
+            length: the shortest run that counts, 1 or more.
+        """
+        runs, known = of_codes, 1  # whether a run of `known` code points begins at each place
+        while known < length:
+            step = min(known, length - known)
+            runs = runs[:-step] & runs[step:]
+            known += step
+        return self.rows_at(np.flatnonzero(runs))
+
     def take(self, rows: Mask | npt.NDArray[np.int64]) -> TextColumn:
         """A column of some of the texts, chosen by a mask or by their numbers."""
         numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
@@ -214,6 +247,19 @@ class TextColumn:
         for number in numbers.tolist():
             texts[number] = change(texts[number])
         return TextColumn.of(texts)
+
+    def with_texts(self, texts: Mapping[int, str]) -> TextColumn:
+        """The column with other texts at some places.
+
+        Args:
+            texts: the new texts by the numbers of the rows.
+        """
+        if not texts:
+            return self
+        all_texts = self.to_list()
+        for row, text in texts.items():
+            all_texts[row] = text
+        return TextColumn.of(all_texts)
 
     def mapped(self, change: Callable[[str], str]) -> TextColumn:
         """The column after a function was applied to all texts at once, as one string.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_BATCH_ROWS = 10_000
+_BATCH_ROWS = 4096
 
 
 def iter_batches(files: Iterable[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -65,11 +65,16 @@ def local_path(path: Path) -> Path:
     return path
 
 
-def _without_uris(value: Any) -> Any:
+def without_uris(value: Any) -> Any:
+    """The value of a setting that holds a local path.
+
+    Raises:
+        ValueError: it is a URI.
+    """
     if isinstance(value, str) and "://" in value:
         raise ValueError(_NEEDS_LOCAL_PATH)
     return value
 
 
-LocalPath = Annotated[Path, BeforeValidator(_without_uris)]
+LocalPath = Annotated[Path, BeforeValidator(without_uris)]
 """The type of a setting or parameter that is given as text and holds a path on this machine."""

@@ -23,7 +23,7 @@ from pipeline.prepare.corpus import (
     extra_schema,
     load_corpus,
 )
-from pipeline.prepare.pairs import iter_pairs
+from pipeline.prepare.pairs import RawPair, iter_pairs
 
 TABLE = {"path": "x.tsv"}
 
@@ -48,6 +48,11 @@ def message(error: pytest.ExceptionInfo[InputError]) -> str:
     text = str(error.value)
     assert "\n" not in text
     return text
+
+
+def read_pairs(item: CorpusInput) -> list[RawPair]:
+    """The pairs of all parts of an input."""
+    return [pair for part in item.parts for pair in iter_pairs(item, part)]
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -86,7 +91,12 @@ def write(path: Path, *lines: str) -> Path:
         (describe(TABLE, source_lang=""), ["source_lang=''"]),
         (describe(TABLE, target_lang=False), ["target_lang=False: is a truth value, not a text"]),
         (describe(TABLE, target_lang=12), ["target_lang=12: is a number, not a text; put it in"]),
-        (describe({"path": ["x.tsv", "y.tsv"]}), ["inputs.0.path=", "is a list; needs one path"]),
+        (describe({"path": []}), ["inputs.0.path=[]: is an empty list; needs one path or more"]),
+        (describe({"path": 7}), ["inputs.0.path=7: 7 is not a path; put it in quotes"]),
+        (
+            describe({"path": {"a": 1}}),
+            ["inputs.0.path: {'a': 1} is not a path"],
+        ),
         (describe({"path": None}), ["inputs.0: give either both"]),
         (describe("x.tsv"), ["inputs.0='x.tsv': is a text; needs keys and values"]),  # type: ignore[arg-type]
         (describe(inputs={"path": "x.tsv"}), ["inputs={'path'", "needs a list"]),
@@ -177,7 +187,6 @@ def test_paths_are_relative_to_the_description(
     monkeypatch.chdir(tmp_path)
     aligned, table = load_corpus(Path("corpora/corpus.yaml")).inputs
     assert aligned.files == [folder / "raw/a.en", folder / "../a.es"]
-    assert aligned.name == "a.en+a.es"
     assert table.files == [Path("/data/b.tsv")]
     assert (table.split, table.source_column, table.target_column) == ("test", "en", "target")
 
@@ -220,7 +229,7 @@ def test_a_parquet_column_of_large_strings_is_text(tmp_path: Path) -> None:
     text = pa.array(["one"], pa.large_string())
     pq.write_table(pa.table({"source": text, "target": text}), path)
     check_inputs(corpus({"path": path}))
-    assert [pair.source for pair in iter_pairs(CorpusInput(path=path))] == ["one"]
+    assert [pair.source for pair in read_pairs(CorpusInput(path=path))] == ["one"]
 
 
 def test_files_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
@@ -399,7 +408,7 @@ def test_an_input_can_have_a_delimiter_and_a_quoting(
         options = options | {"quoting": "minimal"}
     description = corpus({"path": path} | options)
     check_inputs(description)
-    (pair,) = iter_pairs(description.inputs[0])
+    (pair,) = read_pairs(description.inputs[0])
     assert (pair.source, pair.target, pair.problem) == ("one, two", "uno", None)
 
 

@@ -29,7 +29,7 @@ def test_a_table_has_as_many_folders_in_its_name_as_it_needs(
 ) -> None:
     named = named_inputs([CorpusInput(path=Path(path)) for path in paths])
     assert [item.name for item in named] == names
-    assert [item.origin for item in named] == names
+    assert [part.origin for item in named for part in item.parts] == names
 
 
 def test_aligned_files_are_named_by_both_and_their_rows_by_the_source() -> None:
@@ -40,7 +40,11 @@ def test_aligned_files_are_named_by_both_and_their_rows_by_the_source() -> None:
         "web/t.en+web/t.es",
         "a.en+a.es",
     ]
-    assert [item.origin for item in named] == ["books/t.en", "web/t.en", "a.en"]
+    assert [part.origin for item in named for part in item.parts] == [
+        "books/t.en",
+        "web/t.en",
+        "a.en",
+    ]
 
 
 def test_two_translations_of_one_source_have_rows_of_their_own_names() -> None:
@@ -48,7 +52,7 @@ def test_two_translations_of_one_source_have_rows_of_their_own_names() -> None:
         [CorpusInput(source=Path("a.en"), target=Path(t)) for t in ("a.es", "b.es")]
     )
     assert [item.name for item in named] == ["a.en+a.es", "a.en+b.es"]
-    assert [item.origin for item in named] == ["a.en#1", "a.en#2"]
+    assert [part.origin for item in named for part in item.parts] == ["a.en#1", "a.en#2"]
 
 
 def test_each_pair_has_an_origin_of_its_own_and_inputs_keep_their_order(tmp_path: Path) -> None:

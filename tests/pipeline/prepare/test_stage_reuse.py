@@ -59,7 +59,7 @@ def test_the_dataset_does_not_depend_on_where_the_files_are(messy: Any, tmp_path
     inputs = []
     for item in messy.corpus.inputs:
         moved = {
-            key: shutil.copy(value, tmp_path)
+            key: [shutil.copy(file, tmp_path) for file in value]
             for key in ("source", "target", "path")
             if (value := getattr(item, key)) is not None
         }

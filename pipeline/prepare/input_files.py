@@ -1,0 +1,259 @@
+"""The files of one input: lists, globs and folders become parts with one or two files each.
+
+Reads: the names in folders.
+Writes: nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import re
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from lingo_model import InputError
+from pipeline.formats.temporary_names import is_temporary_name
+from pipeline.storage.disk_listing import FolderListing, cannot_read, list_folder, status_of
+from pipeline.storage.location import without_uris
+
+_WILDCARD = re.compile(r"[*?\[]")
+_SKIPPED = "names that begin with '.' or '_' and temporary files are skipped"
+_MAX_NAMED_FILES = 3
+_ROLE_WORDS = ("source", "src", "target", "tgt", "trg", "ref")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InputPart:
+    """One table, or two aligned text files.
+
+    Args:
+        source: a text file with a source sentence on each line. None for a table.
+        target: a text file whose lines translate those of ``source``. None for a table.
+        path: a table. None for aligned text.
+    """
+
+    source: Path | None = None
+    target: Path | None = None
+    path: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files, the source side first."""
+        return tuple(path for path in (self.source, self.target, self.path) if path is not None)
+
+
+def _as_paths(value: Any) -> tuple[Path, ...]:
+    """One path or a list of paths, as a description gives them."""
+    entries = list(value) if isinstance(value, list | tuple) else [value]
+    if not entries:
+        raise ValueError("is an empty list; needs one path or more")
+    wrong = [entry for entry in map(without_uris, entries) if not isinstance(entry, str | Path)]
+    if wrong:
+        raise ValueError(
+            f"{wrong[0]!r} is not a path; put it in quotes if it is the name of a file"
+        )
+    return tuple(map(Path, entries))
+
+
+LocalPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_paths)]
+"""The type of a setting that holds one path of this machine or more. It is given as one or as a
+list."""
+
+
+def found_files(entries: Iterable[Path], folder: Path) -> tuple[Path, ...]:
+    """The files that the paths of a description mean, sorted by name, each of them once.
+
+    Args:
+        entries: files, folders, and globs in which ``*`` and ``?`` stand for characters of one
+            name, and ``**`` for any number of folders.
+        folder: relative paths are relative to it.
+
+    Returns:
+        absolute paths if ``folder`` is one. A path without a wildcard that does not exist is among
+        them: opening it gives a better error.
+
+    Raises:
+        InputError: a glob matches no file, a folder has no file, or a folder cannot be listed.
+    """
+    files = {file for entry in entries for file in _files_of(entry, folder)}
+    return tuple(sorted(files, key=lambda file: file.parts))
+
+
+def _files_of(entry: Path, folder: Path) -> list[Path]:
+    path = folder / entry
+    try:
+        status = status_of(path)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        return _files_of_folder(path)
+    is_glob = status is None and _WILDCARD.search(str(entry)) is not None
+    return _files_of_glob(entry, folder) if is_glob else [path]
+
+
+def _files_of_folder(path: Path) -> list[Path]:
+    listing = list_folder(path, lambda relative: _is_data(relative.rstrip("/").rpartition("/")[2]))
+    if not listing.files:
+        raise InputError(
+            f"{path}: the folder has no file to read ({_SKIPPED}{_loops(path, listing)}); "
+            "give another folder, or the files themselves"
+        )
+    return [path / relative for relative in listing.files]
+
+
+def _files_of_glob(entry: Path, folder: Path) -> list[Path]:
+    n_literal = next(n for n, part in enumerate(entry.parts) if _WILDCARD.search(part))
+    base = folder.joinpath(*entry.parts[:n_literal])
+    pattern = entry.parts[n_literal:]
+
+    def is_wanted(relative: str) -> bool:
+        parts = tuple(relative.rstrip("/").split("/"))
+        return _leads_to_match(parts, pattern)
+
+    listing = list_folder(base, is_wanted)
+    files = [name for name in listing.files if _matches(tuple(name.split("/")), pattern)]
+    if not files:  # the pattern may be one of folders, such as those that Spark writes
+        files = list(listing.files)
+    if not files:
+        raise InputError(
+            f"{folder / entry}: the pattern matches no file ({_SKIPPED}{_loops(base, listing)}); "
+            "* and ? stand for a part of one name, ** for any folders"
+        )
+    return [base / name for name in files]
+
+
+def _loops(base: Path, listing: FolderListing) -> str:
+    """Which links of a folder are not followed."""
+    links = [f"{base / link} to {target}" for link, target in listing.skipped_links.items()]
+    return f"; a link that leads back is not followed: {links[0]}" if links else ""
+
+
+def _is_data(name: str) -> bool:
+    """Whether a file or folder holds data, by its name. ``_SUCCESS`` and ``.a.crc`` do not."""
+    is_partition = "=" in name  # Spark's key=value folders, also if the key begins with a "_"
+    is_hidden = name.startswith(".") or (name.startswith("_") and not is_partition)
+    return not is_hidden and not is_temporary_name(name)
+
+
+def _name_matches(name: str, pattern: str) -> bool:
+    """Whether a wildcard matches a name. Those without data match only if they are meant."""
+    if not fnmatch.fnmatchcase(name, pattern):
+        return False
+    is_meant = pattern[0] == name[0] or is_temporary_name(pattern)
+    return is_meant or _is_data(name)
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether the names of a relative path match the names of a pattern."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        if _matches(parts, pattern[1:]):
+            return True
+        return bool(parts) and _is_data(parts[0]) and _matches(parts[1:], pattern)
+    return bool(parts) and _name_matches(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def _leads_to_match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path matches, is above a path that could match, or is below one that matches."""
+    if not parts:
+        return True
+    if not pattern:
+        return all(map(_is_data, parts))
+    if pattern[0] == "**":
+        if _leads_to_match(parts, pattern[1:]):
+            return True
+        return _is_data(parts[0]) and _leads_to_match(parts[1:], pattern)
+    return _name_matches(parts[0], pattern[0]) and _leads_to_match(parts[1:], pattern[1:])
+
+
+def aligned_files(
+    sources: Sequence[Path], targets: Sequence[Path], source_lang: str, target_lang: str
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Order the files of both sides so that those at one position belong together.
+
+    One file on each side may have any names. The names of more files must be equal apart from the
+    language, such as ``a.en.gz`` and ``a.de.gz``, or ``en/a.txt`` and ``de/a.txt``.
+
+    Args:
+        sources: the files with the sources.
+        targets: the files with the targets.
+        source_lang: the language tag of the sources.
+        target_lang: the language tag of the targets.
+
+    Raises:
+        InputError: a file has no partner. Names it.
+    """
+    if len(sources) == len(targets) == 1:
+        return tuple(sources), tuple(targets)
+    both = (source_lang, target_lang, *_ROLE_WORDS)
+    for without_code in (
+        (_without_last(source_lang), _without_last(target_lang)),
+        (_without_all(both), _without_all(both)),
+    ):
+        source_of = _by_key(sources, without_code[0])
+        target_of = _by_key(targets, without_code[1])
+        is_unique = len(source_of) == len(sources) and len(target_of) == len(targets)
+        if is_unique and source_of.keys() == target_of.keys():
+            return tuple(source_of.values()), tuple(target_of[key] for key in source_of)
+    raise InputError(_without_partner(sources, targets, (source_lang, target_lang)))
+
+
+def _by_key(files: Sequence[Path], without_code: Callable[[str], str]) -> dict[str, Path]:
+    """Each file by its path below the folder that all of them share, without the language."""
+    shared = _shared_folder(files)
+    return {without_code(file.relative_to(shared).as_posix()): file for file in files}
+
+
+def _shared_folder(files: Sequence[Path]) -> Path:
+    first, *others = files
+    return next(
+        folder for folder in first.parents if all(file.is_relative_to(folder) for file in others)
+    )
+
+
+def _code_pattern(words: Iterable[str]) -> re.Pattern[str]:
+    """Finds words in a file name that are separated by something else than letters and digits."""
+    tags = [tag for word in words for tag in (word, re.split("[-_]", word)[0])]
+    codes = "|".join(re.sub("[-_]", "[-_]", tag) for tag in dict.fromkeys(tags))
+    return re.compile(rf"(?<![^\W_])(?:{codes})(?![^\W_])", re.IGNORECASE)
+
+
+def _without_last(lang: str) -> Callable[[str], str]:
+    pattern = _code_pattern([lang])
+
+    def without(name: str) -> str:
+        matches = list(pattern.finditer(name))
+        return name[: matches[-1].start()] + name[matches[-1].end() :] if matches else name
+
+    return without
+
+
+def _without_all(words: Iterable[str]) -> Callable[[str], str]:
+    pattern = _code_pattern(words)
+    return lambda name: pattern.sub("", name)
+
+
+def _without_partner(
+    sources: Sequence[Path], targets: Sequence[Path], langs: tuple[str, str]
+) -> str:
+    source_of = _by_key(sources, _without_last(langs[0]))
+    target_of = _by_key(targets, _without_last(langs[1]))
+    lonely = [
+        *(file for key, file in source_of.items() if key not in target_of),
+        *(file for key, file in target_of.items() if key not in source_of),
+    ] or [*sources, *targets]
+    named = ", ".join(map(str, lonely[:_MAX_NAMED_FILES]))
+    n_more = len(lonely) - _MAX_NAMED_FILES
+    verb = "has" if len(lonely) == 1 else "have"
+    return (
+        f"{named}{f' and {n_more} more' if n_more > 0 else ''} {verb} no partner: 'source' has "
+        f"{len(sources)} files and 'target' has {len(targets)}, and their names must be equal "
+        f"apart from the languages {langs[0]} and {langs[1]}; add the missing files, or give each "
+        "pair of files as an input of its own"
+    )

@@ -1,0 +1,1 @@
+"""The cleaning rules: repairs, then checks, on batches of pairs."""

@@ -1,0 +1,95 @@
+"""All checks in order, and the verdict on a batch of pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.prepare.config import CleanConfig
+from pipeline.prepare.rules import lengths
+from pipeline.prepare.rules.rule import Rule
+from pipeline.prepare.texts import Mask, PairTexts
+
+RULES: tuple[Rule, ...] = (
+    lengths.EMPTY,
+    lengths.TOO_SHORT,
+    lengths.TOO_LONG,
+    lengths.LONG_WORD,
+    lengths.RATIO,
+)
+"""The checks in the order in which they are made. A row gets the reason of the first that rejects
+it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What the checks say of a batch of pairs.
+
+    Args:
+        reasons: the names of all checks, in order: those of :data:`RULES`, then own rules.
+        first: for each pair, the position in ``reasons`` of the first check that rejects it, or -1
+            if no check does.
+        masks: for each check that is on, the pairs that it rejects; None if only the first check
+            of each pair was asked for.
+    """
+
+    reasons: tuple[str, ...]
+    first: npt.NDArray[np.int8]
+    masks: dict[str, Mask] | None = None
+
+    @property
+    def kept(self) -> Mask:
+        """For each pair, whether no check rejects it."""
+        return self.first < 0
+
+
+def reasons_of(config: CleanConfig) -> tuple[str, ...]:
+    """The reasons that some settings can give, in the order of the checks."""
+    return tuple(rule.name for rule in rules_of(config))
+
+
+def rules_of(config: CleanConfig) -> tuple[Rule, ...]:
+    """All checks in order, those that are off included."""
+    return RULES
+
+
+def check(texts: PairTexts, config: CleanConfig, *, all_masks: bool = False) -> Verdicts:
+    """Check a batch of pairs. The verdict on a pair does not depend on the others.
+
+    Args:
+        texts: the pairs, repaired.
+        config: the settings.
+        all_masks: whether to return what each check says of each pair.
+
+    Raises:
+        InputError: an own rule cannot be loaded or fails.
+    """
+    rules = rules_of(config)
+    first = np.full(len(texts), -1, np.int8)
+    masks: dict[str, Mask] = {}
+    for number, rule in enumerate(rules):
+        if not rule.is_on(config):
+            continue
+        rows = rule.rejects(texts, config)
+        first[rows & (first < 0)] = number
+        if all_masks:
+            masks[rule.name] = rows
+    return Verdicts(tuple(rule.name for rule in rules), first, masks if all_masks else None)
+
+
+def details(
+    texts: PairTexts, verdicts: Verdicts, rows: Sequence[int], config: CleanConfig
+) -> list[str | None]:
+    """What is wrong with some pairs, such as ``12 and 61 characters``; None for a kept pair."""
+    rules = rules_of(config)
+
+    def detail(row: int) -> str | None:
+        number = int(verdicts.first[row])
+        if number < 0:
+            return None
+        return rules[number].detail(texts.source.text(row), texts.target.text(row), config)
+
+    return list(map(detail, rows))

@@ -1,0 +1,79 @@
+"""Files between the two passes of ``prepare``: rows that are sorted by partition.
+
+All rows with one normalised source are in one partition. So duplicates and leaks are found within a
+partition, and a partition fits in memory whatever the size of the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+KEPT_COLUMNS = pa.schema(
+    [
+        pa.field("rank", pa.int32()),
+        pa.field("number", pa.int64()),
+        pa.field("line", pa.int64()),
+        pa.field("split", pa.int8()),
+        pa.field("source", pa.large_string()),
+        pa.field("target", pa.large_string()),
+        pa.field("source_hash", pa.uint64()),
+        pa.field("pair_hash", pa.uint64()),
+    ]
+)
+"""The first columns of a spilled row; the other columns of the input follow. ``rank`` is that of
+the part, ``number`` that of the row in its part, and ``split`` an index into ``SPLITS``."""
+
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def write_spill(
+    path: Path, rows: pa.Table, partitions: npt.NDArray[np.int64], n_partitions: int
+) -> None:
+    """Write rows so that :func:`read_partition` can read those of one partition.
+
+    Args:
+        path: the file; an old one is replaced.
+        rows: the rows, in order.
+        partitions: the partition of each row, from 0.
+        n_partitions: the number of partitions.
+    """
+    order = np.argsort(partitions, kind="stable")
+    bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
+    in_order = rows.combine_chunks().take(pa.array(order))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.ipc.new_file(path.absolute(), rows.schema, options=_OPTIONS) as writer:
+        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            part = in_order.slice(start, stop - start)
+            batches = part.to_batches()
+            writer.write_batch(
+                batches[0] if batches else pa.RecordBatch.from_pylist([], schema=rows.schema)
+            )
+
+
+def read_partition(files: Iterable[Path], partition: int, schema: pa.Schema) -> pa.Table:
+    """The rows of a partition, in the order of the files and of the rows in them."""
+    batches = []
+    for path in files:
+        with pa.memory_map(str(path.absolute())) as mapped:
+            batch = pa.ipc.open_file(mapped).get_batch(partition)
+            if batch.num_rows:
+                batches.append(batch)
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def write_rows(path: Path, rows: pa.Table) -> None:
+    """Write rows in order; an old file is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.ipc.new_file(path.absolute(), rows.schema, options=_OPTIONS) as writer:
+        writer.write_table(rows)
+
+
+def read_rows(path: Path) -> pa.Table:
+    """The rows that :func:`write_rows` wrote."""
+    with pa.memory_map(str(path.absolute())) as mapped:
+        return pa.ipc.open_file(mapped).read_all()
