@@ -226,21 +226,22 @@ def n_letters(column: TextColumn) -> Counts:
 def prose_of(column: TextColumn) -> TextColumn:
     """The words of each text that are certainly words of its language.
 
-    Quotations, text in brackets, capitalised words, numbers and code are left out. A text that is
+    Quotations, text in brackets, words with capitals, numbers and code are left out. A text that is
     nothing but a quotation counts as a whole. A text in capitals becomes one in small letters.
+    Nothing is left of a text of which half of the words are code.
     """
     texts = TextColumn.of(_outside_quotations(text) for text in column.to_list())
     texts = in_small_letters(texts)
     words = texts.runs(~texts.are(Property.SPACE) & (texts.codes != 0))
-    if not len(words.starts):
-        return texts
-    dropped = ~_are_plain(texts, words)
-    ends = words.ends[dropped]
-    ends = ends + (texts.codes[ends] != 0)  # the space after the word goes, too
-    edges = np.zeros(len(texts.codes) + 1, np.int8)
-    edges[words.starts[dropped]] += 1
-    edges[ends] -= 1
-    return TextColumn.from_codes(texts.codes[np.cumsum(edges[:-1], dtype=np.int8) == 0])
+    has_letters = _any_in(words, texts.are(Property.LETTER))
+    is_code = _are_code(texts, words)
+    n_code = np.bincount(words.rows[is_code], minlength=len(texts))
+    n_words = np.bincount(words.rows[has_letters | is_code], minlength=len(texts))
+    dropped = is_code | ~has_letters | (2 * n_code >= n_words)[words.rows]
+    dropped |= _any_in(words, texts.are(Property.UPPER))
+    # A word with letters of a script without spaces is a sentence. It counts whatever it has.
+    dropped &= ~_any_in(words, texts.are(Property.NO_SPACES))
+    return _without(texts, words, dropped)
 
 
 def _outside_quotations(text: str) -> str:
@@ -248,27 +249,14 @@ def _outside_quotations(text: str) -> str:
     return outside if any(map(str.isalpha, outside)) else text
 
 
-def _are_plain(texts: TextColumn, words: Runs) -> Mask:
-    """For each word, whether it starts with a small letter and has no digits or symbols.
-
-    A word with letters of a script without spaces is a sentence. It counts whatever it has.
-    """
+def _are_code(texts: TextColumn, words: Runs) -> Mask:
+    """For each word, whether it has a digit, or is an address, an option or a part of a program."""
     is_letter = texts.are(Property.LETTER)
     before_letter = np.concatenate([is_letter[1:], [False]])
-    is_code = (
-        texts.are(Property.DIGIT)
-        | np.isin(texts.codes, _CODE)
-        | (np.isin(texts.codes, _CODE_INSIDE) & before_letter)
-    )
-    letters = np.flatnonzero(is_letter)
-    first = np.searchsorted(letters, words.starts)
-    has_letter = np.zeros(len(first), np.bool_)
-    has_letter[first < len(letters)] = (
-        letters[first[first < len(letters)]] < words.ends[first < len(letters)]
-    )
-    starts_small = has_letter.copy()
-    starts_small[has_letter] = ~texts.are(Property.UPPER)[letters[first[has_letter]]]
-    return (starts_small & ~_any_in(words, is_code)) | _any_in(words, texts.are(Property.NO_SPACES))
+    is_symbol = np.isin(texts.codes, _CODE) | texts.are(Property.DIGIT)
+    is_symbol |= np.isin(texts.codes, _CODE_INSIDE) & before_letter
+    is_option = (texts.codes[words.starts] == ord("-")) & _any_in(words, is_letter)
+    return is_option | _any_in(words, is_symbol)
 
 
 def _any_in(words: Runs, of_codes: Mask) -> Mask:
@@ -276,3 +264,13 @@ def _any_in(words: Runs, of_codes: Mask) -> Mask:
     before = np.concatenate([[0], np.cumsum(of_codes)])
     found: Mask = before[words.ends] > before[words.starts]
     return found
+
+
+def _without(texts: TextColumn, words: Runs, dropped: Mask) -> TextColumn:
+    """The texts without some of their words, and without the spaces after those."""
+    ends = words.ends[dropped]
+    ends = ends + (texts.codes[ends] != 0)
+    edges = np.zeros(len(texts.codes) + 1, np.int8)
+    edges[words.starts[dropped]] += 1
+    edges[ends] -= 1
+    return TextColumn.from_codes(texts.codes[np.cumsum(edges[:-1], dtype=np.int8) == 0])
