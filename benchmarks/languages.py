@@ -27,6 +27,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from _shared import own_peak_mb, read_lines
 
@@ -45,6 +46,8 @@ Texts = dict[str, list[str]]
 """The texts of each language."""
 Detector = Callable[[list[str]], list[str | None]]
 """Gives the two-letter code of each text, or None if it does not know."""
+Decide = Callable[[str, list[str]], Iterable[bool]]
+"""Takes the expected language and texts, and says which texts are in another language."""
 
 
 @dataclasses.dataclass
@@ -79,8 +82,8 @@ def main() -> None:
         mixed = [*mixed_corpora(texts, options.seed)]
         report("wrong_language", mixed, by_rule, options.examples)
         if options.compare:
-            for name, detector in detectors():
-                report(name, mixed, by_label(detector), options.examples)
+            for name, detector, known in detectors():
+                report(name, mixed, by_label(detector, known), options.examples)
 
 
 def read_corpus(folder: Path) -> Texts:
@@ -156,25 +159,35 @@ def by_rule(tag: str, texts: list[str]) -> Iterable[bool]:
     return judge.wrong_sources(PairTexts(column, column, tag, tag)).tolist()
 
 
-def by_label(detector: Detector) -> Callable[[str, list[str]], Iterable[bool]]:
-    """Reject what a detector gives another language than the expected one and close ones."""
+def by_label(detector: Detector, known: set[str]) -> Decide:
+    """Reject what a detector gives another language than the expected one and close ones.
+
+    Args:
+        detector: the detector.
+        known: the languages that it knows. Where it does not know the expected one, it rejects
+            nothing.
+    """
 
     def decide(tag: str, texts: list[str]) -> Iterable[bool]:
         close = {"nb", *close_languages(str(label_of(tag)))}
+        if known.isdisjoint(close - {"nb"}):
+            return [False] * len(texts)
         return [label is not None and label not in close for label in detector(texts)]
 
     return decide
 
 
-def detectors() -> Iterator[tuple[str, Detector]]:
-    """The other detectors that are installed."""
+def detectors() -> Iterator[tuple[str, Detector, set[str]]]:
+    """The other detectors that are installed, and the languages that they know."""
     if importlib.util.find_spec("py3langid"):
-        from py3langid import langid
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-        yield (
-            "py3langid, one text after the other",
-            lambda texts: [langid.classify(text)[0] for text in texts],
-        )
+        identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+
+        def langid(texts: list[str]) -> list[str | None]:
+            return [identifier.classify(text)[0] for text in texts]
+
+        yield "py3langid, one text after the other", langid, set(identifier.labels)
     if importlib.util.find_spec("pycld2"):
         import pycld2
 
@@ -185,27 +198,29 @@ def detectors() -> Iterator[tuple[str, Detector]]:
                 return None
             return primary_language(found[0][1]) if is_reliable else None
 
-        yield "pycld2", lambda texts: [cld2(text) for text in texts]
+        known = {primary_language(code) for _, code in pycld2.LANGUAGES}
+        yield "pycld2", lambda texts: [cld2(text) for text in texts], known
     if importlib.util.find_spec("lingua"):
-        from lingua import LanguageDetectorBuilder
+        from lingua import Language, LanguageDetectorBuilder
 
+        known = {language.iso_code_639_1.name.lower() for language in Language.all()} | {"no"}
         for name in ("low", "high"):
             builder = LanguageDetectorBuilder.from_all_languages()
             if name == "low":
                 builder = builder.with_low_accuracy_mode()
             detector = builder.with_preloaded_language_models().build()
 
-            def lingua(texts: list[str], detector: object = detector) -> list[str | None]:
-                found = (detector.detect_language_of(text) for text in texts)  # type: ignore[attr-defined]
+            def lingua(texts: list[str], detector: Any = detector) -> list[str | None]:
+                found = (detector.detect_language_of(text) for text in texts)
                 return [one and one.iso_code_639_1.name.lower() for one in found]
 
-            yield f"lingua, {name} accuracy", lingua
+            yield f"lingua, {name} accuracy", lingua, known
 
 
 def report(
     name: str,
     mixed: list[tuple[str, list[str], list[str]]],
-    decide: Callable[[str, list[str]], Iterable[bool]],
+    decide: Decide,
     n_examples: int,
 ) -> None:
     """Print the table of a detector, and examples of its mistakes."""

@@ -255,8 +255,9 @@ def _are_code(texts: TextColumn, words: Runs) -> Mask:
     before_letter = np.concatenate([is_letter[1:], [False]])
     is_symbol = np.isin(texts.codes, _CODE) | texts.are(Property.DIGIT)
     is_symbol |= np.isin(texts.codes, _CODE_INSIDE) & before_letter
-    is_option = (texts.codes[words.starts] == ord("-")) & _any_in(words, is_letter)
-    return is_option | _any_in(words, is_symbol)
+    is_code = _any_in(words, is_symbol)
+    is_code |= (texts.codes[words.starts] == ord("-")) & _any_in(words, is_letter)
+    return is_code
 
 
 def _any_in(words: Runs, of_codes: Mask) -> Mask:
