@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -75,24 +75,28 @@ class KeyTable:
     @classmethod
     def of(cls, keys: Hashes, numbers: _Rows) -> Self:
         """A table of some keys, which may repeat."""
-        order = np.lexsort((numbers, keys))
-        keys = keys[order]
-        first = np.ones(len(keys), np.bool_)
-        first[1:] = keys[1:] != keys[:-1]
-        keys = keys[first]
+        order = np.argsort(keys)
+        keys, numbers = keys[order], numbers[order]
+        firsts = _firsts(keys)
+        keys = keys[firsts]
+        if len(firsts):
+            numbers = np.minimum.reduceat(numbers, firsts)
         n_bits = max(_MIN_FILTER_BITS, (len(keys) * _FILTER_BITS_PER_KEY - 1).bit_length())
-        places = (keys >> np.uint64(64 - n_bits)).astype(np.int64)
-        is_used = np.zeros(1 << n_bits, np.bool_)
-        is_used[places] = True
-        return cls(keys, numbers[order][first].astype(np.int32), np.packbits(is_used))
+        places = keys >> np.uint64(64 - n_bits)
+        bits = np.zeros(1 << (n_bits - 3), np.uint8)
+        of_bytes = (places >> np.uint64(3)).astype(np.int64)
+        firsts = _firsts(of_bytes)
+        if len(firsts):
+            bits[of_bytes[firsts]] = np.bitwise_or.reduceat(_bit_masks(places), firsts)
+        return cls(keys, numbers.astype(np.int32), bits)
 
     def find(self, keys: Hashes) -> tuple[_Rows, _Rows]:
         """The positions of the keys that the table has, and their numbers."""
         if not len(self._keys):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         places = keys >> self._shift
-        masks = np.uint8(128) >> (places & np.uint64(7)).astype(np.uint8)
-        found = np.flatnonzero(self._bits[(places >> np.uint64(3)).astype(np.int64)] & masks)
+        of_bytes = (places >> np.uint64(3)).astype(np.int64)
+        found = np.flatnonzero(self._bits[of_bytes] & _bit_masks(places))
         wanted = keys[found]
         slots = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
         is_equal = self._keys[slots] == wanted
@@ -108,6 +112,18 @@ class KeyTable:
         """Map the files of a table into memory."""
         parts = ("keys", "numbers", "bits")
         return cls(*(np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in parts))
+
+
+def _firsts(values: npt.NDArray[Any]) -> _Rows:
+    """The positions of the first of each run of equal values."""
+    is_first = np.ones(len(values), np.bool_)
+    is_first[1:] = values[1:] != values[:-1]
+    return np.flatnonzero(is_first)
+
+
+def _bit_masks(places: Hashes) -> npt.NDArray[np.uint8]:
+    """The mask of each bit in its byte, by the number of the bit."""
+    return np.left_shift(np.uint8(1), (places & np.uint64(7)).astype(np.uint8))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,7 +146,7 @@ class _Side:
 class HeldOutIndex:
     """The validation and test pairs, by their letters and by their signatures.
 
-    Make one with :meth:`build` or :meth:`load`. Takes about 350 bytes for a pair of 12 words.
+    Make one with :meth:`build` or :meth:`load`. Takes about 450 bytes for a pair of 12 words.
 
     Args:
         config: what is close.
@@ -276,8 +292,7 @@ class HeldOutIndex:
         similarity = 1.0 - changed / longer
         order = np.lexsort((of, -similarity, rows))
         rows, of, similarity = rows[order], of[order], similarity[order]
-        first = np.ones(len(rows), np.bool_)
-        first[1:] = rows[1:] != rows[:-1]
+        first = _firsts(rows)
         rows = rows[first]
         leaks.kind[rows] = 2 * number + 1
         leaks.of[rows], leaks.similarity[rows] = of[first], similarity[first]
@@ -316,16 +331,22 @@ class _SideBuilder:
         self._n += len(column)
 
     def side(self) -> _Side:
-        """The tables of all pairs."""
-        letters = np.concatenate([np.zeros(0, np.uint64), *self._letters])
+        """The tables of all pairs. Nothing can be added afterwards."""
+        letters = _joined(self._letters, np.uint64)
         filled = np.flatnonzero(letters)
-        hashes = np.concatenate([np.zeros(0, np.uint64), *self._hashes])
         return _Side(
             equal=KeyTable.of(letters[filled], filled),
-            near=KeyTable.of(hashes, np.concatenate([np.zeros(0, np.int32), *self._rows])),
-            wholes=np.concatenate([np.zeros(0, np.uint64), *self._wholes]),
-            counts=np.concatenate([np.zeros(0, np.int32), *self._counts]),
+            near=KeyTable.of(_joined(self._hashes, np.uint64), _joined(self._rows, np.int32)),
+            wholes=_joined(self._wholes, np.uint64),
+            counts=_joined(self._counts, np.int32),
         )
+
+
+def _joined(parts: list[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The parts as one array. Empties the list, so that the memory of the parts is free."""
+    joined = np.concatenate([np.zeros(0, dtype), *parts])
+    parts.clear()
+    return joined
 
 
 def _signatures_of_side(words: Words, config: LeaksConfig, number: int) -> Signatures:
