@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from lingo_model.subwords import DEFAULT_ALGORITHM, MIN_CHARACTER_COVERAGE, Algorithm
 from lingo_model.unicode_text import DEFAULT_NORMALISATION, Normalisation
 from pipeline.settings import Settings
 
@@ -109,6 +110,29 @@ class SubwordsConfig(Settings):
         default=DEFAULT_NORMALISATION,
         description="`nfc` keeps the characters of the text; `nmt_nfkc` also turns full-width "
         "punctuation into ASCII, no-break spaces into spaces and `½` into `1/2`",
+    )
+    algorithm: Algorithm = Field(
+        default=DEFAULT_ALGORITHM,
+        description="`unigram` takes the most probable pieces; `bpe` joins frequent neighbours",
+    )
+    character_coverage: float | None = Field(
+        default=None,
+        ge=MIN_CHARACTER_COVERAGE,
+        le=1.0,
+        description="share of the text whose characters get a piece each; by default 1 if the "
+        "characters are at most a quarter of `vocab_size`, else 0.9999",
+    )
+    byte_fallback: bool = Field(
+        default=False,
+        description="spell a character without a piece by its bytes, which take 256 of the pieces; "
+        "otherwise it is `<unk>`",
+    )
+    split_digits: bool = Field(default=False, description="make each digit a piece of its own")
+    max_training_sentences: int = Field(
+        default=2_000_000,
+        ge=1,
+        description="if the training pairs have more sentences than this, that many are sampled "
+        "by hash to train the subword model",
     )
 
 
