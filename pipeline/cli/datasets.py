@@ -66,6 +66,13 @@ def check(
             f"[default: {default_of(LeaksConfig, 'similarity')}]"
         ),
     ] = None,
+    max_changed_words: Annotated[
+        int | None,
+        typer.Option(
+            help="Most words that differ between near texts, 1 or 2. "
+            f"[default: {default_of(LeaksConfig, 'max_changed_words')}]"
+        ),
+    ] = None,
     min_words: Annotated[
         int | None,
         typer.Option(
@@ -94,6 +101,7 @@ def check(
 
     limits = {
         "similarity": similarity,
+        "max_changed_words": max_changed_words,
         "min_words": min_words,
         "min_target_words": min_target_words,
     }
@@ -162,7 +170,7 @@ def _table(check: DatasetCheck) -> str:
     if check.n_unreadable:
         lines.append(f"\nnote: {check.n_unreadable:,} rows of {test} cannot be read")
     lines.append(
-        f"\nnear: from similarity {check.similarity:g} on, from {check.min_words} words on; "
-        f"targets from {check.min_target_words} words on"
+        f"\nnear: similarity {check.similarity:g} or more, at most {check.max_changed_words} "
+        f"changed, {check.min_words} words or more; targets: {check.min_target_words} words or more"
     )
     return "\n".join(lines)

@@ -71,6 +71,7 @@ class DatasetCheck(Settings):
         against: the test files. Empty if the splits of the dataset were compared.
         near: whether near pairs were looked for, or only equal ones.
         similarity: 1 less the share of words that differ, from which two texts are near.
+        max_changed_words: most words that differ between near texts.
         min_words: texts of fewer words are never near.
         min_target_words: targets of fewer words are not compared.
         n_unreadable: rows of the test files that could not be read, and were not compared.
@@ -83,6 +84,7 @@ class DatasetCheck(Settings):
     against: tuple[str, ...]
     near: bool
     similarity: float
+    max_changed_words: int
     min_words: int
     min_target_words: int
     n_unreadable: int
@@ -184,6 +186,7 @@ def _certificate(dataset: Dataset, check: DatasetCheck) -> LeakageCertificate:
     counted = {
         "n_sources_in_several_splits": check.n_close["exact_source"],
         "similarity": check.similarity if check.near else None,
+        "max_changed_words": check.max_changed_words if check.near else None,
         "min_words": check.min_words if check.near else None,
         "min_target_words": check.min_target_words,
         "comparisons": check.comparisons,
@@ -241,6 +244,7 @@ def _check(
         against=tuple(map(str, files)),
         near=config.near,
         similarity=config.similarity,
+        max_changed_words=config.max_changed_words,
         min_words=config.min_words,
         min_target_words=config.min_target_words,
         n_unreadable=0,

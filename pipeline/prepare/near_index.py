@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.config import LeaksConfig
-from pipeline.prepare.near import Signatures, Words, signatures_of_words, word_hashes, words_of
+from pipeline.prepare.near import Signatures, Words, signatures_of_words, words_of
 from pipeline.prepare.texts import Hashes, PairTexts, TextColumn
 
 LeakKind = Literal["exact_source", "near_source", "exact_target", "near_target"]
@@ -31,6 +31,7 @@ _FILTER_BITS_PER_KEY = 16
 _MIN_FILTER_BITS = 16
 _NAMES = "names.arrow"
 _ROWS_AT_ONCE = 4096
+_DEPTHS = 4  # more than the most words that a signature leaves out
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,14 +133,13 @@ class _Side:
 
     Args:
         equal: the pairs by the letters of this side.
-        near: the pairs by the signatures of this side.
-        wholes: the signature of all words of each pair's text.
+        near: the pairs by the signatures of this side. Their numbers are multiplied by
+            ``_DEPTHS``, and the number of words that the signature leaves out is added.
         counts: the number of words of each pair's text.
     """
 
     equal: KeyTable
     near: KeyTable
-    wholes: Hashes
     counts: npt.NDArray[np.int32]
 
 
@@ -219,7 +219,6 @@ class HeldOutIndex:
         for name, side in zip(_SIDES, self._sides, strict=True):
             side.equal.save(folder, f"{name}.equal")
             side.near.save(folder, f"{name}.near")
-            np.save(folder / f"{name}.wholes.npy", side.wholes)
             np.save(folder / f"{name}.counts.npy", side.counts)
 
     @classmethod
@@ -232,7 +231,6 @@ class HeldOutIndex:
             _Side(
                 KeyTable.load(folder, f"{name}.equal"),
                 KeyTable.load(folder, f"{name}.near"),
-                np.load(folder / f"{name}.wholes.npy", mmap_mode="r"),
                 np.load(folder / f"{name}.counts.npy", mmap_mode="r"),
             )
             for name in _SIDES
@@ -281,15 +279,14 @@ class HeldOutIndex:
     ) -> None:
         side = self._sides[number]
         signed = _signatures_of_side(words, self.config, number)
-        found, of = side.near.find(signed.hashes)
-        rows = signed.rows[found]
+        found, numbers = side.near.find(signed.hashes)
+        rows, of = signed.rows[found], numbers // _DEPTHS
+        changed = np.maximum(signed.left_out[found], numbers % _DEPTHS)
         kept = is_against[of] & (leaks.kind[rows] == NO_LEAK)
-        rows, of = rows[kept], of[kept]
-        if not len(rows):
+        if not kept.any():
             return
-        longer = np.maximum(words.counts[rows], side.counts[of])
-        changed = word_hashes(words)[rows] != side.wholes[of]
-        similarity = 1.0 - changed / longer
+        rows, of = rows[kept], of[kept]
+        similarity = 1.0 - changed[kept] / np.maximum(words.counts[rows], side.counts[of])
         order = np.lexsort((of, -similarity, rows))
         rows, of, similarity = rows[order], of[order], similarity[order]
         first = _firsts(rows)
@@ -314,9 +311,8 @@ class _SideBuilder:
         self._number = number
         self._n = 0
         self._letters: list[Hashes] = []
-        self._wholes: list[Hashes] = []
         self._counts: list[npt.NDArray[np.int32]] = []
-        self._rows: list[npt.NDArray[np.int32]] = []
+        self._numbers: list[npt.NDArray[np.int32]] = []
         self._hashes: list[Hashes] = []
 
     def add(self, column: TextColumn) -> None:
@@ -324,9 +320,9 @@ class _SideBuilder:
         words = words_of(column)
         signed = _signatures_of_side(words, self._config, self._number)
         self._letters.append(column.letter_hashes)
-        self._wholes.append(word_hashes(words))
         self._counts.append(words.counts.astype(np.int32))
-        self._rows.append((signed.rows + self._n).astype(np.int32))
+        numbers = (signed.rows + self._n) * _DEPTHS + signed.left_out
+        self._numbers.append(numbers.astype(np.int32))
         self._hashes.append(signed.hashes)
         self._n += len(column)
 
@@ -336,8 +332,7 @@ class _SideBuilder:
         filled = np.flatnonzero(letters)
         return _Side(
             equal=KeyTable.of(letters[filled], filled),
-            near=KeyTable.of(_joined(self._hashes, np.uint64), _joined(self._rows, np.int32)),
-            wholes=_joined(self._wholes, np.uint64),
+            near=KeyTable.of(_joined(self._hashes, np.uint64), _joined(self._numbers, np.int32)),
             counts=_joined(self._counts, np.int32),
         )
 
@@ -354,5 +349,4 @@ def _signatures_of_side(words: Words, config: LeaksConfig, number: int) -> Signa
     signed = signatures_of_words(words, config)
     if number == 0 or config.min_target_words <= config.min_words:
         return signed
-    kept = words.counts[signed.rows] >= config.min_target_words
-    return Signatures(signed.rows[kept], signed.hashes[kept])
+    return signed.take(words.counts[signed.rows] >= config.min_target_words)
