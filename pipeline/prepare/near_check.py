@@ -92,12 +92,12 @@ class DatasetCheck(Settings):
     rows: tuple[LeakingTexts, ...]
     certificate: LeakageCertificate | None = None
 
-    @property
-    def n_close(self) -> dict[str, int]:
-        """The leaking pairs of all comparisons, by kind."""
+    def n_close(self, *splits: Split) -> dict[str, int]:
+        """The leaking pairs of some splits, by kind; of all splits if none is given."""
         total: Counter[str] = Counter()
         for comparison in self.comparisons:
-            total.update(comparison.n_close)
+            if not splits or comparison.split in splits:
+                total.update(comparison.n_close)
         return {kind: total[kind] for kind in LEAK_KINDS}
 
 
@@ -184,7 +184,7 @@ def _certificate(dataset: Dataset, check: DatasetCheck) -> LeakageCertificate:
         inputs_that_lost_rows={},
     )
     counted = {
-        "n_sources_in_several_splits": check.n_close["exact_source"],
+        "n_sources_in_several_splits": check.n_close()["exact_source"],
         "similarity": check.similarity if check.near else None,
         "max_changed_words": check.max_changed_words if check.near else None,
         "min_words": check.min_words if check.near else None,
