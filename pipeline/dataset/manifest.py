@@ -48,6 +48,8 @@ class SplitCounts(Settings):
 
     Args:
         n_pairs: sentence pairs.
+        n_encoded: rows of the ENCODED files, which have copies of pairs of inputs with a weight.
+            None in datasets of earlier releases, where it is ``n_pairs``.
         n_source_tokens: subwords of all sources, with one eos each.
         n_target_tokens: subwords of all targets, with one eos each.
         pairs_files: paths of the PAIRS files, relative to the dataset.
@@ -59,6 +61,7 @@ class SplitCounts(Settings):
     n_target_tokens: int
     pairs_files: tuple[str, ...]
     encoded_files: tuple[str, ...]
+    n_encoded: int | None = None
 
 
 class ChangedText(Settings):

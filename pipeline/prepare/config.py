@@ -160,6 +160,11 @@ class SplitConfig(Settings):
 
     valid_share: float = Field(default=0.02, ge=0.0, lt=0.5)
     test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
+    max_pairs: int = Field(
+        default=10_000,
+        ge=1,
+        description="about how many pairs are sampled for each at most, whatever the shares",
+    )
 
 
 class LeaksConfig(Settings):
