@@ -196,6 +196,7 @@ class LeakageCertificate(Settings):
         inputs_that_lost_rows: rejected rows of each input that has a given split, for any reason.
         similarity: 1 less the share of words that differ, from which two texts are near; None if
             only equal ones were looked for.
+        max_changed_words: most words that differ between near texts.
         min_words: texts of fewer words are never near.
         min_target_words: targets of fewer words are not compared.
         n_removed: the rejected rows by kind; see :class:`LeakingPair`.
@@ -210,6 +211,7 @@ class LeakageCertificate(Settings):
     n_sources_in_several_splits: int
     inputs_that_lost_rows: dict[str, int]
     similarity: float | None = None
+    max_changed_words: int | None = None
     min_words: int | None = None
     min_target_words: int | None = None
     n_removed: dict[str, int] = Field(default_factory=dict)

@@ -182,6 +182,9 @@ class LeaksConfig(Settings):
         le=1.0,
         description="1 less the share of words that differ, from which two texts are nearly equal",
     )
+    max_changed_words: int = Field(
+        default=1, ge=1, le=2, description="most words that differ between nearly equal texts"
+    )
     min_words: int = Field(
         default=4, ge=2, description="shorter texts are never nearly equal, only equal"
     )
