@@ -58,7 +58,9 @@ def _text(words: list[str], number: int | None) -> str:
 
 def main() -> None:
     """Write ``OUTPUT/train.en``, ``train.es`` and ``corpus.yaml``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("output", type=Path, help="a new folder")
     parser.add_argument("--pairs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -81,7 +83,9 @@ def main() -> None:
             for side in lines.values():
                 side[place] = side[place - _DUPLICATES + 1]
         for place in range(7, n, _FAULTS):
-            lines["es"][place] = ("", lines["en"][place], "x" * 1100, "!!!!!!!! 99")[place // 50 % 4]
+            lines["es"][place] = ("", lines["en"][place], "x" * 1100, "!!!!!!!! 99")[
+                place // 50 % 4
+            ]
         for lang, side in lines.items():
             files[lang].write("\n".join(side) + "\n")
     for file in files.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -143,6 +143,54 @@ class SplitConfig(Settings):
     test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
 
 
+class LeaksConfig(Settings):
+    """When a training pair is too close to a validation or test pair.
+
+    Texts with equal letters are always too close, however short they are.
+    """
+
+    near: bool = Field(
+        default=True, description="also reject pairs that are nearly equal to a held-out pair"
+    )
+    similarity: float = Field(
+        default=0.8,
+        ge=0.5,
+        le=1.0,
+        description="1 less the share of words that differ, from which two texts are nearly equal",
+    )
+    min_words: int = Field(
+        default=4, ge=2, description="shorter texts are never nearly equal, only equal"
+    )
+    min_target_words: int = Field(
+        default=8, ge=1, description="shorter targets are not compared, because many are equal"
+    )
+
+
+DuplicateKey = Literal["pair", "source", "target"]
+"""What two pairs have in common if one is the duplicate of the other."""
+
+ComparedForm = Literal["text", "letters"]
+"""``text`` sets spaces and invisible characters aside. ``letters`` also sets case, punctuation and
+symbols aside."""
+
+
+class DuplicatesConfig(Settings):
+    """Which training pairs repeat an earlier pair."""
+
+    by: DuplicateKey = Field(
+        default="pair", description="what is equal: the `pair`, its `source` or its `target`"
+    )
+    compare: ComparedForm = Field(
+        default="text",
+        description="`text` sets spaces and invisible characters aside; `letters` sets case, "
+        "punctuation and symbols aside, too",
+    )
+    near: bool = Field(
+        default=False,
+        description="also reject pairs with the words of an earlier pair, up to one word",
+    )
+
+
 class PrepareConfig(Settings):
     """The settings of ``prepare``. Each of them can change the dataset and its fingerprint."""
 
@@ -155,6 +203,8 @@ class PrepareConfig(Settings):
     )
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()
+    leaks: LeaksConfig = LeaksConfig()
+    duplicates: DuplicatesConfig = DuplicatesConfig()
     subwords: SubwordsConfig = SubwordsConfig()
 
     @classmethod

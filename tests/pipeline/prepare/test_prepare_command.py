@@ -36,6 +36,7 @@ def lingo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def write_corpus(folder: Path, files: dict[str, bytes], **item: str) -> None:
     """Some files and a description of one input."""
     for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     description = {"source_lang": "en", "target_lang": "es", "inputs": [item]}
     (folder / "corpus.yaml").write_text(yaml.safe_dump(description))
@@ -108,7 +109,7 @@ BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
     "latin-1": (
         {"a.en": b"one\n" * 20, "a.es": b"ni\xf1o\n" * 20},
         {"source": "a.en", "target": "a.es"},
-        "a.es: 20 of 20 rows are not UTF-8 (the first is row 1); convert",
+        "a.es: 20 of 20 rows are not UTF-8 (the first is row 1); set the `encoding`",
     ),
     "truncated gzip": (
         {"x.tsv.gz": b"\x1f\x8b\x08\x00"},
@@ -122,11 +123,12 @@ BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
         "x.parquet: not readable as Parquet",
     ),
     "missing file": ({}, {"path": "none.tsv"}, "none.tsv: cannot be read (No such file"),
-    "folder": ({}, {"path": "."}, ": cannot be read (Is a directory); check the path"),
+    "empty folder": ({"a/_SUCCESS": b""}, {"path": "a"}, "a: the folder has no file to read"),
+    "empty glob": ({"a.tsv": b""}, {"path": "*.csv"}, "*.csv: the pattern matches no file"),
     "missing column": (
-        {"x.tsv": b"en\tes\none\tuno\n"},
+        {"x.tsv": b"en\tfr\none\tun\n"},
         {"path": "x.tsv"},
-        "x.tsv: has no column 'source'; its columns are en, es; set source_column",
+        "x.tsv: has no column 'source'; its columns are en, fr; set source_column",
     ),
     "column twice": ({"x.csv": b"a,a\n"}, {"path": "x.csv"}, "x.csv: two columns are named 'a'"),
     "unknown key": ({}, {"pth": "x.tsv"}, "corpus.yaml: unknown key 'inputs.0.pth'"),
