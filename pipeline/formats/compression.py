@@ -36,7 +36,7 @@ _BUFFER_BYTES = 1 << 20
 MAX_COMPRESSION_RATIO = 200
 """How many times longer than a compressed file its text may be. Most text has 3 to 20."""
 
-MIN_BOMB_BYTES = 1 << 30
+MIN_BOMB_BYTES = 1 << 27
 """A text that is shorter is read, whatever its compression ratio."""
 
 

@@ -145,8 +145,9 @@ class _JsonValues:
         """Read as much again as is not used yet, so that a large object takes linear time."""
         rest = self._buffer[self._position :]
         if len(rest) > MAX_ROW_CHARACTERS:
-            raise self._error(f"an object has more than {MAX_ROW_CHARACTERS} characters")
-        more = self._text.read(max(_CHUNK_CHARACTERS, len(rest)))
+            raise self._error(f"an object has more than {MAX_ROW_CHARACTERS:,} characters")
+        n_more = min(max(_CHUNK_CHARACTERS, len(rest)), MAX_ROW_CHARACTERS + 1 - len(rest))
+        more = self._text.read(n_more)
         self._is_at_end = not more
         self._buffer, self._position = rest + more, 0
 

@@ -47,7 +47,8 @@ def po_rows(path: Path, catalogue: Catalogue, encoding: str | None = None) -> It
     with read_errors_as_input_errors(path), open_bytes(path) as stream:
         for draft in _drafts(lines_with_ends(stream, charset)):
             if draft.problem is not None:
-                yield malformed_row(draft.line, draft.text, draft.problem)
+                values = {"source": None, "target": None}
+                yield malformed_row(draft.line, draft.text, draft.problem, values, draft.n_lines)
             elif draft.is_begun:
                 yield from catalogue.rows(draft.entry())
 
@@ -128,7 +129,8 @@ class _Draft:
                 ("msgstr", self.has_translation),
             ):
                 if not is_there:
-                    self.fail(next(iter(self.fields)), f"the entry has no {name}")
+                    text = "".join(next(iter(self.fields.values())))
+                    self.fail(text, f"the entry has no {name}")
                     return
 
     def entry(self) -> Entry:
@@ -164,7 +166,10 @@ def _drafts(lines: Iterator[str]) -> Iterator[_Draft]:
         is_comment = not is_obsolete and line.startswith("#")
         is_previous = is_obsolete and line.startswith("|")  # the text of an earlier version
         is_done = draft.has_translation or draft.problem is not None
-        if is_done and (is_comment or is_previous or not line or _begins_entry(line)):
+        keyword = _keyword(line)
+        begins_again = keyword in draft.fields or (keyword == "msgctxt" and "msgid" in draft.fields)
+        begins = keyword in _BEGINNINGS and (is_done or begins_again)
+        if begins or (is_done and (is_comment or is_previous or not line)):
             draft.check()
             yield draft
             draft = _Draft()
@@ -179,9 +184,9 @@ def _drafts(lines: Iterator[str]) -> Iterator[_Draft]:
         yield draft
 
 
-def _begins_entry(line: str) -> bool:
+def _keyword(line: str) -> str | None:
     match = _KEYWORD.match(line)
-    return match is not None and match[1] in _BEGINNINGS
+    return match[1] if match else None
 
 
 def _unescaped(match: re.Match[str]) -> str:

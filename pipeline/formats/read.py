@@ -41,6 +41,7 @@ _MALFORMED_REMEDIES: dict[Format, str] = {
     ),
     "tsv": "give every row as many cells as the header",
     "jsonl": "write one JSON object on each line",
+    "po": "mend the entries that `msgfmt --check` names",
 }
 
 

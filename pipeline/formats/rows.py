@@ -113,10 +113,13 @@ FUZZY = "fuzzy"
 OBSOLETE = "obsolete"
 """The problem of an entry of a catalogue that its program no longer uses."""
 
+NOT_TRANSLATABLE = "not_translatable"
+"""The problem of an XLIFF unit that is marked as no text to translate."""
+
 UNREADABLE_PROBLEMS = frozenset((UNDECODABLE, MALFORMED))
 """The problems that make a file an error if many of its rows have them."""
 
-UNUSED_PROBLEMS = frozenset((EMPTY, UNTRANSLATED, UNFINISHED, FUZZY, OBSOLETE))
+UNUSED_PROBLEMS = frozenset((EMPTY, UNTRANSLATED, UNFINISHED, FUZZY, OBSOLETE, NOT_TRANSLATABLE))
 """The problems of rows that can be read, and that are no translations to learn from."""
 
 MAX_ROW_CHARACTERS = 1 << 26

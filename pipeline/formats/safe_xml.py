@@ -7,6 +7,7 @@ bound.
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from collections.abc import Collection, Iterator
@@ -54,12 +55,12 @@ def iter_elements(
     """
     check_readable(path)
     with read_errors_as_input_errors(path), open_bytes(path) as stream:
-        source = _Source(stream)
+        source = _Source(stream, encoding)
         events = etree.iterparse(
             source,
             events=("end",),
             tag=[f"{{*}}{name}" for name in names],
-            encoding=encoding,
+            encoding=None if encoding is None else "utf-8",
             resolve_entities=False,
             load_dtd=False,
             no_network=True,
@@ -76,10 +77,6 @@ def iter_elements(
                 _remove_with_everything_before(element)
         except etree.XMLSyntaxError as error:
             raise _syntax_error(path, error, events.error_log) from error
-        except LookupError as error:  # an encoding that libxml2 does not know
-            raise InputError(
-                f"{path}: {one_line(error)}; set the `encoding` of the input"
-            ) from error
         if events.root is not None:
             _check_no_entities(path, events.root)
 
@@ -100,10 +97,17 @@ def line_of(element: Element) -> int:
 
 
 class _Source:
-    """The bytes of a file for the parser. Counts them, so that one element is not too large."""
+    """The bytes of a file for the parser. Counts them, so that one element is not too large.
 
-    def __init__(self, stream: io.BufferedReader) -> None:
+    Args:
+        stream: the uncompressed bytes of the file.
+        encoding: the encoding of the bytes, which are turned into UTF-8. None leaves them as they
+            are, and the parser uses the encoding that the file names.
+    """
+
+    def __init__(self, stream: io.BufferedReader, encoding: str | None) -> None:
         self._stream = stream
+        self._decoder = None if encoding is None else codecs.getincrementaldecoder(encoding)()
         self.n_bytes = 0
 
     def read(self, n_bytes: int) -> bytes:
@@ -113,7 +117,13 @@ class _Source:
             raise TooLargeError(
                 f"there are more than {MAX_ROW_CHARACTERS:,} bytes from one unit to the next"
             )
-        return data
+        if self._decoder is None:
+            return data
+        text = self._decoder.decode(data, final=not data)
+        while data and not text:  # an empty text would be the end of the file
+            data = self._stream.read(n_bytes)
+            text = self._decoder.decode(data, final=not data)
+        return text.encode()
 
 
 def _remove_with_everything_before(element: Element) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lingo_model import InputError
 from pipeline.formats.inline_text import UnknownEntityError, inline_text
 from pipeline.formats.language_tags import is_same_language
-from pipeline.formats.rows import EMPTY, UNFINISHED, UNTRANSLATED, Row
+from pipeline.formats.rows import EMPTY, NOT_TRANSLATABLE, UNFINISHED, UNTRANSLATED, Row
 from pipeline.formats.safe_xml import Element, iter_elements, line_of, local_name
 
 UNSTATED = "unstated"
@@ -36,6 +36,8 @@ KNOWN_STATES = (
     "needs-translation",
 )
 """The states of XLIFF 1.2 and 2. Tools add states that begin with ``x-``."""
+
+_CATALOGUE_HEADER = "x-gettext-domain-header"
 
 
 def xliff_rows(
@@ -106,7 +108,11 @@ def _row(
     source_element, target_element = _child(part, "source"), _child(part, "target")
     source, target = _text(path, source_element), _text(path, target_element)
     problem = detail = None
-    if not source or not source.strip():
+    if unit.get("translate") == "no":
+        problem, detail = NOT_TRANSLATABLE, "its translate is no"
+    elif unit.get("restype") == _CATALOGUE_HEADER:
+        problem, detail = NOT_TRANSLATABLE, "it is the header of a gettext catalogue"
+    elif not source or not source.strip():
         problem, detail = EMPTY, "no source"
     elif not target or not target.strip():
         problem, detail = UNTRANSLATED, "no target"
