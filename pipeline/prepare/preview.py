@@ -25,6 +25,7 @@ from pipeline.prepare.pairs import RawPair, iter_pairs
 
 DEFAULT_PREVIEW_ROWS = 10
 
+_N_CHECKED_PARTS = 20
 _MAX_TEXT_CHARACTERS = 200
 _MAX_COLUMNS = 20
 _LABEL_WIDTH = 9
@@ -71,12 +72,16 @@ def _preview_of(description: CorpusDescription, named: NamedInput, n_rows: int) 
     layout = error = None
     pairs: list[RawPair] = []
     try:
-        layout = layout_of(named.item)
         check_inputs(_beginning(description, named.item))
-        for pair in itertools.islice(_pairs(named), n_rows):
-            pairs.append(pair)  # one by one, so that those before an error are shown
     except InputError as problem:
         error = str(problem)
+    try:
+        layout = layout_of(named.item)
+        if error is None:
+            for pair in itertools.islice(_pairs(named), n_rows):
+                pairs.append(pair)  # one by one, so that those before an error are shown
+    except InputError as problem:
+        error = error or str(problem)
     return InputPreview(
         name=named.name,
         files=tuple(named.item.files),
@@ -91,8 +96,8 @@ def _preview_of(description: CorpusDescription, named: NamedInput, n_rows: int) 
 
 
 def _beginning(description: CorpusDescription, *items: CorpusInput) -> CorpusDescription:
-    """A corpus with the first part of some inputs."""
-    first = tuple(item.first_part() for item in items)
+    """A corpus with the first files of some inputs."""
+    first = tuple(item.first_parts(_N_CHECKED_PARTS) for item in items)
     return description.model_copy(update={"inputs": first})
 
 
