@@ -1,6 +1,6 @@
 """The command ``lingo`` and its subcommands.
 
-``translate``, ``preview``, ``table`` and ``models`` are in files of their own.
+``translate``, ``preview``, ``dataset``, ``table`` and ``models`` are in files of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from lingo_model import InputError
-from pipeline.cli import models, tables
+from pipeline.cli import datasets, models, tables
 from pipeline.cli.exit_status import run_command_line
 from pipeline.cli.interruption import CONTINUES, STARTS_OVER, advise_on_interruption
 from pipeline.cli.options import (
@@ -96,22 +96,41 @@ def prepare(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the preview as one JSON object for each input.")
     ] = False,
+    advise: Annotated[
+        bool,
+        typer.Option(
+            "--advise",
+            help="Show what each cleaning rule drops, and propose thresholds. Writes nothing.",
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows of each input that --advise looks at. [default: 20000]"),
+    ] = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
     if show:
-        refuse_together("--preview", {"--output": output, "--config": config})
+        refuse_together(
+            "--preview", {"--output": output, "--config": config, "--advise": advise or None}
+        )
         _preview_corpus(corpus, rows, as_json=as_json)
         return
+    if advise:
+        refuse_together("--advise", {"--output": output, "--rows": rows})
+        _advise(corpus, config, sample)
+        return
+    if sample is not None:
+        raise InputError("--sample needs --advise")
     if rows is not None or as_json:
         raise InputError("--rows and --json need --preview")
     if output is None:
-        raise InputError("missing --output DATASET, or --preview")
+        raise InputError("missing --output DATASET, --preview or --advise")
     advise_on_interruption(STARTS_OVER)
     from pipeline.prepare.config import PrepareConfig
     from pipeline.prepare.corpus import load_corpus
     from pipeline.prepare.input_layout import layout_notes
     from pipeline.prepare.input_names import named_inputs
-    from pipeline.prepare.notes import notes_of
+    from pipeline.prepare.notes import notes_of, subword_table
     from pipeline.prepare.stage import prepare_corpus
     from pipeline.table.query import rejected_rows_command
 
@@ -129,6 +148,9 @@ def prepare(
     for split in SPLITS:
         counts = manifest.splits[split]
         print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
+    if manifest.subword_statistics is not None:
+        for line in subword_table(manifest.subword_statistics):
+            print(line)
     if manifest.splits["valid"].n_pairs == 0:
         print("note: the validation split is empty, so no model can be trained on this dataset")
     layouts = (layout_notes(named) for named in named_inputs(description.inputs))
@@ -139,6 +161,18 @@ def prepare(
         print(f"rejected rows, with reasons: {output / 'rejected'}")
         print(f"query: {rejected_rows_command(output)}")
     print(f"dataset: {output}")
+
+
+def _advise(corpus: Path, config: Path | None, n_rows: int | None) -> None:
+    """Print what each cleaning rule drops."""
+    from pipeline.prepare.advise import DEFAULT_SAMPLE, advice_lines, advise
+    from pipeline.prepare.config import PrepareConfig
+    from pipeline.prepare.corpus import load_corpus
+
+    settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
+    advice = advise(load_corpus(corpus), settings, n_rows=n_rows or DEFAULT_SAMPLE)
+    for line in advice_lines(advice):
+        print(line)
 
 
 def _preview_corpus(corpus: Path, n_rows: int | None, *, as_json: bool) -> None:
@@ -259,6 +293,7 @@ def evaluate(
     print(f"report: {report.folder}/report.html")
 
 
+app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="models")
 
 

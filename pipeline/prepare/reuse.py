@@ -14,8 +14,9 @@ from lingo_model import InputError
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.input_names import NamedInput
+from pipeline.prepare.rules.own import own_rule_files
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 _MAX_DIFFERENCES_SHOWN = 5
@@ -23,6 +24,13 @@ _MAX_FILES_SHOWN = 2
 _FILES = {"source", "target", "path"}
 _OLD_KEYS = {"source_column", "target_column", "split"}
 """The keys of an input that the datasets of the first release have, apart from its files."""
+# Settings that datasets of earlier releases do not have, by group.
+_NEW_SETTINGS = {
+    "subwords": {
+        *("algorithm", "character_coverage", "byte_fallback", "split_digits"),
+        "max_training_sentences",
+    },
+}
 
 
 def values_made_from(
@@ -38,8 +46,32 @@ def values_made_from(
         "source_lang": corpus.source_lang,
         "target_lang": corpus.target_lang,
         "inputs": [_input_values(named) for named in inputs],
-        "config": config.model_dump(mode="json"),
+        "config": _config_values(config),
+        **_own_rules_values(corpus, config),
     }
+
+
+def _own_rules_values(corpus: CorpusDescription, config: PrepareConfig) -> dict[str, Any]:
+    """The digests of the modules of own rules, if there are any."""
+    folder = corpus.folder
+    if folder is None:
+        return {}
+    files: set[Path] = set()
+    for item in corpus.inputs:
+        files.update(own_rule_files(effective_clean(item, config), folder))
+    digests = {str(file.relative_to(folder)): sha256_of_file(file) for file in sorted(files)}
+    return {"own_rules": digests} if digests else {}
+
+
+def _config_values(config: PrepareConfig) -> dict[str, Any]:
+    """The settings. New ones only if they differ from their defaults, as with the inputs."""
+    values = config.model_dump(mode="json")
+    defaults = PrepareConfig().model_dump(mode="json")
+    for group, keys in _NEW_SETTINGS.items():
+        for key in keys:
+            if values[group][key] == defaults[group][key]:
+                del values[group][key]
+    return values
 
 
 def _input_values(named: NamedInput) -> dict[str, Any]:
@@ -174,4 +206,5 @@ def _changed_values(old: Any, new: Any, key: str) -> Iterator[str]:
             yield from _changed_values(old.get(name), new.get(name), inner)
     elif old != new:
         before = "was not set" if old is None else f"was {old!r}"
-        yield f"{key} {before} and is {new!r}"
+        after = "is not set" if new is None else f"is {new!r}"
+        yield f"{key} {before} and {after}"

@@ -15,6 +15,7 @@ from pipeline.cli.app import main
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
+from pipeline.prepare.notes import subword_table
 
 CONFIG = "subwords:\n  vocab_size: 120\nsplit:\n  valid_share: 0.1\n  test_share: 0.1\n"
 
@@ -60,6 +61,7 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (0, "")
     manifest = open_dataset(tmp_path / "d").manifest
     counts = {split: manifest.splits[split] for split in SPLITS}
+    assert manifest.subword_statistics is not None
     command = str(Path(sys.executable).with_name("lingo"))  # not on the PATH of the process
     assert done.stdout.replace(command, "lingo").splitlines() == [
         "x.tsv: read 201, kept 200, rejected 1 empty",
@@ -67,6 +69,7 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
             f"{split}: {c.n_pairs} pairs, {c.n_target_tokens:,} target tokens"
             for split, c in counts.items()
         ),
+        *subword_table(manifest.subword_statistics),
         "rejected rows, with reasons: d/rejected",
         QUERY,
         "dataset: d",
