@@ -23,8 +23,6 @@ from pipeline.prepare.input_layout import InputLayout, layout_of
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
-DEFAULT_PREVIEW_ROWS = 10
-
 _N_CHECKED_PARTS = 20
 _MAX_TEXT_CHARACTERS = 200
 _MAX_COLUMNS = 20
@@ -55,9 +53,7 @@ class InputPreview:
     error: str | None
 
 
-def preview_corpus(
-    description: CorpusDescription, n_rows: int = DEFAULT_PREVIEW_ROWS
-) -> Iterator[InputPreview]:
+def preview_corpus(description: CorpusDescription, n_rows: int) -> Iterator[InputPreview]:
     """Read the first rows of each input.
 
     Args:

@@ -190,6 +190,8 @@ def _changes_of_input(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]
         pairs = zip(old["files"], new["files"], strict=True)
         yield from (f"the content of {left[0]} changed" for left, right in pairs if left != right)
     else:
+        if sorted(_file_names(old)) == sorted(names):  # source and target changed places
+            yield "its files are in another order"
         yield from (f"file {name} is missing" for name in _file_names(old) if name not in names)
         before = dict(old["files"])
         for name, digest in new["files"]:

@@ -95,6 +95,9 @@ def test_the_cleaning_of_an_input_replaces_single_values() -> None:
     expected = CleanConfig(max_characters=1000, max_length_ratio=3)
     assert effective_clean(item, config) == expected
     assert effective_clean(corpus({"path": "x.tsv"}).inputs[0], config) is config.clean
+    nested = corpus({"path": "x.tsv", "clean": {"language": {"min_letters": 40}}}).inputs[0]
+    language = effective_clean(nested, config).language
+    assert language == config.clean.language.model_copy(update={"min_letters": 40})
 
 
 def entry_of(path: Path | list[Path], **settings: Any) -> dict[str, Any]:
