@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,9 +20,10 @@ import pyarrow.compute as pc
 from lingo_model import InputError
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.formats.rows import UNDECODABLE
-from pipeline.prepare.batches import Chunk, RawBatch, read_batches
+from pipeline.prepare.batches import Chunk, read_batches
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.job import Job
+from pipeline.prepare.raw_rows import RawBatch, store_rows
 from pipeline.prepare.rules.registry import check, details
 from pipeline.prepare.rules.repairs import repaired
 from pipeline.prepare.spill import write_rows, write_spill
@@ -50,6 +52,27 @@ class CleaningTask:
     job: Job
     number: int
     chunk: Chunk
+
+
+def read_chunk(task: CleaningTask) -> TaskResult:
+    """Read a large file that only one process can read, so that several can clean its rows.
+
+    Returns:
+        ``files``: the names of the files with its rows; ``n_read``: the number of rows.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    n_read = 0
+
+    def counted() -> Iterator[RawBatch]:
+        nonlocal n_read
+        for batch in read_batches(task.chunk, task.job.extra):
+            n_read += len(batch)
+            yield batch
+
+    files = store_rows(counted(), task.job.work, f"read-{task.number:06d}", task.job.extra)
+    return {"files": [file.name for file in files], "n_read": n_read}
 
 
 def clean_chunk(task: CleaningTask) -> TaskResult:
