@@ -23,6 +23,24 @@ OwnRule = Annotated[str, AfterValidator(_own_rule)]
 """A function that rejects rows, in the form ``module:function``."""
 
 
+class LanguageConfig(Settings):
+    """The rule `wrong_language`: texts in another language than the corpus description says."""
+
+    enabled: bool = Field(default=True, description="whether languages are judged")
+    min_letters: int = Field(
+        default=15,
+        ge=1,
+        description="texts with fewer, or with less than three words, are not judged; a letter of "
+        "a script without spaces counts as three letters and three words",
+    )
+    min_margin: float = Field(
+        default=2.0,
+        ge=0.0,
+        description="how much more probable another language must be: the difference of the log "
+        "probabilities over the square root of the number of bytes",
+    )
+
+
 class CleanConfig(Settings):
     """The cleaning rules. ``docs/cleaning-rules.md`` describes each with examples.
 
@@ -92,6 +110,7 @@ class CleanConfig(Settings):
     match_end_punctuation: bool = Field(
         default=False, description="both sides end with the same kind of punctuation mark"
     )
+    language: LanguageConfig = LanguageConfig()
     own_rules: tuple[OwnRule, ...] = Field(
         default=(), description="functions that reject rows, such as `my_rules:too_shouty`"
     )
