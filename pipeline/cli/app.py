@@ -96,16 +96,35 @@ def prepare(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the preview as one JSON object for each input.")
     ] = False,
+    advise: Annotated[
+        bool,
+        typer.Option(
+            "--advise",
+            help="Show what each cleaning rule drops, and propose thresholds. Writes nothing.",
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows of each input that --advise looks at. [default: 20000]"),
+    ] = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
     if show:
-        refuse_together("--preview", {"--output": output, "--config": config})
+        refuse_together(
+            "--preview", {"--output": output, "--config": config, "--advise": advise or None}
+        )
         _preview_corpus(corpus, rows, as_json=as_json)
         return
+    if advise:
+        refuse_together("--advise", {"--output": output, "--rows": rows})
+        _advise(corpus, config, sample)
+        return
+    if sample is not None:
+        raise InputError("--sample needs --advise")
     if rows is not None or as_json:
         raise InputError("--rows and --json need --preview")
     if output is None:
-        raise InputError("missing --output DATASET, or --preview")
+        raise InputError("missing --output DATASET, --preview or --advise")
     advise_on_interruption(STARTS_OVER)
     from pipeline.prepare.config import PrepareConfig
     from pipeline.prepare.corpus import load_corpus
@@ -142,6 +161,18 @@ def prepare(
         print(f"rejected rows, with reasons: {output / 'rejected'}")
         print(f"query: {rejected_rows_command(output)}")
     print(f"dataset: {output}")
+
+
+def _advise(corpus: Path, config: Path | None, n_rows: int | None) -> None:
+    """Print what each cleaning rule drops."""
+    from pipeline.prepare.advise import DEFAULT_SAMPLE, advice_lines, advise
+    from pipeline.prepare.config import PrepareConfig
+    from pipeline.prepare.corpus import load_corpus
+
+    settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
+    advice = advise(load_corpus(corpus), settings, n_rows=n_rows or DEFAULT_SAMPLE)
+    for line in advice_lines(advice):
+        print(line)
 
 
 def _preview_corpus(corpus: Path, n_rows: int | None, *, as_json: bool) -> None:

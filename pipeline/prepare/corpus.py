@@ -276,6 +276,8 @@ class CorpusDescription(Settings):
 
     MISPLACED: ClassVar[Mapping[str, str]] = _PREPARE_SETTINGS
 
+    _folder: Path | None = PrivateAttr(None)
+
     source_lang: LanguageTag
     target_lang: LanguageTag
     inputs: tuple[CorpusInput, ...] = Field(min_length=1)
@@ -287,6 +289,11 @@ class CorpusDescription(Settings):
     ) -> tuple[CorpusInput, ...]:
         langs = info.data.get("source_lang"), info.data.get("target_lang")
         return tuple(item.of_corpus(*langs) for item in inputs)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the file that the description was read from, or None."""
+        return self._folder
 
 
 def load_corpus(path: Path) -> CorpusDescription:
@@ -305,7 +312,9 @@ def load_corpus(path: Path) -> CorpusDescription:
         inputs = tuple(item.with_files(folder) for item in description.inputs)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return description.model_copy(update={"inputs": inputs})
+    loaded = description.model_copy(update={"inputs": inputs})
+    loaded._folder = folder
+    return loaded
 
 
 def effective_clean(item: CorpusInput, config: PrepareConfig) -> CleanConfig:

@@ -14,8 +14,9 @@ from lingo_model import InputError
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.input_names import NamedInput
+from pipeline.prepare.rules.own import own_rule_files
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 _MAX_DIFFERENCES_SHOWN = 5
@@ -45,7 +46,20 @@ def values_made_from(
         "target_lang": corpus.target_lang,
         "inputs": [_input_values(named) for named in inputs],
         "config": _config_values(config),
+        **_own_rules_values(corpus, config),
     }
+
+
+def _own_rules_values(corpus: CorpusDescription, config: PrepareConfig) -> dict[str, Any]:
+    """The digests of the modules of own rules, if there are any."""
+    folder = corpus.folder
+    if folder is None:
+        return {}
+    files: set[Path] = set()
+    for item in corpus.inputs:
+        files.update(own_rule_files(effective_clean(item, config), folder))
+    digests = {str(file.relative_to(folder)): sha256_of_file(file) for file in sorted(files)}
+    return {"own_rules": digests} if digests else {}
 
 
 def _config_values(config: PrepareConfig) -> dict[str, Any]:
