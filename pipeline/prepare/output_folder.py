@@ -1,5 +1,7 @@
 """The folder that ``prepare`` writes: it appears complete, and one process at a time writes it.
 
+:class:`pipeline.prepare.s3_output.S3Output` does the same on S3.
+
 Reads: the names in the output folder.
 Writes: nothing but the folder, a staging folder and a lock file. Nothing of the two is left unless
 the process is killed.
@@ -10,9 +12,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from lingo_model import InputError
 from lingo_model.atomic_files import (
@@ -22,12 +25,16 @@ from lingo_model.atomic_files import (
     sync_folder,
     sync_tree,
 )
-from pipeline.dataset.manifest import MANIFEST, SUBWORDS
+from pipeline.dataset.manifest import MANIFEST, SUBWORDS, DatasetManifest
+from pipeline.prepare.reuse import usable_dataset
 from pipeline.storage.files import write_bytes
+from pipeline.storage.location import Location
+
+DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS}
+"""The files and folders of a dataset."""
 
 _STAGING = ".staging"
 _FINGERPRINT = "fingerprint"
-_DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS}
 # Names that are in a folder without anybody having put them there.
 _HARMLESS_NAMES = {"lost+found", ".DS_Store", ".gitkeep", LOCK, _STAGING}
 _MAX_NAMES_SHOWN = 3
@@ -52,14 +59,28 @@ def check_output(output: Path) -> None:
     if not output.is_dir():
         raise InputError(f"{output}: is a file; name a new or an empty folder for the dataset")
     names = {path.name for path in output.iterdir()}
-    others = sorted(names - _HARMLESS_NAMES)
-    is_interrupted = _STAGING in names and _DATASET_NAMES.issuperset(others)
+    check_names(output, names - _HARMLESS_NAMES, is_interrupted=_STAGING in names)
+
+
+def check_names(output: Location, names: set[str], *, is_interrupted: bool) -> None:
+    """Check by the names in a folder that a dataset can be written there.
+
+    Args:
+        output: the folder.
+        names: the files and folders in it.
+        is_interrupted: whether it has a sign of an interrupted run.
+
+    Raises:
+        InputError: it has other files than those of a dataset, or a dataset without its manifest.
+    """
+    others = sorted(names)
+    is_interrupted = is_interrupted and DATASET_NAMES.issuperset(others)
     if not others or is_interrupted or MANIFEST in names:
         return
     shown = ", ".join(others[:_MAX_NAMES_SHOWN]) + (
         " ..." if len(others) > _MAX_NAMES_SHOWN else ""
     )
-    if _DATASET_NAMES.issuperset(others):
+    if DATASET_NAMES.issuperset(others):
         raise InputError(
             f"{output}: holds a dataset without its {MANIFEST} ({shown}); remove the folder and "
             "start again, or name another output"
@@ -109,6 +130,32 @@ class Staging:
 
 
 @contextmanager
+def staging_folder(staging: Path, fingerprint: str) -> Iterator[Staging]:
+    """Yield the folders of a run in ``staging``.
+
+    If the block raises an InputError, ``staging`` is removed. If the process is interrupted or
+    killed, it stays, and the next run with the same fingerprint goes on with it. A run with another
+    fingerprint empties it.
+
+    Args:
+        staging: a path that no other process uses.
+        fingerprint: a hash of everything that the files in the folder depend on.
+    """
+    label = staging / _FINGERPRINT
+    folders = Staging(staging / "dataset", staging / "work", staging / "results")
+    if not label.exists() or label.read_text() != fingerprint:
+        remove(staging)
+        for folder in (folders.dataset, folders.work, folders.results):
+            folder.mkdir(parents=True)
+        write_bytes(label, fingerprint.encode())
+    try:
+        yield folders
+    except InputError:
+        remove(staging)
+        raise
+
+
+@contextmanager
 def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
     """Yield a staging folder. If the block succeeds, its dataset becomes that of ``output``.
 
@@ -116,37 +163,52 @@ def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
     a shell. Its dataset, if there is one, is removed. The new manifest is moved last, so that a
     reader never sees half a dataset.
 
-    If the process is interrupted or killed, the staging folder stays, and the next run with the
-    same fingerprint goes on with it. A run with another fingerprint removes it.
-
     Args:
         output: a path that is reserved by :func:`reserved_output`.
-        fingerprint: a hash of everything that the files in the folder depend on.
+        fingerprint: see :func:`staging_folder`.
     """
-    staging = output / _STAGING
-    label = staging / _FINGERPRINT
-    folders = Staging(staging / "dataset", staging / "work", staging / "results")
-    if not label.exists() or label.read_text() != fingerprint:
-        _remove(staging)
-        for folder in (folders.dataset, folders.work, folders.results):
-            folder.mkdir(parents=True)
-        write_bytes(label, fingerprint.encode())
-    try:
+    with staging_folder(output / _STAGING, fingerprint) as folders:
         yield folders
-    except InputError:
-        _remove(staging)
-        raise
     sync_tree(folders.dataset)
     # The manifest goes first and comes last. The staging folder marks what is between as ours.
-    for name in sorted(_DATASET_NAMES, key=lambda name: name != MANIFEST):
-        _remove(output / name)
+    for name in sorted(DATASET_NAMES, key=lambda name: name != MANIFEST):
+        remove(output / name)
     sync_folder(output)
     for path in sorted(folders.dataset.iterdir(), key=lambda path: path.name == MANIFEST):
         if path.name == MANIFEST:
             sync_folder(output)
         path.rename(output / path.name)
-    _remove(staging)
+    remove(output / _STAGING)
     sync_folder(output)
+
+
+class DiskOutput:
+    """A dataset to write to a folder of this machine.
+
+    Args:
+        folder: the folder, as an absolute path.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def check(self) -> None:
+        """See :func:`check_output`."""
+        check_output(self._folder)
+
+    def usable(
+        self, made_from: dict[str, Any], on_damage: Callable[[str], object]
+    ) -> DatasetManifest | None:
+        """See :func:`pipeline.prepare.reuse.usable_dataset`."""
+        return usable_dataset(self._folder, made_from, on_damage=on_damage)
+
+    def reserved(self) -> AbstractContextManager[None]:
+        """See :func:`reserved_output`."""
+        return reserved_output(self._folder)
+
+    def staged(self, fingerprint: str) -> AbstractContextManager[Staging]:
+        """See :func:`staged_output`."""
+        return staged_output(self._folder, fingerprint)
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -154,7 +216,8 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with its content. Does nothing if it is absent."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
