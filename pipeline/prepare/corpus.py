@@ -28,7 +28,7 @@ from pipeline.dataset.splits import Split
 from pipeline.formats.bilingual import BILINGUAL_FORMATS, BilingualOptions
 from pipeline.formats.describe import FileColumns, describe_columns
 from pipeline.formats.options import DEFAULT_OPTIONS, Quoting, ReadOptions
-from pipeline.formats.rows import check_readable, format_of, head_lines
+from pipeline.formats.rows import Format, check_readable, format_of, head_lines
 from pipeline.formats.text_types import is_text_type
 from pipeline.lake.column_types import joined_type, writable_type
 from pipeline.languages import primary_language
@@ -343,9 +343,8 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
     """
     columns: dict[Path, FileColumns] = {}
     for item in description.inputs:
-        if item.path is not None:
-            _check_one_format(item.path, item.encoding)
-        columns |= {file: _columns_of(file, item) for file in item.files}
+        formats = _formats_of(item)
+        columns |= {file: _columns_of(file, formats[file], item) for file in item.files}
         if item.path is None:
             _check_aligned(item, columns)
         else:
@@ -355,9 +354,7 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
     return columns
 
 
-def _columns_of(file: Path, item: CorpusInput) -> FileColumns:
-    check_readable(file)
-    file_format = format_of(file, item.encoding)
+def _columns_of(file: Path, file_format: Format, item: CorpusInput) -> FileColumns:
     if file_format in BILINGUAL_FORMATS:
         return FileColumns(file_format, None)
     return describe_columns(file, item.read_options)
@@ -385,18 +382,36 @@ def _identity(file: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _check_one_format(files: Sequence[Path], encoding: str | None) -> None:
-    """Refuse files of different formats, such as a description that lies among the data."""
-    first_of: dict[str, Path] = {}
+def _formats_of(item: CorpusInput) -> dict[Path, Format]:
+    """The format of each file of an input, which is one for all tables.
+
+    Raises:
+        InputError: a file cannot be read, or tables have different formats, because other files
+            lie among the data.
+    """
+    formats: dict[Path, Format] = {}
     unreadable = None
-    for file in files:
+    for file in item.files:
         check_readable(file)
         try:
-            first_of.setdefault(format_of(file, encoding), file)
+            formats[file] = format_of(file, item.encoding)
         except InputError as error:
             unreadable = unreadable or error
+    if item.path is not None:
+        _check_one_format(item.path, formats, unreadable)
+    if unreadable is not None:
+        raise unreadable
+    return formats
+
+
+def _check_one_format(
+    files: Sequence[Path], formats: Mapping[Path, Format], unreadable: InputError | None
+) -> None:
+    first_of: dict[Format, Path] = {}
+    for file, file_format in formats.items():
+        first_of.setdefault(file_format, file)
     if len(first_of) + (unreadable is not None) <= 1:
-        return  # whoever reads a single unreadable file gets its error
+        return
     table = next((file for name, file in first_of.items() if name != "text"), files[0])
     remedy = f"such as path: {table.parent.name}/*{table.suffix}"
     if unreadable is not None:
