@@ -24,13 +24,8 @@ _MAX_FILES_SHOWN = 2
 _FILES = {"source", "target", "path"}
 _OLD_KEYS = {"source_column", "target_column", "split"}
 """The keys of an input that the datasets of the first release have, apart from its files."""
-# Settings that datasets of earlier releases do not have, by group.
-_NEW_SETTINGS = {
-    "subwords": {
-        *("algorithm", "character_coverage", "byte_fallback", "split_digits"),
-        "max_training_sentences",
-    },
-}
+_OLD_SUBWORDS_KEYS = {"vocab_size", "normalisation"}
+"""The settings of the subword model that these datasets have."""
 
 
 def values_made_from(
@@ -65,13 +60,9 @@ def _own_rules_values(corpus: CorpusDescription, config: PrepareConfig) -> dict[
 
 def _config_values(config: PrepareConfig) -> dict[str, Any]:
     """The settings. New ones only if they differ from their defaults, as with the inputs."""
-    values = config.model_dump(mode="json")
-    defaults = PrepareConfig().model_dump(mode="json")
-    for group, keys in _NEW_SETTINGS.items():
-        for key in keys:
-            if values[group][key] == defaults[group][key]:
-                del values[group][key]
-    return values
+    subwords = config.subwords.model_dump(mode="json", include=_OLD_SUBWORDS_KEYS)
+    subwords |= config.subwords.model_dump(mode="json", exclude_defaults=True)
+    return config.model_dump(mode="json") | {"subwords": subwords}
 
 
 def _input_values(named: NamedInput) -> dict[str, Any]:
