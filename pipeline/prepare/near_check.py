@@ -27,7 +27,8 @@ from pipeline.formats.rows import format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.observability.progress import Bar, OnProgress, ignore_progress, progress_bar
 from pipeline.prepare.config import LeaksConfig
-from pipeline.prepare.corpus import CorpusDescription, check_inputs
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.near_index import LEAK_KINDS, HeldOutIndex, LeakKind
 from pipeline.prepare.pairs import iter_pairs
 from pipeline.prepare.texts import SEPARATOR, PairTexts, TextColumn
