@@ -25,9 +25,6 @@ from pipeline.prepare.language_scores import (
 )
 from pipeline.prepare.texts import Counts, Mask, PairTexts, Runs, TextColumn
 
-WRONG_LANGUAGE = "wrong_language"
-"""The reason of a pair with a side in another language."""
-
 # Labels of the model for tags that it does not know by this name.
 _LABELS = {"nb": "no", "iw": "he", "in": "id", "sh": "sr", "ji": "yi", "ckb": "sdh", "prs": "fa"}
 
