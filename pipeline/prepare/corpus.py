@@ -25,7 +25,7 @@ from pydantic import (
 
 from lingo_model import InputError
 from pipeline.dataset.splits import Split
-from pipeline.formats.bilingual import BILINGUAL_FORMATS, BilingualOptions
+from pipeline.formats.bilingual import BILINGUAL_FORMATS, FORMATS_WITH_STATES, BilingualOptions
 from pipeline.formats.describe import FileColumns, describe_columns
 from pipeline.formats.options import DEFAULT_OPTIONS, Quoting, ReadOptions
 from pipeline.formats.rows import check_readable, format_of, head_lines
@@ -108,7 +108,7 @@ class CorpusInput(Settings):
         header: whether the first line of a TSV or CSV file has the column names.
         columns: the column names of a TSV or CSV file without a header line.
         encoding: the encoding of text files.
-        states: the states of XLIFF units that are used; see
+        states: the states of the units of XLIFF and PO that are used; see
             :class:`pipeline.formats.bilingual.BilingualOptions`.
         source_lang: language tag of the sources in the files. None is that of the corpus.
         target_lang: language tag of the targets in the files. None is that of the corpus.
@@ -438,9 +438,9 @@ def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
         )
     if columns.format in BILINGUAL_FORMATS:
         _check_bilingual(file, columns, item)
-    if item.states is not None and columns.format != "xliff":
+    if item.states is not None and columns.format not in FORMATS_WITH_STATES:
         raise InputError(
-            f"{file}: 'states' is for XLIFF, and this is {columns.format}; leave it out"
+            f"{file}: 'states' is for XLIFF and PO, and this is {columns.format}; leave it out"
         )
     if columns.schema is None:
         return  # JSONL: iter_pairs looks for the columns in the rows
