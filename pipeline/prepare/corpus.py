@@ -89,7 +89,7 @@ class CorpusInput(Settings):
         header: whether the first line of a TSV or CSV file has the column names.
         columns: the column names of a TSV or CSV file without a header line.
         encoding: the encoding of text files.
-        states: the states of XLIFF units that are used; see
+        states: the states of the units of XLIFF and PO that are used; see
             :class:`pipeline.formats.bilingual.BilingualOptions`.
         source_lang: language tag of the sources in the files. None is that of the corpus.
         target_lang: language tag of the targets in the files. None is that of the corpus.

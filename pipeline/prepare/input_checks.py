@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lingo_model import InputError
-from pipeline.formats.bilingual import BILINGUAL_FORMATS
+from pipeline.formats.bilingual import BILINGUAL_FORMATS, FORMATS_WITH_STATES
 from pipeline.formats.describe import FileColumns, describe_columns
 from pipeline.formats.rows import Format, check_readable, format_of, head_lines
 from pipeline.formats.text_types import is_text_type
@@ -173,9 +173,9 @@ def _check_table(file: Path, columns: FileColumns, item: CorpusInput) -> None:
         )
     if columns.format in BILINGUAL_FORMATS:
         _check_bilingual(file, columns, item)
-    if item.states is not None and columns.format != "xliff":
+    if item.states is not None and columns.format not in FORMATS_WITH_STATES:
         raise InputError(
-            f"{file}: 'states' is for XLIFF, and this is {columns.format}; leave it out"
+            f"{file}: 'states' is for XLIFF and PO, and this is {columns.format}; leave it out"
         )
     if columns.schema is None:
         return  # JSONL: iter_pairs looks for the columns in the rows
