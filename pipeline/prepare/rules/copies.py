@@ -20,6 +20,7 @@ _LETTER = re.compile(r"[^\W_]")
 # Punctuation around a word.
 _AROUND = re.compile(r"\A[^\w/@%{}<>$\\=-]+|[^\w/@%{}<>$\\=]+\Z")
 _LETTERS_IN_WORD = 2  # of a script without spaces
+_MAX_SHARP_S = 2  # that are two letters on the other side
 _MAX_PARTICLE_LETTERS = 3  # of words such as `of`, `de` and `the` in names
 
 
@@ -64,7 +65,8 @@ def _copy(texts: PairTexts, config: CleanConfig) -> Mask:
     source, target = texts.source, texts.target
     n_letters = [column.count(column.are(Property.LETTER)) for column in (source, target)]
     # Copies have as many letters, perhaps in another case. A sharp s may become two letters.
-    may_be_equal = (abs(n_letters[0] - n_letters[1]) <= 1) & (n_letters[0] > limit)
+    tolerance = 0 if source.is_ascii and target.is_ascii else _MAX_SHARP_S
+    may_be_equal = (abs(n_letters[0] - n_letters[1]) <= tolerance) & (n_letters[0] > limit)
     return where_rows(may_be_equal, lambda row: _is_copy(source.text(row), target.text(row), limit))
 
 

@@ -123,7 +123,7 @@ def _decoded_once(text: str) -> str:
 
 
 def _may_be_good(sequence: re.Match[str]) -> bool:
-    """Whether a sequence may be good text: a capital after another, before a mark, as in `IRMÃ…`."""
+    """Whether it may be good text: a capital after another, before a mark, as in `IRMÃ…`."""
     start = sequence.start()
     return len(sequence[0]) == 2 and start > 0 and sequence.string[start - 1].isupper()
 
