@@ -9,6 +9,10 @@ from pipeline.prepare.rules.registry import check, details
 from pipeline.prepare.rules.scripts import expected_scripts
 from pipeline.prepare.texts import PairTexts, TextColumn
 
+NOT_JUDGED = {
+    "enabled": False
+}  # tests/pipeline/prepare/test_languages.py has the tests of this rule
+
 
 def texts_of(source: str, target: str, languages: str) -> PairTexts:
     """One pair."""
@@ -23,7 +27,7 @@ def texts_of(source: str, target: str, languages: str) -> PairTexts:
 
 def reason(source: str, target: str, languages: str = "en de", **settings: object) -> str | None:
     """The reason of one pair, which must be the same if the sides are exchanged."""
-    config = CleanConfig.model_validate(settings)
+    config = CleanConfig.model_validate({"language": NOT_JUDGED, **settings})
     exchanged = texts_of(target, source, " ".join(reversed(languages.split())))
     there, back = (check(t, config) for t in (texts_of(source, target, languages), exchanged))
     assert there.first[0] == back.first[0]
@@ -32,7 +36,7 @@ def reason(source: str, target: str, languages: str = "en de", **settings: objec
 
 def detail(source: str, target: str, languages: str = "en de", **settings: object) -> str | None:
     """The detail of one pair."""
-    config = CleanConfig.model_validate(settings)
+    config = CleanConfig.model_validate({"language": NOT_JUDGED, **settings})
     texts = texts_of(source, target, languages)
     return details(texts, check(texts, config), [0], config)[0]
 
