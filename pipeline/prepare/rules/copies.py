@@ -57,6 +57,8 @@ def _is_copy(source: str, target: str, limit: int) -> bool:
     if source != target and normalise(source) != normalise(target):
         return False
     words = words_of(source)
+    if len(words) != len(words_of(target)):
+        return False  # `container name` and `Containername`
     return _n_words(source, words) > limit and not _is_name(source, words)
 
 

@@ -97,7 +97,14 @@ def test_pairs_of_one_word_stay(pair: tuple[str, str]) -> None:
     [
         *("OK", "Windows", "New York", "Rio de Janeiro", "Johann Sebastian Bach", "3.14", "%s: %d"),
         *("https://example.org/a-long-path", "name@example.org", "--verbose --help --output --in"),
-        *("你好", "Москва", "foo_bar.txt baz.py /usr/lib/x", "1 2 3 4 5 6", "C++ A/B <x> {y}"),
+        *(
+            "你好",
+            "Москва",
+            "GNU General Public License",
+            "foo_bar.txt baz.py /usr/lib/x",
+            "1 2 3 4 5 6",
+            "C++ A/B <x> {y}",
+        ),
     ],
 )
 def test_copies_that_stay(text: str) -> None:
@@ -119,6 +126,10 @@ def test_copies_that_stay(text: str) -> None:
 )
 def test_copies_that_go(source: str, target: str) -> None:
     assert reason(source, target, "xx yy") == "copy"
+
+
+def test_a_compound_is_no_copy_of_its_parts() -> None:
+    assert reason("cargo container name list", "Cargo-Containername List") is None
 
 
 def test_the_share_of_letters_counts_marks_and_wide_letters() -> None:
