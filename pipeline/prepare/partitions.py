@@ -90,7 +90,8 @@ class _Rejections:
         for start in range(0, len(rows), BATCH_ROWS):
             numbers = rows[start : start + BATCH_ROWS]
             some = self._rows.take(pa.array(numbers))
-            leaks = index.leaks(_texts(self._job, some))
+            hashes = some["source_hash"].to_numpy()
+            leaks = index.leaks(_texts(self._job, some), source_hashes=hashes)
             for position in leaks.rows.tolist():
                 self._add_leak(int(numbers[position]), leaks, position, index)
 

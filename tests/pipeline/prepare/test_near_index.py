@@ -109,6 +109,9 @@ def test_the_order_and_the_batches_of_the_pairs_do_not_matter() -> None:
     )
     whole = index.leaks(pair_texts(pairs))
     assert 100 < len(whole.rows) < 400
+    hashes = pair_texts(pairs).source.letter_hashes
+    known = index.leaks(pair_texts(pairs), source_hashes=hashes)
+    assert known.of.tolist() == whole.of.tolist()
     order = draw.sample(range(400), 400)
     shuffled = index.leaks(pair_texts(pairs[n] for n in order))
     for name in ("kind", "of", "similarity"):
