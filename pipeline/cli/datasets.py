@@ -12,15 +12,13 @@ from pipeline.cli.exit_status import EXIT_LEAKS
 from pipeline.cli.interruption import STARTS_OVER, advise_on_interruption
 from pipeline.cli.options import DatasetArgument, default_of, on_this_machine, refuse_together
 from pipeline.cli.progress import lines_without_terminal
-from pipeline.prepare.config import LeaksConfig
+from pipeline.prepare.leaks_config import N_ROWS_SHOWN, LeaksConfig
 from pipeline.settings import parse_settings
 
 if TYPE_CHECKING:
     from pipeline.prepare.near_check import DatasetCheck
 
 app = typer.Typer(help="Check datasets.", no_args_is_help=True)
-
-_N_ROWS = 20
 
 
 @app.callback()
@@ -87,7 +85,7 @@ def check(
             f"[default: {default_of(LeaksConfig, 'min_target_words')}]"
         ),
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, help="Pairs to name.")] = _N_ROWS,
+    rows: Annotated[int, typer.Option(min=0, help="Pairs to name.")] = N_ROWS_SHOWN,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find pairs that are equal or near to a test or validation pair.

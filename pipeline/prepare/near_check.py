@@ -26,16 +26,13 @@ from pipeline.formats.read import iter_rows
 from pipeline.formats.rows import format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.observability.progress import Bar, OnProgress, ignore_progress, progress_bar
-from pipeline.prepare.config import LeaksConfig
 from pipeline.prepare.corpus import CorpusDescription, check_inputs
+from pipeline.prepare.leaks_config import N_ROWS_SHOWN, LeaksConfig
 from pipeline.prepare.near_index import LEAK_KINDS, HeldOutIndex, LeakKind
 from pipeline.prepare.pairs import iter_pairs
 from pipeline.prepare.texts import SEPARATOR, PairTexts, TextColumn
 from pipeline.prepare.written_pairs import iter_batches
 from pipeline.settings import Settings, parse_settings
-
-N_ROWS_SHOWN = 20
-"""How many leaking pairs a check names by default."""
 
 _BATCH_ROWS = 5_000
 _MAX_FILES = 2

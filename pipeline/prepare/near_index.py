@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.prepare.config import LeaksConfig
+from pipeline.prepare.leaks_config import LeaksConfig
 from pipeline.prepare.near import Signatures, Words, signatures_of_words, words_of
 from pipeline.prepare.texts import Hashes, Mask, PairTexts, TextColumn
 

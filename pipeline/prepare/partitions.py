@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.dataset.manifest import LeakingPair
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.job import Job
-from pipeline.prepare.near_check import N_ROWS_SHOWN
+from pipeline.prepare.leaks_config import N_ROWS_SHOWN
 from pipeline.prepare.near_index import LEAK_KINDS, HeldOutIndex, Leaks
 from pipeline.prepare.pairs_files import (
     PairsFiles,

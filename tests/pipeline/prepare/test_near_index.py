@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.splits import Split
-from pipeline.prepare.config import LeaksConfig
+from pipeline.prepare.leaks_config import LeaksConfig
 from pipeline.prepare.near_index import LEAK_KINDS, NO_LEAK, HeldOutIndex, KeyTable, Leaks
 from pipeline.prepare.texts import PairTexts, TextColumn
 
