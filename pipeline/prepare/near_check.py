@@ -89,13 +89,26 @@ class DatasetCheck(Settings):
     rows: tuple[LeakingTexts, ...]
     certificate: LeakageCertificate | None = None
 
-    def n_close(self, *splits: Split) -> dict[str, int]:
-        """The leaking pairs of some splits, by kind; of all splits if none is given."""
+    @property
+    def n_close(self) -> dict[str, int]:
+        """The leaking pairs of all comparisons, by kind."""
         total: Counter[str] = Counter()
         for comparison in self.comparisons:
-            if not splits or comparison.split in splits:
-                total.update(comparison.n_close)
+            total.update(comparison.n_close)
         return {kind: total[kind] for kind in LEAK_KINDS}
+
+    @property
+    def has_leaks(self) -> bool:
+        """Whether a training pair is equal or near, or the source of a validation pair is equal.
+
+        Validation pairs that are only near are named, and no leaks: given files keep them.
+        """
+        return any(
+            sum(item.n_close.values())
+            if item.split == "train"
+            else item.n_close.get("exact_source", 0)
+            for item in self.comparisons
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,7 +194,7 @@ def _certificate(dataset: Dataset, check: DatasetCheck) -> LeakageCertificate:
         inputs_that_lost_rows={},
     )
     counted = {
-        "n_sources_in_several_splits": check.n_close()["exact_source"],
+        "n_sources_in_several_splits": check.n_close["exact_source"],
         "similarity": check.similarity if check.near else None,
         "max_changed_words": check.max_changed_words if check.near else None,
         "min_words": check.min_words if check.near else None,
