@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,7 +23,6 @@ from pipeline.prepare.batches import Chunk, read_batches
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.corpus import effective_clean
 from pipeline.prepare.job import Job
-from pipeline.prepare.languages import WRONG_LANGUAGE, LanguageJudge
 from pipeline.prepare.near import duplicate_keys
 from pipeline.prepare.raw_rows import RawBatch, store_rows
 from pipeline.prepare.rules.registry import check, details
@@ -61,21 +59,19 @@ def read_chunk(task: CleaningTask) -> TaskResult:
     """Read a large file that only one process can read, so that several can clean its rows.
 
     Returns:
-        ``files``: the names of the files with its rows; ``n_read``: the number of rows.
+        ``files``: the names of the files with its rows, and their numbers of rows; ``n_read``: the
+        number of all rows.
 
     Raises:
         InputError: the file cannot be read.
     """
-    n_read = 0
-
-    def counted() -> Iterator[RawBatch]:
-        nonlocal n_read
-        for batch in read_batches(task.chunk, task.job.extra):
-            n_read += len(batch)
-            yield batch
-
-    files = store_rows(counted(), task.job.work, f"read-{task.number:06d}", task.job.extra)
-    return {"files": [file.name for file in files], "n_read": n_read}
+    job = task.job
+    batches = read_batches(task.chunk, job.extra)
+    files = store_rows(batches, job.work, f"read-{task.number:06d}", job.extra)
+    return {
+        "files": [[file.name, n_rows] for file, n_rows in files],
+        "n_read": sum(n_rows for _, n_rows in files),
+    }
 
 
 def clean_chunk(task: CleaningTask) -> TaskResult:
@@ -131,22 +127,9 @@ def _rejections(
     reasons = [verdicts.reasons[number] for number in verdicts.first[rows]]
     row_details = details(texts, verdicts, rows, config, folder=folder)
     rejections: _Rejections = dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
-    if config.language.enabled:
-        rejections |= _wrong_languages(texts, verdicts.kept, config)
     for position, problem in batch.problems.items():
         rejections[position] = (problem.reason, problem.detail)
     return rejections
-
-
-def _wrong_languages(texts: PairTexts, kept: Mask, config: CleanConfig) -> _Rejections:
-    """The pairs in other languages, of those that passed all other rules, because it is slow."""
-    judge = LanguageJudge(texts.source_lang, texts.target_lang, config.language)
-    rows = np.flatnonzero(kept)
-    wrong = judge.wrong(texts if len(rows) == len(kept) else texts.take(rows))
-    return {
-        row: (WRONG_LANGUAGE, judge.describe(texts.source.text(row), texts.target.text(row)))
-        for row in rows[wrong].tolist()
-    }
 
 
 def _check_readable(batch: RawBatch, chunk: Chunk) -> None:

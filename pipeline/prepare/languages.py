@@ -25,9 +25,6 @@ from pipeline.prepare.language_scores import (
 )
 from pipeline.prepare.texts import Counts, Mask, PairTexts, Runs, TextColumn
 
-WRONG_LANGUAGE = "wrong_language"
-"""The reason of a pair with a side in another language."""
-
 # Labels of the model for tags that it does not know by this name.
 _LABELS = {"nb": "no", "iw": "he", "in": "id", "sh": "sr", "ji": "yi", "ckb": "sdh", "prs": "fa"}
 
@@ -59,11 +56,11 @@ _LANGUAGES_OF_SCRIPT = {
 _TEXTS_AT_ONCE = 8192  # their arrays fit into the cache of a processor
 # Two words are often a name or a term that several languages share.
 _MIN_WORDS = 3
-_MIN_LETTERS_OF_PROSE = 8
+_MIN_LETTERS_OF_PROSE = 10
 # A letter of a script without spaces tells as much as this many letters of others.
 _LETTERS_OF_IDEOGRAPH = 3
 _QUOTED = re.compile(
-    r'"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^«»]*»|»[^«»]*«|‹[^‹›]*›|「[^」]*」|『[^』]*』|\([^()]*\)'
+    r'"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^«»]*»|»[^«»]*«|‹[^‹›]*›|「[^」]*」|『[^』]*』|\([^()]*\)|<[^<>]*>'
 )
 _CODE = np.frombuffer("#$%&*+/<=>@[\\]^_`{|}~".encode("utf-32-le"), np.uint32)
 _CODE_INSIDE = np.frombuffer(".:?".encode("utf-32-le"), np.uint32)
@@ -124,11 +121,6 @@ class LanguageJudge:
         """For each pair, whether its target is in another language."""
         return self._judgement(texts.target, label_of(self.target_lang)).wrong
 
-    def describe(self, source: str, target: str) -> str:
-        """The languages of a pair, such as ``en and cs``, for the detail of a rejected row."""
-        found = self.languages(TextColumn.of([source, target]))
-        return " and ".join(language or "unknown" for language in found)
-
     def languages(self, column: TextColumn) -> list[str | None]:
         """The most probable language of each text, or None for a text that is not judged."""
         known = self._judged.get(column)
@@ -182,7 +174,7 @@ class LanguageJudge:
 
     def _is_other_prose(self, model: LanguageModel, texts: TextColumn, expected: str) -> Mask:
         """Whether the prose of texts, too, is in another language. Names and code are not prose."""
-        prose = prose_of(texts)
+        prose = prose_of(texts, self.config.min_letters)
         enough = n_letters(prose) >= min(_MIN_LETTERS_OF_PROSE, self.config.min_letters)
         return enough & self._is_other(model, model.scores(prose), expected)
 
@@ -191,6 +183,12 @@ class LanguageJudge:
 def language_judge(source_lang: str, target_lang: str, config: LanguageConfig) -> LanguageJudge:
     """The judge of some languages and settings. Equal arguments give the same object."""
     return LanguageJudge(source_lang, target_lang, config)
+
+
+def describe(source: str, target: str, config: LanguageConfig) -> str:
+    """The languages of a pair, such as ``en and cs``, for the detail of a rejected row."""
+    found = LanguageJudge("", "", config).languages(TextColumn.of([source, target]))
+    return " and ".join(language or "unknown" for language in found)
 
 
 def label_of(tag: str) -> str | None:
@@ -226,24 +224,29 @@ def n_letters(column: TextColumn) -> Counts:
     return letters + (_LETTERS_OF_IDEOGRAPH - 1) * dense
 
 
-def prose_of(column: TextColumn) -> TextColumn:
+def prose_of(column: TextColumn, min_letters: int) -> TextColumn:
     """The words of each text that are certainly words of its language.
 
-    Quotations, text in brackets, words with capitals, numbers and code are left out. A text that is
-    nothing but a quotation counts as a whole. A text in capitals becomes one in small letters.
-    Nothing is left of a text of which half of the words are code.
+    Quotations, text in brackets, tags, words with capitals, numbers and code are left out. A text
+    that is nothing but a quotation counts as a whole. A text in capitals becomes one in small
+    letters. A word with letters of a script without spaces is a sentence, and counts whatever it
+    has.
+
+    Nothing is left of a text of which half of the words are code, or that has fewer than
+    ``min_letters`` letters outside quotations and code.
     """
     texts = TextColumn.of(_outside_quotations(text) for text in column.to_list())
     texts = in_small_letters(texts)
     words = texts.runs(~texts.are(Property.SPACE) & (texts.codes != 0))
+    is_sentence = _any_in(words, texts.are(Property.NO_SPACES))
     has_letters = _any_in(words, texts.are(Property.LETTER))
-    is_code = _are_code(texts, words)
+    is_code = _are_code(texts, words) & ~is_sentence
     n_code = np.bincount(words.rows[is_code], minlength=len(texts))
     n_words = np.bincount(words.rows[has_letters | is_code], minlength=len(texts))
-    dropped = is_code | ~has_letters | (2 * n_code >= n_words)[words.rows]
-    dropped |= _any_in(words, texts.are(Property.UPPER))
-    # A word with letters of a script without spaces is a sentence. It counts whatever it has.
-    dropped &= ~_any_in(words, texts.are(Property.NO_SPACES))
+    is_other = 2 * n_code >= n_words
+    is_other |= n_letters(_without(texts, words, is_code)) < min_letters
+    has_capitals = _any_in(words, texts.are(Property.UPPER)) & ~is_sentence
+    dropped = is_code | ~has_letters | has_capitals | is_other[words.rows]
     return _without(texts, words, dropped)
 
 

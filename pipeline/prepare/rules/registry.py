@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lingo_model import InputError
 from pipeline.prepare.config import CleanConfig
-from pipeline.prepare.rules import characters, copies, lengths, literals, scripts
+from pipeline.prepare.rules import characters, copies, languages, lengths, literals, scripts
 from pipeline.prepare.rules.own import own_rules, reason_of
 from pipeline.prepare.rules.rule import Rule
 from pipeline.prepare.texts import Mask, PairTexts
@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     characters.REPEATED_CHARACTERS,
     characters.REPEATED_WORDS,
     scripts.WRONG_SCRIPT,
+    languages.WRONG_LANGUAGE,
     literals.NUMBERS,
     literals.URLS,
     literals.EMAILS,

@@ -15,6 +15,7 @@ from pipeline.prepare.language_scores import MAX_BYTES, language_model
 from pipeline.prepare.languages import (
     LanguageJudge,
     close_languages,
+    describe,
     label_of,
     language_judge,
     n_letters,
@@ -88,6 +89,8 @@ def test_a_pair_is_wrong_if_one_of_its_sides_is() -> None:
         ("ja", "この曲は「Let It Be」というビートルズの有名な歌です。"),
         ("zh", "他在2010年去了Paris，然后在New York工作。"),
         ("ru", "Нажмите кнопку Save as new file, чтобы сохранить файл."),
+        ("en", "<ph6>'s door is broken."),
+        ("de", "Name {first_name} %(last_name)s unbekannt"),
         ("fr", "Cliquez sur Settings puis sur Network pour continuer (see the manual first)."),
     ],
 )
@@ -178,9 +181,9 @@ def test_a_language_that_the_model_does_not_know_is_not_judged() -> None:
 
 
 def test_the_detail_names_both_languages() -> None:
-    judge = LanguageJudge("en", "de", LanguageConfig())
-    assert judge.describe(SENTENCES["en"], SENTENCES["cs"]) == "en and cs"
-    assert judge.describe("", "Hund") == "unknown and unknown"
+    config = LanguageConfig()
+    assert describe(SENTENCES["en"], SENTENCES["cs"], config) == "en and cs"
+    assert describe("", "Hund", config) == "unknown and unknown"
 
 
 @pytest.mark.parametrize(
@@ -197,13 +200,14 @@ def test_the_detail_names_both_languages() -> None:
         ("il est , dit - on , un peu fou !", "il est dit on un peu fou "),
         ("„So ist das“", "ist das“"),
         ("so „ist“ das (hier)", "so   das  "),
+        ("<b>so</b> <i>ist das", " so   ist das"),
         ("42", ""),
         ("", ""),
     ],
 )
 def test_prose_is_text_without_names_and_code(text: str, prose: str) -> None:
     neighbours = TextColumn.of(["Anna", text, "und so weiter"])
-    assert prose_of(neighbours).to_list() == ["", prose, "und so weiter"]
+    assert prose_of(neighbours, min_letters=1).to_list() == ["", prose, "und so weiter"]
 
 
 @settings(derandomize=True, max_examples=100, deadline=None)
