@@ -15,7 +15,13 @@ from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST, ChangedText, DatasetManifest, TextStatistics
 from pipeline.dataset.splits import Split
 from pipeline.evaluate.metrics import corpus_scores
-from pipeline.prepare.config import PrepareConfig, SubwordsConfig
+from pipeline.prepare.config import (
+    CleanConfig,
+    LanguageConfig,
+    LeaksConfig,
+    PrepareConfig,
+    SubwordsConfig,
+)
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.notes import notes_of, subword_table
 from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
@@ -74,7 +80,12 @@ def prepared(
     corpus = CorpusDescription.model_validate(
         {"source_lang": "en", "target_lang": target_lang, "inputs": inputs}
     )
-    config = PrepareConfig(subwords=SubwordsConfig(**({"vocab_size": 400} | subwords)))
+    # The sentences are alike, and not all are of their language.
+    config = PrepareConfig(
+        clean=CleanConfig(language=LanguageConfig(enabled=False)),
+        leaks=LeaksConfig(near=False),
+        subwords=SubwordsConfig(**({"vocab_size": 400} | subwords)),
+    )
     return prepare_corpus(corpus, folder / "dataset", config)
 
 
