@@ -24,7 +24,6 @@ from pipeline.prepare.batches import Chunk, read_batches
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.corpus import effective_clean
 from pipeline.prepare.job import Job
-from pipeline.prepare.languages import WRONG_LANGUAGE, LanguageJudge
 from pipeline.prepare.near import duplicate_keys
 from pipeline.prepare.raw_rows import RawBatch, store_rows
 from pipeline.prepare.rules.registry import check, details
@@ -131,22 +130,9 @@ def _rejections(
     reasons = [verdicts.reasons[number] for number in verdicts.first[rows]]
     row_details = details(texts, verdicts, rows, config, folder=folder)
     rejections: _Rejections = dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
-    if config.language.enabled:
-        rejections |= _wrong_languages(texts, verdicts.kept, config)
     for position, problem in batch.problems.items():
         rejections[position] = (problem.reason, problem.detail)
     return rejections
-
-
-def _wrong_languages(texts: PairTexts, kept: Mask, config: CleanConfig) -> _Rejections:
-    """The pairs in other languages, of those that passed all other rules, because it is slow."""
-    judge = LanguageJudge(texts.source_lang, texts.target_lang, config.language)
-    rows = np.flatnonzero(kept)
-    wrong = judge.wrong(texts if len(rows) == len(kept) else texts.take(rows))
-    return {
-        row: (WRONG_LANGUAGE, judge.describe(texts.source.text(row), texts.target.text(row)))
-        for row in rows[wrong].tolist()
-    }
 
 
 def _check_readable(batch: RawBatch, chunk: Chunk) -> None:

@@ -25,11 +25,11 @@ from pipeline.prepare.language_scores import (
 )
 from pipeline.prepare.texts import Counts, Mask, PairTexts, Runs, TextColumn
 
-WRONG_LANGUAGE = "wrong_language"
-"""The reason of a pair with a side in another language."""
-
 # Labels of the model for tags that it does not know by this name.
-_LABELS = {"nb": "no", "iw": "he", "in": "id", "sh": "sr", "ji": "yi", "ckb": "sdh", "prs": "fa"}
+_LABELS = {
+    **{"nb": "no", "iw": "he", "in": "id", "sh": "sr", "ckb": "sdh", "prs": "fa"},
+    **{"ki": "kik", "gn": "gug", "ff": "fuv", "hyw": "hy"},
+}
 
 # Languages and varieties that the model does not tell apart well enough to reject a text. A text
 # in one language of a group is not wrong where another of the group is expected.
@@ -59,7 +59,7 @@ _LANGUAGES_OF_SCRIPT = {
 _TEXTS_AT_ONCE = 8192  # their arrays fit into the cache of a processor
 # Two words are often a name or a term that several languages share.
 _MIN_WORDS = 3
-_MIN_LETTERS_OF_PROSE = 10
+_MIN_LETTERS_OF_PROSE = 8
 # A letter of a script without spaces tells as much as this many letters of others.
 _LETTERS_OF_IDEOGRAPH = 3
 _QUOTED = re.compile(

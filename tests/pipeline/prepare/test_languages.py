@@ -167,6 +167,11 @@ def test_a_tag_has_the_label_of_the_model(tag: str, label: str | None) -> None:
     assert label_of(tag) == label
 
 
+def test_every_label_of_the_model_is_a_tag() -> None:
+    labels = set(language_model().labels) - {"zxx"}
+    assert {label_of(label) for label in labels} == labels
+
+
 def test_a_language_that_the_model_does_not_know_is_not_judged() -> None:
     en = SENTENCES["en"]
     texts = PairTexts(TextColumn.of([en, en]), TextColumn.of([en, "nuqneH"]), "en", "tlh")
