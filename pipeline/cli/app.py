@@ -41,6 +41,8 @@ from pipeline.models.reference import CHAMPION
 from pipeline.settings import load_yaml, parse_settings
 from pipeline.train.recipe import DEFAULT_PRESET, PRESETS, TrainConfig, TrainResources, recipe_named
 
+_PREVIEW_ROWS = 10
+
 app = typer.Typer(
     help="Parallel text in; an LSTM translation model, translation tables and score reports out. "
     "Start with `lingo demo`.",
@@ -91,7 +93,9 @@ def prepare(
     ] = False,
     rows: Annotated[
         int | None,
-        typer.Option(min=0, help="Rows of each input that --preview shows. [default: 10]"),
+        typer.Option(
+            min=0, help=f"Rows of each input that --preview shows. [default: {_PREVIEW_ROWS}]"
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the preview as one JSON object for each input.")
@@ -186,8 +190,7 @@ def _preview_corpus(corpus: Path, n_rows: int | None, *, as_json: bool) -> None:
 
     unreadable = []
     description = load_corpus(corpus)
-    rows = previews.DEFAULT_PREVIEW_ROWS if n_rows is None else n_rows
-    for item in previews.preview_corpus(description, rows):
+    for item in previews.preview_corpus(description, _PREVIEW_ROWS if n_rows is None else n_rows):
         if as_json:
             print(json.dumps(previews.as_json(item), ensure_ascii=False, default=str))
         else:

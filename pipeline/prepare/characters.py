@@ -121,11 +121,13 @@ class Foldings:
     """The folded form of every code point: NFKC, case folded, without default ignorable ones.
 
     Args:
+        has_one_code: whether each form is one code point.
         lengths: the number of code points of each form.
         starts: the position of each form in ``codes``.
-        codes: all forms, one after the other.
+        codes: all forms. A form of one code point has the position of its code point.
     """
 
+    has_one_code: npt.NDArray[np.bool_]
     lengths: npt.NDArray[np.uint8]
     starts: npt.NDArray[np.int32]
     codes: npt.NDArray[np.uint32]
@@ -156,7 +158,7 @@ def foldings() -> Foldings:
         starts[code] = ends
         ends += len(folded)
     tail = np.frombuffer("".join(longer.values()).encode("utf-32-le"), np.uint32)
-    return Foldings(lengths, starts, np.concatenate([codes, tail]))
+    return Foldings(lengths == 1, lengths, starts, np.concatenate([codes, tail]))
 
 
 def properties_of(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -60,21 +59,19 @@ def read_chunk(task: CleaningTask) -> TaskResult:
     """Read a large file that only one process can read, so that several can clean its rows.
 
     Returns:
-        ``files``: the names of the files with its rows; ``n_read``: the number of rows.
+        ``files``: the names of the files with its rows, and their numbers of rows; ``n_read``: the
+        number of all rows.
 
     Raises:
         InputError: the file cannot be read.
     """
-    n_read = 0
-
-    def counted() -> Iterator[RawBatch]:
-        nonlocal n_read
-        for batch in read_batches(task.chunk, task.job.extra):
-            n_read += len(batch)
-            yield batch
-
-    files = store_rows(counted(), task.job.work, f"read-{task.number:06d}", task.job.extra)
-    return {"files": [file.name for file in files], "n_read": n_read}
+    job = task.job
+    batches = read_batches(task.chunk, job.extra)
+    files = store_rows(batches, job.work, f"read-{task.number:06d}", job.extra)
+    return {
+        "files": [[file.name, n_rows] for file, n_rows in files],
+        "n_read": sum(n_rows for _, n_rows in files),
+    }
 
 
 def clean_chunk(task: CleaningTask) -> TaskResult:

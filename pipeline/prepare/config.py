@@ -160,6 +160,11 @@ class SplitConfig(Settings):
 
     valid_share: float = Field(default=0.02, ge=0.0, lt=0.5)
     test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
+    max_pairs: int = Field(
+        default=10_000,
+        ge=1,
+        description="about how many pairs are sampled for each at most, whatever the shares",
+    )
 
 
 class LeaksConfig(Settings):
@@ -176,6 +181,9 @@ class LeaksConfig(Settings):
         ge=0.5,
         le=1.0,
         description="1 less the share of words that differ, from which two texts are nearly equal",
+    )
+    max_changed_words: int = Field(
+        default=1, ge=1, le=2, description="most words that differ between nearly equal texts"
     )
     min_words: int = Field(
         default=4, ge=2, description="shorter texts are never nearly equal, only equal"

@@ -36,6 +36,7 @@ class Job:
         config: the settings.
         extra: the columns of the inputs besides source and target.
         n_partitions: the number of partitions of the training pairs.
+        split_rule: how pairs are assigned to splits.
         rules_folder: the folder of the modules of own rules, or None.
     """
 
@@ -47,6 +48,7 @@ class Job:
     config: PrepareConfig
     extra: pa.Schema
     n_partitions: int
+    split_rule: SplitRule
     rules_folder: Path | None = None
 
     @property
@@ -73,11 +75,6 @@ class Job:
     def has_distant_duplicates(self) -> bool:
         """Whether a pair can repeat one of another partition, which has another source."""
         return self.config.duplicates.near or self.config.duplicates.by == "target"
-
-    @property
-    def split_rule(self) -> SplitRule:
-        """How pairs are assigned to splits."""
-        return SplitRule.of((named.item for named, _ in self.parts), self.config.split)
 
     def pairs_folder(self, split: Split) -> Path:
         """The folder of a split's PAIRS."""

@@ -93,6 +93,7 @@ def leakage_certificate(
         n_sources_in_several_splits=n_shared,
         inputs_that_lost_rows=dict(n_lost),
         similarity=config.similarity if config.near else None,
+        max_changed_words=config.max_changed_words if config.near else None,
         min_words=config.min_words if config.near else None,
         min_target_words=config.min_target_words,
         n_removed=dict(n_removed),

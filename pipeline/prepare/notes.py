@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.dataset.manifest import DatasetManifest, SubwordStatistics
 from pipeline.dataset.splits import SPLITS
+from pipeline.prepare.languages import notes_of_languages
 
 _EXAMPLE_CHARACTERS = 40
 _MAX_UNKNOWN_RATE = 0.001
@@ -13,9 +14,12 @@ _MIN_SHARE_OF_PIECES = 1 / 3
 
 
 def notes_of(manifest: DatasetManifest) -> list[str]:
-    """A sentence for each fact about the subword model that limits what a model can learn."""
+    """A sentence for each check that was not made, and for what limits what a model can learn."""
     notes = []
-    wanted = manifest.made_from.get("config", {}).get("subwords", {}).get("vocab_size")
+    config = manifest.made_from.get("config", {})
+    if config.get("clean", {}).get("language", {}).get("enabled"):
+        notes += notes_of_languages(manifest.source_lang, manifest.target_lang)
+    wanted = config.get("subwords", {}).get("vocab_size")
     if wanted is not None and manifest.vocab_size < wanted:
         notes.append(
             f"the subword model has {manifest.vocab_size:,} pieces, not the {wanted:,} of "
@@ -47,15 +51,14 @@ def _notes_of_statistics(statistics: SubwordStatistics) -> Iterator[str]:
                     "which stands for characters that the subword model does not know; set "
                     "subwords.byte_fallback, or a larger subwords.vocab_size"
                 )
-    for side, n_used in (
-        ("sources", statistics.n_used_by_source),
-        ("targets", statistics.n_used_by_target),
-    ):
-        if n_used < _MIN_SHARE_OF_PIECES * statistics.n_pieces:
+    used = {"sources": statistics.n_used_by_source, "targets": statistics.n_used_by_target}
+    n_used_by_any = sum(used.values()) - statistics.n_used_by_both
+    for side, n_used in used.items():
+        if n_used < _MIN_SHARE_OF_PIECES * n_used_by_any:
             yield (
-                f"the training {side} use {n_used:,} of the {statistics.n_pieces:,} pieces, so the "
-                "other side has most of the vocabulary; check the languages, or set a larger "
-                "subwords.vocab_size"
+                f"the training {side} use {n_used:,} of the {n_used_by_any:,} pieces that occur, "
+                "so the other side has most of the vocabulary; check the languages, or set a "
+                "larger subwords.vocab_size"
             )
 
 
@@ -69,7 +72,9 @@ def subword_table(statistics: SubwordStatistics) -> list[str]:
     ):
         train = by_split["train"]
         unknown = ", ".join(
-            f"{split} {by_split[split].unknown_rate:.2%}" for split in SPLITS if split in by_split
+            f"{split} {by_split[split].unknown_rate:.2%}"
+            for split in SPLITS
+            if by_split[split].n_texts
         )
         share = f"{n_used:,} of {statistics.n_pieces:,}"
         rows.append(

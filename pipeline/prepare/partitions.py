@@ -10,37 +10,32 @@ import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.dataset.manifest import LeakingPair
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.job import Job
 from pipeline.prepare.near_check import N_ROWS_SHOWN
 from pipeline.prepare.near_index import LEAK_KINDS, HeldOutIndex, Leaks
+from pipeline.prepare.pairs_files import (
+    PairsFiles,
+    write_held_out_pairs,
+    write_training_pairs,
+)
 from pipeline.prepare.raw_rows import BATCH_ROWS
 from pipeline.prepare.repeated_keys import key_rows, places, repeated_places
 from pipeline.prepare.spill import read_partition, read_rows, write_rows, write_spill
 from pipeline.prepare.splitting import DUPLICATE, LEAK, TEST, TRAIN, VALID, first_occurrences
 from pipeline.prepare.tasks import TaskResult
 from pipeline.prepare.texts import Mask, PairTexts, TextColumn
-from pipeline.schemas import PAIRS
-from pipeline.storage.backend import naming_file
 
 NEAR_DUPLICATE = "near_duplicate"
 """The reason of a pair that has the words of an earlier pair, up to one word."""
 
-PairsFiles = dict[Split, list[tuple[str, int]]]
-"""The PAIRS files of each split, relative to the dataset, with their numbers of rows."""
-
 _HELD_OUT_INDEX = "held-out-index"
-_ROWS_PER_GROUP = 1 << 16
-_ROWS_PER_FILE = 1 << 20
-_UNIQUE_COLUMNS = PAIRS.names  # a dictionary of their values would hold all of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +149,7 @@ def write_held_out(task: PartitionTask) -> TaskResult:
     for split in (TEST, VALID):  # in this order, so that a leak is named after the test split
         chosen = rows.filter(pa.array(rejections.kept & (splits == split)))
         kept.append(chosen)
-        files[SPLITS[split]] = _write_held_out_pairs(job, split, chosen)
+        files[SPLITS[split]] = write_held_out_pairs(job, SPLITS[split], chosen)
     shutil.rmtree(job.work / _HELD_OUT_INDEX, ignore_errors=True)  # of a run that was killed
     _index(job, pa.concat_tables(kept)).save(job.work / _HELD_OUT_INDEX)
     return _result(task, "held-out", rows, rejections, files)
@@ -179,7 +174,7 @@ def find_repeats(task: PartitionTask) -> TaskResult:
         rejections.add(repeated, DUPLICATE)
     chosen = rows.filter(pa.array(rejections.kept))
     if not job.has_distant_duplicates:
-        files = _write_training_pairs(job, task.partition, chosen)
+        files: PairsFiles = {"train": write_training_pairs(job, task.partition, chosen)}
         return _result(task, "repeats", rows, rejections, files)
     names = {kind: f"{kind}-{task.partition:06d}.arrow" for kind in ("survivors", "keys")}
     write_rows(job.work / names["survivors"], chosen)
@@ -218,7 +213,8 @@ def write_unrepeated(task: UnrepeatedTask) -> TaskResult:
     rejections = _Rejections(job, rows)
     for is_near, reason in ((True, NEAR_DUPLICATE), (False, DUPLICATE)):
         rejections.add(np.isin(places(rows), repeats[is_near]), reason)
-    files = _write_training_pairs(job, task.partition, rows.filter(pa.array(rejections.kept)))
+    chosen = rows.filter(pa.array(rejections.kept))
+    files: PairsFiles = {"train": write_training_pairs(job, task.partition, chosen)}
     return _result(task, "unrepeated", rows, rejections, files)
 
 
@@ -273,40 +269,13 @@ def _result(
         "n_leaks": dict(rejections.n_leaks),
         "leaks": [leak.model_dump() for leak in rejections.leaks],
         "rejected": name,
-        "files": files,
+        "files": {
+            split: [dataclasses.asdict(file) for file in of_split]
+            for split, of_split in files.items()
+        },
     }
 
 
 def _counted(ranks: npt.NDArray[np.int32]) -> list[list[int]]:
     values, counts = np.unique(ranks, return_counts=True)
     return [[int(value), int(n)] for value, n in zip(values, counts, strict=True)]
-
-
-def _write_training_pairs(job: Job, partition: int, rows: pa.Table) -> PairsFiles:
-    path = job.pairs_folder("train") / f"part-{partition:05d}.parquet"
-    return {"train": [(_write_file(path, job.pairs_of(rows)), len(rows))] if len(rows) else []}
-
-
-def _write_held_out_pairs(job: Job, split: int, rows: pa.Table) -> list[tuple[str, int]]:
-    """Write the pairs of a held-out split: one file, or several if there are many."""
-    folder = job.pairs_folder(SPLITS[split])
-    files = []
-    for number, start in enumerate(range(0, max(1, len(rows)), _ROWS_PER_FILE)):
-        part = rows.slice(start, _ROWS_PER_FILE)
-        path = folder / f"part-{number:05d}.parquet"
-        files.append((_write_file(path, job.pairs_of(part)), len(part)))
-    return files
-
-
-def _write_file(path: Path, pairs: pa.Table) -> str:
-    """Write a PAIRS file. Returns its path relative to the dataset."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with naming_file(path):
-        pq.write_table(
-            pairs,
-            path.absolute(),  # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI
-            compression="zstd",
-            row_group_size=_ROWS_PER_GROUP,
-            use_dictionary=[name for name in pairs.schema.names if name not in _UNIQUE_COLUMNS],
-        )
-    return str(path.relative_to(path.parents[2]))

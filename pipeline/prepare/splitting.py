@@ -56,13 +56,20 @@ class SplitRule:
     test_share: float
 
     @classmethod
-    def of(cls, inputs: Iterable[CorpusInput], config: SplitConfig) -> Self:
-        """The rule for some inputs and settings."""
+    def of(cls, inputs: Iterable[CorpusInput], config: SplitConfig, n_rows: int) -> Self:
+        """The rule for some inputs and settings.
+
+        Args:
+            inputs: the inputs.
+            config: the settings.
+            n_rows: how many rows the inputs without a split have, at least.
+        """
         given = frozenset(item.split for item in inputs)
+        most = config.max_pairs / max(n_rows, 1)
         return cls(
             given=given,
-            valid_share=0.0 if "valid" in given else config.valid_share,
-            test_share=0.0 if "test" in given else config.test_share,
+            valid_share=0.0 if "valid" in given else min(config.valid_share, most),
+            test_share=0.0 if "test" in given else min(config.test_share, most),
         )
 
     @property

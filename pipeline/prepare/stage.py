@@ -37,8 +37,8 @@ from pipeline.prepare.job import Job
 from pipeline.prepare.leakage import RecountTask, leakage_certificate, recount_shared_sources
 from pipeline.prepare.output_folder import check_output, reserved_output, staged_output
 from pipeline.prepare.pairs import iter_pairs
+from pipeline.prepare.pairs_files import PairsFile, PairsFiles
 from pipeline.prepare.partitions import (
-    PairsFiles,
     PartitionTask,
     UnrepeatedTask,
     find_repeats,
@@ -49,7 +49,7 @@ from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import usable_dataset, values_made_from
-from pipeline.prepare.splitting import reading_order
+from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
 from pipeline.storage.file_version import FileStamp
@@ -119,6 +119,7 @@ def prepare_corpus(
                 config=config,
                 extra=extra_schema(corpus, columns),
                 n_partitions=_n_partitions(corpus),
+                split_rule=SplitRule.of(corpus.inputs, config.split, n_rows=0),
                 rules_folder=corpus.folder,
             )
             n_processes = n_workers or _default_n_workers(corpus)
@@ -170,7 +171,7 @@ def _write_dataset(
 ) -> DatasetManifest:
     """Write every file of a dataset, the manifest last."""
     counts, files, written = _write_pairs(job, runner, inputs, on_progress)
-    pairs_files = {split: [job.dataset / name for name, _ in files[split]] for split in SPLITS}
+    pairs_files = {split: [job.dataset / file.name for file in files[split]] for split in SPLITS}
     subwords = _subwords(job, pairs_files["train"], on_progress)
     splits, pieces = _encode_splits(job, runner, files, subwords, on_progress)
     manifest = DatasetManifest(
@@ -226,6 +227,9 @@ def _write_pairs(
         the second pass found.
     """
     chunks = _chunks(job, runner, on_progress)
+    n_to_split = sum(chunk.n_rows or 0 for chunk in chunks if chunk.named.item.split is None)
+    items = [named.item for named in inputs]
+    job = dataclasses.replace(job, split_rule=SplitRule.of(items, job.config.split, n_to_split))
     n_rows = [chunk.n_rows for chunk in chunks]
     total = None if None in n_rows else sum(n for n in n_rows if n is not None)
     with progress_bar("clean", total, on_progress=on_progress) as bar:
@@ -240,9 +244,7 @@ def _write_pairs(
     written = _write_partitions(job, runner, spills, on_progress)
     files: PairsFiles = {
         split: [
-            (name, n_pairs)
-            for result in written
-            for name, n_pairs in result["files"].get(split, ())
+            PairsFile(**values) for result in written for values in result["files"].get(split, ())
         ]
         for split in SPLITS
     }
@@ -277,7 +279,10 @@ def _chunks(job: Job, runner: TaskRunner, on_progress: OnProgress) -> list[Chunk
             on_result=lambda result: bar.advance(result["n_read"]),
         )
     stored = {
-        chunk.rank: [dataclasses.replace(chunk, stored=job.work / name) for name in result["files"]]
+        chunk.rank: [
+            dataclasses.replace(chunk, stored=job.work / name, n_rows=n_rows)
+            for name, n_rows in result["files"]
+        ]
         for chunk, result in zip(serial, results, strict=True)
     }
     return [item for chunk in chunks for item in stored.get(chunk.rank, [chunk])]
@@ -397,30 +402,28 @@ def _encode_splits(
     """Write ENCODED of every split. Counts its rows in the files, and checks them."""
     splits: dict[Split, SplitCounts] = {}
     pieces: dict[Split, PieceCounts] = {}
-    n_pairs = {split: sum(n for _, n in files[split]) for split in SPLITS}
-    with progress_bar("encode", sum(n_pairs.values()), on_progress=on_progress) as bar:
+    n_encoded = {split: sum(file.n_encoded for file in files[split]) for split in SPLITS}
+    with progress_bar("encode", sum(n_encoded.values()), on_progress=on_progress) as bar:
         for split in SPLITS:
-            tasks = encoding_tasks(
-                job.dataset, split, files[split], job.dataset / SUBWORDS, job.config.seed
-            )
+            tasks = encoding_tasks(job, split, files[split], job.dataset / SUBWORDS)
             results = runner.run(
                 f"encode-{split}",
                 encode_file,
                 tasks,
-                on_result=lambda result: bar.advance(result["n_pairs"]),
+                on_result=lambda result: bar.advance(result["n_encoded"]),
             )
             pieces[split] = PieceCounts(subwords.vocab_size)
             for result in results:
                 pieces[split].add_json(result["counts"])
+            n_read_back = sum(result["n_encoded"] for result in results)
+            if n_read_back != n_encoded[split]:
+                raise RuntimeError(f"{split}: {n_encoded[split]} rows, {n_read_back} are encoded")
             splits[split] = SplitCounts(
-                n_pairs=sum(result["n_pairs"] for result in results),
+                n_pairs=sum(file.n_pairs for file in files[split]),
+                n_encoded=n_read_back,
                 n_source_tokens=sum(result["n_source_tokens"] for result in results),
                 n_target_tokens=sum(result["n_target_tokens"] for result in results),
-                pairs_files=tuple(name for name, _ in files[split]),
+                pairs_files=tuple(file.name for file in files[split]),
                 encoded_files=tuple(result["file"] for result in results),
             )
-            if splits[split].n_pairs != n_pairs[split]:
-                raise RuntimeError(
-                    f"{split}: wrote {n_pairs[split]} pairs, read back {splits[split].n_pairs}"
-                )
     return splits, pieces

@@ -82,7 +82,8 @@ _BYTE_OF = {character: byte for byte, character in enumerate(BYTES_AS_WINDOWS_12
     chr(byte): byte for byte in range(0x80, 0x100)
 }
 _NEXT = f"[{re.escape(''.join(BYTES_AS_WINDOWS_1252[0x80:0xC0]))}\x80-\x9f]"
-_SEQUENCE = re.compile(f"[\xc2-\xdf]{_NEXT}|[\xe0-\xef]{_NEXT}{{2}}|[\xf0-\xf4]{_NEXT}{{3}}")
+# The lead byte of N'Ko is `ß`, which good text has: `heiß…`.
+_SEQUENCE = re.compile(f"[\xc2-\xde]{_NEXT}|[\xe0-\xef]{_NEXT}{{2}}|[\xf0-\xf4]{_NEXT}{{3}}")
 # A no-break space that is a part of a sequence often became a space.
 _LOST_NO_BREAK_SPACE = re.compile("\xc3 ")
 _C1 = re.compile("[\x80-\x9f]")
@@ -107,7 +108,7 @@ def _decoded(text: str) -> str:
 
 def _decoded_once(text: str) -> str:
     sequences = list(_SEQUENCE.finditer(text))
-    if all(_follows_capital(match) for match in sequences):
+    if all(map(_may_be_good, sequences)):
         return text
     decoded = _from_bytes(text)
     if decoded is None:
@@ -121,9 +122,10 @@ def _decoded_once(text: str) -> str:
     return decoded if all(map(str.isprintable, set(others) - {"\xa0", "\xad"})) else text
 
 
-def _follows_capital(match: re.Match[str]) -> bool:
-    start = match.start()
-    return start > 0 and match.string[start - 1].isupper()
+def _may_be_good(sequence: re.Match[str]) -> bool:
+    """Whether a sequence may be good text: a capital after another, and a mark (`IRMÃ…`)."""
+    start = sequence.start()
+    return len(sequence[0]) == 2 and start > 0 and sequence.string[start - 1].isupper()
 
 
 def _from_bytes(text: str) -> str | None:

@@ -13,15 +13,16 @@ from lingo_model import InputError, Subwords
 from lingo_model.special_ids import EOS_ID, UNK_ID
 from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.observability.progress import progress_bar
 from pipeline.prepare import encoding
 from pipeline.prepare.config import SubwordsConfig
 from pipeline.prepare.encoding import (
     DATA_SHARD_MULTIPLE,
-    encode_split,
+    encode_file,
+    encoding_tasks,
     row_group_bounds,
     train_subwords,
 )
+from pipeline.prepare.piece_counts import PieceCounts
 from pipeline.schemas import ENCODED, PAIRS
 
 N_PAIRS = 203
@@ -59,9 +60,13 @@ def subwords(pairs_files: list[Path]) -> Subwords:
 def encoded(
     root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, *, seed: int = 1
 ) -> list[Path]:
-    """Encode without a progress bar."""
-    with progress_bar("encode", None) as bar:
-        return encode_split(root, split, pairs_files, subwords, seed=seed, bar=bar)
+    """Write the ENCODED files of a split, one task after the other."""
+    root.mkdir(exist_ok=True)
+    model = root / "subwords.model"
+    model.write_bytes(subwords.to_bytes())
+    sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
+    results = [encode_file(task) for task in encoding_tasks(root, split, sizes, model, seed)]
+    return [root / result["file"] for result in results]
 
 
 def read(files: list[Path]) -> pa.Table:
@@ -202,7 +207,13 @@ def test_the_files_are_those_of_a_table_that_is_reordered_and_cut(
     }
     table = pa.table(columns, schema=ENCODED)
     if split == "train":
-        table = table.take(np.random.default_rng(7).permutation(N_PAIRS))
+        rows = [
+            first + np.random.default_rng([7, number]).permutation(last - first)
+            for number, (first, last) in enumerate(
+                [(0, N_IN_FIRST_FILE), (N_IN_FIRST_FILE, N_PAIRS)]
+            )
+        ]
+        table = table.take(np.concatenate(rows))
     with pq.ParquetWriter(tmp_path / "expected.parquet", ENCODED, compression="zstd") as writer:
         for first, stop in row_group_bounds(N_PAIRS):
             writer.write_table(table.slice(first, stop - first))
@@ -219,3 +230,30 @@ def test_an_empty_side_is_encoded_as_eos(tmp_path: Path, subwords: Subwords) -> 
     assert table["pair_id"].to_pylist() == ["a", "longer id"]
     assert table["target_ids"].to_pylist() == [[EOS_ID], [EOS_ID]]
     assert table["n_target_tokens"].to_pylist() == [1, 1]
+
+
+def test_the_result_of_a_task_counts_its_rows_tokens_and_pieces(
+    tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords
+) -> None:
+    (tmp_path / "subwords.model").write_bytes(subwords.to_bytes())
+    sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
+    (task,) = encoding_tasks(tmp_path, "train", sizes, tmp_path / "subwords.model", 1)
+    result = encode_file(task)
+    counts = PieceCounts(subwords.vocab_size)
+    counts.add_json(result["counts"])
+    assert result["n_pairs"] == N_PAIRS
+    for side in ("source", "target"):
+        ids = subwords.encode(pairs[side].to_pylist())
+        assert result[f"n_{side}_tokens"] == sum(map(len, ids)) + N_PAIRS
+        assert counts.sides[side].statistics().n_pieces == sum(map(len, ids))
+        assert counts.sides[side].n_texts == N_PAIRS
+
+
+def test_another_model_at_the_same_path_is_used(
+    tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords
+) -> None:
+    other = train_subwords(pairs_files, SubwordsConfig(vocab_size=100, algorithm="bpe"), seed=1)
+    for model in (subwords, other):
+        table = read(encoded(tmp_path / "dataset", "test", pairs_files, model))
+        expected = [[*ids, EOS_ID] for ids in model.encode(pairs["source"].to_pylist())]
+        assert table["source_ids"].to_pylist() == expected

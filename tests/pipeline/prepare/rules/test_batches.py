@@ -74,7 +74,7 @@ def _texts(rows: list[tuple[str, str]]) -> PairTexts:
     )
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=120, deadline=None)
 @given(_ROWS)
 def test_the_verdict_on_a_pair_does_not_depend_on_the_others(rows: list[tuple[str, str]]) -> None:
     verdicts = check(_texts(rows), _ALL_ON, all_masks=True)
@@ -88,7 +88,7 @@ def test_the_verdict_on_a_pair_does_not_depend_on_the_others(rows: list[tuple[st
         assert alone.first[0] == verdicts.first[number]
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=120, deadline=None)
 @given(_ROWS)
 def test_the_repair_of_a_pair_does_not_depend_on_the_others(rows: list[tuple[str, str]]) -> None:
     texts, changed = repaired(_texts(rows), CleanConfig())
@@ -101,7 +101,7 @@ def test_the_repair_of_a_pair_does_not_depend_on_the_others(rows: list[tuple[str
         }
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=120, deadline=None)
 @given(_ROWS)
 def test_a_repaired_text_needs_no_repair(rows: list[tuple[str, str]]) -> None:
     texts, _ = repaired(_texts(rows), CleanConfig())
@@ -111,7 +111,7 @@ def test_a_repaired_text_needs_no_repair(rows: list[tuple[str, str]]) -> None:
     assert not any(mask.any() for mask in changed.values())
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=100, deadline=None)
 @given(_ROWS)
 def test_every_rejected_pair_has_a_detail(rows: list[tuple[str, str]]) -> None:
     texts = _texts(rows)
