@@ -128,7 +128,7 @@ def encode_file(task: EncodingTask) -> TaskResult:
         ``file``: its path relative to the dataset; ``n_pairs``, ``n_source_tokens`` and
         ``n_target_tokens``: its rows and tokens; ``counts``: its :class:`PieceCounts`.
     """
-    encoder, subwords = _encoder(task.subwords)
+    encoder, subwords = _encoder(task.subwords, task.subwords.stat().st_mtime_ns)
     counts = PieceCounts(subwords.vocab_size)
     path = task.dataset / task.name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,8 +147,12 @@ def encode_file(task: EncodingTask) -> TaskResult:
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder(path: Path) -> tuple[WordEncoder, Subwords]:
-    """The encoder remembers words, so all tasks of a process share one."""
+def _encoder(path: Path, written_ns: int) -> tuple[WordEncoder, Subwords]:
+    """The encoder remembers words, so all tasks of a process share one.
+
+    A process that prepares a folder again has another model in the same place. The time when the
+    file was written tells them apart.
+    """
     subwords = Subwords.load(path)
     return WordEncoder(subwords), subwords
 

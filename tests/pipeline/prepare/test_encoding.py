@@ -13,12 +13,12 @@ from lingo_model import InputError, Subwords
 from lingo_model.special_ids import EOS_ID, UNK_ID
 from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.observability.progress import progress_bar
 from pipeline.prepare import encoding
 from pipeline.prepare.config import SubwordsConfig
 from pipeline.prepare.encoding import (
     DATA_SHARD_MULTIPLE,
-    encode_split,
+    encode_file,
+    encoding_tasks,
     row_group_bounds,
     train_subwords,
 )
@@ -59,9 +59,19 @@ def subwords(pairs_files: list[Path]) -> Subwords:
 def encoded(
     root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, *, seed: int = 1
 ) -> list[Path]:
-    """Encode without a progress bar."""
-    with progress_bar("encode", None) as bar:
-        return encode_split(root, split, pairs_files, subwords, seed=seed, bar=bar)
+    """Encode all files of a split, one task after the other, the last one first."""
+    root.mkdir(exist_ok=True)
+    model = root / "subwords.model"
+    model.write_bytes(subwords.to_bytes())
+    sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
+    tasks = encoding_tasks(root, split, sizes, model, seed)
+    results = [encode_file(task) for task in reversed(tasks)][::-1]
+    files = [root / result["file"] for result in results]
+    for file, result in zip(files, results, strict=True):
+        assert result["n_pairs"] == pq.read_metadata(file).num_rows
+        for name in ("n_source_tokens", "n_target_tokens"):
+            assert result[name] == sum(pq.ParquetFile(file).read()[name].to_pylist())
+    return files
 
 
 def read(files: list[Path]) -> pa.Table:
@@ -202,7 +212,13 @@ def test_the_files_are_those_of_a_table_that_is_reordered_and_cut(
     }
     table = pa.table(columns, schema=ENCODED)
     if split == "train":
-        table = table.take(np.random.default_rng(7).permutation(N_PAIRS))
+        # The rows of each PAIRS file are shuffled. The files hold random samples of the corpus.
+        first, second = N_IN_FIRST_FILE, N_PAIRS - N_IN_FIRST_FILE
+        orders = (
+            np.random.default_rng([7, 0]).permutation(first),
+            np.random.default_rng([7, 1]).permutation(second) + first,
+        )
+        table = table.take(np.concatenate(orders))
     with pq.ParquetWriter(tmp_path / "expected.parquet", ENCODED, compression="zstd") as writer:
         for first, stop in row_group_bounds(N_PAIRS):
             writer.write_table(table.slice(first, stop - first))
@@ -219,3 +235,34 @@ def test_an_empty_side_is_encoded_as_eos(tmp_path: Path, subwords: Subwords) -> 
     assert table["pair_id"].to_pylist() == ["a", "longer id"]
     assert table["target_ids"].to_pylist() == [[EOS_ID], [EOS_ID]]
     assert table["n_target_tokens"].to_pylist() == [1, 1]
+
+
+def test_a_new_subword_model_in_an_old_place_is_used(
+    tmp_path: Path, pairs_files: list[Path], subwords: Subwords
+) -> None:
+    """One process may prepare a folder again after its dataset was removed."""
+    other = train_subwords(pairs_files, SubwordsConfig(vocab_size=100), seed=1)
+    old = read(encoded(tmp_path, "test", pairs_files, subwords))
+    new = read(encoded(tmp_path, "test", pairs_files, other))
+    elsewhere = read(encoded(tmp_path / "elsewhere", "test", pairs_files, other))
+    assert new.equals(elsewhere)
+    assert not new.equals(old)
+
+
+def test_a_task_reads_only_the_pairs_files_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "_MAX_ROWS_PER_GROUP", 10)
+    monkeypatch.setattr(encoding, "_GROUPS_PER_FILE", DATA_SHARD_MULTIPLE)
+    sizes = [("a", 70), ("b", 10), ("c", 80), ("d", 43)]
+    tasks = encoding_tasks(tmp_path, "train", sizes, tmp_path / "subwords.model", 1)
+    assert [(task.groups[0][0], task.groups[-1][1]) for task in tasks] == [
+        (0, 67),
+        (67, 135),
+        (135, 203),
+    ]
+    assert [[(name, start) for _, name, start in task.pairs_files] for task in tasks] == [
+        [("a", 0)],
+        [("a", 0), ("b", 70), ("c", 80)],
+        [("c", 80), ("d", 160)],
+    ]
