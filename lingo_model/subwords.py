@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
-import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, Literal, get_args
 
 import sentencepiece
 
@@ -32,8 +32,16 @@ from lingo_model.unicode_text import (
 # SentencePiece's rules for training. With "identity" this module normalises the text itself.
 _RULE_OF_NORMALISATION: dict[Normalisation, str] = {"nfc": "identity", "nmt_nfkc": "nmt_nfkc"}
 
-# SentencePiece keeps its training sentences in memory, and unigram models do not gain from more.
-_MAX_TRAINING_SENTENCES = 2_000_000
+Algorithm = Literal["unigram", "bpe"]
+"""How pieces are chosen. ``unigram`` takes the most probable segmentation of a text (Kudo 2018,
+"Subword Regularization"). ``bpe`` joins frequent neighbours (Sennrich, Haddow and Birch 2016,
+"Neural Machine Translation of Rare Words with Subword Units")."""
+
+DEFAULT_ALGORITHM: Algorithm = "unigram"
+
+MIN_CHARACTER_COVERAGE = 0.98
+"""The smallest share of the text that SentencePiece's trainer accepts as character coverage."""
+
 # The number of threads changes the order of float sums and with it the pieces. It is fixed so that
 # every machine trains the same model.
 _TRAINING_THREADS = 2
@@ -46,6 +54,8 @@ _CHARACTER_COVERAGE = 0.9999
 _MAX_SHARE_FOR_ALL_CHARACTERS = 1 / 4
 # A character that is rarer than this is read as a related one, such as a no-break space as a space.
 _MIN_SHARE_OF_RELATED_CHARACTERS = 1e-5
+# The pieces of byte fallback.
+_N_BYTES = 256
 # SentencePiece skips sentences with this character, which it uses to mark unknown ones.
 _RESERVED_CHARACTER = "\u2585"
 
@@ -102,49 +112,64 @@ class Subwords:
         sentences: Iterable[str],
         *,
         vocab_size: int,
-        seed: int = 0,
         normalisation: Normalisation = DEFAULT_NORMALISATION,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        character_coverage: float | None = None,
+        byte_fallback: bool = False,
+        split_digits: bool = False,
     ) -> Subwords:
-        """Train a unigram model.
+        """Train a model.
 
         Args:
-            sentences: sentences of both languages, of any length.
+            sentences: sentences of both languages, of any length. They are held in memory, and
+                models do not gain from more than a few millions.
             vocab_size: maximum number of pieces, special ids included; a small corpus gives fewer.
-            seed: decides which sentences are sampled if there are more than two million.
             normalisation: what happens to a text before it is encoded.
+            algorithm: how pieces are chosen.
+            character_coverage: the share of the text whose characters get a piece each, from 0.98
+                to 1. None: 1 if the characters are at most a quarter of ``vocab_size``, else
+                0.9999.
+            byte_fallback: whether a character without a piece is spelled by its bytes, which take
+                256 of the pieces, and not read as ``<unk>``.
+            split_digits: whether each digit is a piece of its own.
 
         Raises:
             InputError: ``vocab_size`` is too small for the special ids or for the characters of
-                the sentences, there is no sentence with text, or ``normalisation`` is unknown.
+                the sentences, there is no sentence with text, or another argument is not allowed.
         """
         if vocab_size <= N_SPECIAL:
             raise InputError(
                 f"vocab_size={vocab_size}: needs more than the {N_SPECIAL} special ids"
             )
-        if normalisation not in _RULE_OF_NORMALISATION:
+        _check_is_one_of("normalisation", normalisation, get_args(Normalisation))
+        _check_is_one_of("algorithm", algorithm, get_args(Algorithm))
+        if character_coverage is not None and not MIN_CHARACTER_COVERAGE <= character_coverage <= 1:
             raise InputError(
-                f"normalisation={normalisation!r}: needs one of "
-                f"{', '.join(get_args(Normalisation))}"
+                f"character_coverage={character_coverage}: needs {MIN_CHARACTER_COVERAGE} to 1"
             )
-        sample = _sample(_training_texts(sentences, normalisation), seed=seed)
-        coverage = _CHARACTER_COVERAGE
+        texts = list(_training_texts(sentences, normalisation))
         if normalisation == "nfc":
-            sample = _without_rare_relatives(sample)
-            coverage = _character_coverage(sample, vocab_size)
-        if not sample:
+            texts = _without_rare_relatives(texts)
+        if not texts:
             raise InputError(
                 "there is no sentence with text to train the subword model on; check the corpus"
             )
+        coverage = character_coverage or _character_coverage(texts, vocab_size, normalisation)
+        # The model file holds the options that are given, also those of the trainer's defaults.
+        # Without them, equal settings give the same file as in earlier releases.
+        switches = {"byte_fallback": byte_fallback, "split_digits": split_digits}
+        switched_on: dict[str, Any] = {name: True for name, is_on in switches.items() if is_on}
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.Train(
-                sentence_iterator=iter(sample),
+                sentence_iterator=iter(texts),
                 model_writer=model,
-                model_type="unigram",
+                model_type=algorithm,
                 normalization_rule_name=_RULE_OF_NORMALISATION[normalisation],
                 vocab_size=vocab_size,
                 hard_vocab_limit=False,
                 character_coverage=coverage,
+                **switched_on,
                 pad_id=PAD_ID,
                 unk_id=UNK_ID,
                 bos_id=SOS_ID,
@@ -158,7 +183,9 @@ class Subwords:
                 minloglevel=2,
             )
         except RuntimeError as error:
-            raise InputError(_training_failure(error, vocab_size)) from error
+            n_reserved = N_SPECIAL + (_N_BYTES if byte_fallback else 0)
+            remedies = _remedies(texts, vocab_size - n_reserved, coverage, byte_fallback)
+            raise InputError(_training_failure(error, vocab_size, remedies)) from error
         return cls(model.getvalue())
 
     @classmethod
@@ -256,37 +283,44 @@ def _without_rare_relatives(texts: list[str]) -> list[str]:
     return KnownCharacters([*map(chr, range(0x7F)), *frequent]).as_read(texts)
 
 
-def _character_coverage(texts: list[str], vocab_size: int) -> float:
-    """The share of the text whose characters get a piece each."""
+def _character_coverage(texts: list[str], vocab_size: int, normalisation: Normalisation) -> float:
+    """The share of the text whose characters get a piece each, if the caller does not give one."""
+    if normalisation != "nfc":
+        return _CHARACTER_COVERAGE
     n_characters = len(set().union(*texts))
     has_room = n_characters <= _MAX_SHARE_FOR_ALL_CHARACTERS * vocab_size
     return 1.0 if has_room else _CHARACTER_COVERAGE
 
 
-def _training_failure(error: RuntimeError, vocab_size: int) -> str:
+def _check_is_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name}={value!r}: needs one of {', '.join(allowed)}")
+
+
+def _remedies(texts: list[str], n_places: int, coverage: float, byte_fallback: bool) -> str:
+    """What helps if the text has more characters than there are places for pieces."""
+    counts = Counter(character for text in texts for character in text if character != " ")
+    n_covered = sum(n for _, n in counts.most_common(max(0, n_places - 1)))  # 1 for the space
+    # Rounded down, because a coverage that is too large asks for one more character.
+    fitting = math.floor(n_covered / max(1, counts.total()) * 10_000 - 1) / 10_000
+    if not MIN_CHARACTER_COVERAGE <= fitting < coverage:
+        return "increase subwords.vocab_size"
+    remedy = (
+        "increase subwords.vocab_size, or set "
+        f"subwords.character_coverage={fitting}, which leaves out the rarest characters"
+    )
+    return remedy if byte_fallback else f"{remedy} (subwords.byte_fallback can still spell them)"
+
+
+def _training_failure(error: RuntimeError, vocab_size: int, remedies: str) -> str:
     """A message for an error of the trainer, whose own words name options that we do not have."""
     reason = " ".join(str(error).split())
     if sizes := re.search(r"smaller than required_chars\W+(\d+) vs (\d+)", reason):
         return (
             f"vocab_size={vocab_size}: the text needs {int(sizes[2]):,} or more, for its "
-            f"characters and the special ids; increase subwords.vocab_size"
+            f"characters and the special ids; {remedies}"
         )
     return (
         f"vocab_size={vocab_size}: training the subwords failed ({reason}); "
         "change subwords.vocab_size"
     )
-
-
-def _sample(sentences: Iterable[str], *, seed: int) -> list[str]:
-    """Sample the sentences to train on uniformly (Vitter 1985, algorithm R).
-
-    SentencePiece's own sampling has no seed.
-    """
-    rng = random.Random(seed)
-    sample: list[str] = []
-    for n_seen, sentence in enumerate(sentences, start=1):
-        if n_seen <= _MAX_TRAINING_SENTENCES:
-            sample.append(sentence)
-        elif (slot := rng.randrange(n_seen)) < _MAX_TRAINING_SENTENCES:
-            sample[slot] = sentence
-    return sample

@@ -200,10 +200,11 @@ class _Words:
         """
         data, offsets = np.ascontiguousarray(texts.data), np.ascontiguousarray(texts.offsets)
         n_rows = len(offsets) - 1
-        self._forget_if_full()
+        if not is_read:  # these follow others of the same batch
+            self._forget_if_full()
         numbers = np.empty((int(offsets[-1] - offsets[0]) + n_rows) // 2 + 1, np.int32)
         n_words = np.empty(n_rows, np.int32)
-        n_known = self._library.lingo_words_count(self._handle)
+        n_known = self.n_words
         self._call("split", n_rows, data, offsets, numbers, n_words)
         self._learn(n_known)
         lengths, status = np.empty(n_rows, np.int32), np.empty(n_rows, np.uint8)
@@ -215,15 +216,19 @@ class _Words:
         self._call("gather", n_rows, numbers, n_words, status, last, ids)
         return EncodedTexts(ids, lengths, status == _SURE), status
 
+    @property
+    def n_words(self) -> int:
+        """The number of known words."""
+        return int(self._library.lingo_words_count(self._handle))
+
     def _forget_if_full(self) -> None:
-        n_words = self._library.lingo_words_count(self._handle)
         n_bytes = self._library.lingo_words_bytes(self._handle)
-        if n_words > _MAX_WORDS or n_bytes > _MAX_WORD_BYTES:
+        if self.n_words > _MAX_WORDS or n_bytes > _MAX_WORD_BYTES:
             self._library.lingo_words_clear(self._handle)
 
     def _learn(self, first: int) -> None:
         """Encode the words from ``first`` on, which are new."""
-        n_new = self._library.lingo_words_count(self._handle) - first
+        n_new = self.n_words - first
         if not n_new:
             return
         offsets = np.empty(n_new + 1, np.int64)

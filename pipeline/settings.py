@@ -79,7 +79,7 @@ def load_yaml(cls: type[S], path: Path, overrides: Mapping[str, Any] | None = No
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         raise InputError(f"{path}: not valid YAML: {one_line(error)}") from error
     if isinstance(values, dict) and overrides:
-        values = _merged(values, overrides)
+        values = merged(values, overrides)
     return parse_settings(cls, values, where=str(path))
 
 
@@ -115,15 +115,15 @@ _SettingsLoader.add_implicit_resolver(
 )
 
 
-def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of nested ``values`` in which the overrides replace single values."""
-    merged = dict(values)
+    result = dict(values)
     for key, override in overrides.items():
-        value = merged.get(key)
+        value = result.get(key)
         if isinstance(value, dict) and isinstance(override, Mapping):
-            override = _merged(value, override)
-        merged[key] = override
-    return merged
+            override = merged(value, override)
+        result[key] = override
+    return result
 
 
 def _problem(cls: type[BaseModel], details: ErrorDetails) -> str:

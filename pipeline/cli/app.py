@@ -1,10 +1,12 @@
 """The command ``lingo`` and its subcommands.
 
-``translate``, ``preview``, ``table`` and ``models`` are in files of their own.
+``translate``, ``preview``, ``dataset``, ``table`` and ``models`` are in files of their own.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import models, tables
+from lingo_model import InputError
+from pipeline.cli import datasets, models, tables
 from pipeline.cli.exit_status import run_command_line
 from pipeline.cli.interruption import CONTINUES, STARTS_OVER, advise_on_interruption
 from pipeline.cli.options import (
@@ -76,22 +79,46 @@ def prepare(
         Path, typer.Argument(help="A corpus description in YAML.", callback=on_this_machine)
     ],
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option("--output", "-o", help="Folder of the new dataset.", callback=on_this_machine),
-    ],
+    ] = None,
     config: ConfigOption = None,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--preview", help="Show how each input is read, with its first rows. Writes nothing."
+        ),
+    ] = False,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=0, help="Rows of each input that --preview shows. [default: 10]"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the preview as one JSON object for each input.")
+    ] = False,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset."""
+    if show:
+        refuse_together("--preview", {"--output": output, "--config": config})
+        _preview_corpus(corpus, rows, as_json=as_json)
+        return
+    if rows is not None or as_json:
+        raise InputError("--rows and --json need --preview")
+    if output is None:
+        raise InputError("missing --output DATASET, or --preview")
     advise_on_interruption(STARTS_OVER)
     from pipeline.prepare.config import PrepareConfig
     from pipeline.prepare.corpus import load_corpus
-    from pipeline.prepare.notes import notes_of
+    from pipeline.prepare.input_layout import layout_notes
+    from pipeline.prepare.input_names import named_inputs
+    from pipeline.prepare.notes import notes_of, subword_table
     from pipeline.prepare.stage import prepare_corpus
     from pipeline.table.query import rejected_rows_command
 
     settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
+    description = load_corpus(corpus)
     manifest = prepare_corpus(
-        load_corpus(corpus), output, settings, on_progress=lines_without_terminal("prepare")
+        description, output, settings, on_progress=lines_without_terminal("prepare")
     )
     for item in manifest.inputs:
         rejected = ", ".join(f"{n} {reason}" for reason, n in item.n_rejected.items())
@@ -102,15 +129,43 @@ def prepare(
     for split in SPLITS:
         counts = manifest.splits[split]
         print(f"{split}: {counts.n_pairs:,} pairs, {counts.n_target_tokens:,} target tokens")
+    if manifest.subword_statistics is not None:
+        for line in subword_table(manifest.subword_statistics):
+            print(line)
     if manifest.splits["valid"].n_pairs == 0:
         print("note: the validation split is empty, so no model can be trained on this dataset")
-    for note in notes_of(manifest):
+    layouts = (layout_notes(named) for named in named_inputs(description.inputs))
+    for note in (*itertools.chain.from_iterable(layouts), *notes_of(manifest)):
         print(f"note: {note}")
     n_rejected = sum(manifest.n_rejected.values())
     if n_rejected:
         print(f"rejected rows, with reasons: {output / 'rejected'}")
         print(f"query: {rejected_rows_command(output)}")
     print(f"dataset: {output}")
+
+
+def _preview_corpus(corpus: Path, n_rows: int | None, *, as_json: bool) -> None:
+    """Print how each input is read.
+
+    Raises:
+        InputError: an input cannot be read. Its preview says why.
+    """
+    from pipeline.prepare import preview as previews
+    from pipeline.prepare.corpus import load_corpus
+
+    unreadable = []
+    description = load_corpus(corpus)
+    rows = previews.DEFAULT_PREVIEW_ROWS if n_rows is None else n_rows
+    for item in previews.preview_corpus(description, rows):
+        if as_json:
+            print(json.dumps(previews.as_json(item), ensure_ascii=False, default=str))
+        else:
+            print("\n".join(previews.as_lines(item)))
+        if item.error is not None:
+            unreadable.append(item.name)
+    if unreadable:
+        raise InputError(f"{', '.join(unreadable)}: cannot be read, as its preview says")
+    previews.check_together(description)
 
 
 @app.command()
@@ -207,6 +262,7 @@ def evaluate(
     print(f"report: {report.folder}/report.html")
 
 
+app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="models")
 
 

@@ -140,20 +140,79 @@ class SubwordStatistics(Settings):
     target: dict[Split, TextStatistics]
 
 
+class LeakingPair(Settings):
+    """A pair that is close to a pair of another split.
+
+    Args:
+        kind: ``exact_source``, ``near_source``, ``exact_target`` or ``near_target``: the first of
+            these that holds.
+        split: the split of the pair, or the split that it was meant for.
+        origin: where the pair comes from, such as ``train.tsv:7``.
+        against: the other split.
+        of: where the other pair comes from.
+        similarity: 1 less the share of words that differ.
+    """
+
+    kind: str
+    split: Split
+    origin: str
+    against: Split
+    of: str
+    similarity: float
+
+
+class SplitComparison(Settings):
+    """How many pairs of one split are close to pairs of another, counted on the written files.
+
+    Args:
+        split: the split whose pairs are looked at.
+        against: the split that they are compared with. A pair that is close to pairs of both test
+            and valid counts as close to test.
+        n_pairs: pairs of ``split``.
+        n_against: pairs of ``against``.
+        n_close: pairs of ``split`` that are close to a pair of ``against``, by kind. Every kind
+            that was looked for is in it.
+    """
+
+    split: Split
+    against: Split
+    n_pairs: int
+    n_against: int
+    n_close: dict[str, int]
+
+
 class LeakageCertificate(Settings):
     """Evidence that no normalised source is in two splits, counted on the written files.
 
+    Only the first four are in datasets of earlier releases.
+
     Args:
         method: how two sources are compared.
-        n_rejected_as_leak: rows rejected because another split has their source.
+        n_rejected_as_leak: rows rejected because another split has their source, or a near one.
         n_sources_in_several_splits: always 0; a dataset with more is not written.
         inputs_that_lost_rows: rejected rows of each input that has a given split, for any reason.
+        similarity: 1 less the share of words that differ, from which two texts are near; None if
+            only equal ones were looked for.
+        min_words: texts of fewer words are never near.
+        min_target_words: targets of fewer words are not compared.
+        n_removed: the rejected rows by kind; see :class:`LeakingPair`.
+        removed: the first of them.
+        comparisons: what is left in the written files. Only given validation and test files can
+            have pairs that are close to each other, because they lose none.
+        left: the first pairs that are left.
     """
 
     method: str
     n_rejected_as_leak: int
     n_sources_in_several_splits: int
     inputs_that_lost_rows: dict[str, int]
+    similarity: float | None = None
+    min_words: int | None = None
+    min_target_words: int | None = None
+    n_removed: dict[str, int] = Field(default_factory=dict)
+    removed: tuple[LeakingPair, ...] = ()
+    comparisons: tuple[SplitComparison, ...] = ()
+    left: tuple[LeakingPair, ...] = ()
 
 
 class DatasetManifest(Manifest):

@@ -26,11 +26,11 @@ def same_numbers(first: str, second: str) -> bool:
     """
     if not has_number(first) and not has_number(second):
         return True
-    numbers = [_numbers(text) for text in (first, second)]
+    numbers = [numbers_of(text) for text in (first, second)]
     if sorted(numbers[0]) == sorted(numbers[1]):
         return True
     n_negative = [sum(number.startswith("-") for number in of_text) for of_text in numbers]
-    return n_negative[0] == n_negative[1] and _digit_runs(first) == _digit_runs(second)
+    return n_negative[0] == n_negative[1] and digit_runs_of(first) == digit_runs_of(second)
 
 
 def has_number(text: str) -> bool:
@@ -38,7 +38,7 @@ def has_number(text: str) -> bool:
     return _DIGITS.search(text) is not None
 
 
-def _numbers(text: str) -> list[str]:
+def numbers_of(text: str) -> list[str]:
     """The numbers of a text in one form: without groups, with a point before the decimals."""
     numbers: list[str] = []
     for match in _NUMBER.finditer(_with_ascii_digits(text)):
@@ -48,7 +48,8 @@ def _numbers(text: str) -> list[str]:
     return numbers
 
 
-def _digit_runs(text: str) -> list[str]:
+def digit_runs_of(text: str) -> list[str]:
+    """The runs of digits of a text, sorted, as ASCII digits without zeros before them."""
     return sorted(run.lstrip("0") for run in _DIGITS.findall(_with_ascii_digits(text)))
 
 

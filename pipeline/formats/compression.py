@@ -31,6 +31,17 @@ _FIRST_BYTES: dict[Compression, re.Pattern[bytes]] = {
 }
 _N_FIRST_BYTES = 10
 _CHUNK_BYTES = 1 << 18
+_BUFFER_BYTES = 1 << 20
+
+MAX_COMPRESSION_RATIO = 200
+"""How many times longer than a compressed file its text may be. Most text has 3 to 20."""
+
+MIN_BOMB_BYTES = 1 << 27
+"""A text that is shorter is read, whatever its compression ratio."""
+
+
+class TooLargeError(ValueError):
+    """A file has a part that is so long that it is damaged or made to exhaust the reader."""
 
 
 def compression_of(first_bytes: bytes) -> Compression | None:
@@ -65,8 +76,45 @@ def open_bytes(path: Path) -> io.BufferedReader:
             raw = _Decompressed(plain, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ))
         case _:
             plain.close()
-            raw = path.open("rb", buffering=0)
-    return io.BufferedReader(raw, buffer_size=1 << 20)
+            return io.BufferedReader(path.open("rb", buffering=0), buffer_size=_BUFFER_BYTES)
+    bounded: Any = _BoundedRatio(raw, path.stat().st_size)
+    return io.BufferedReader(bounded, buffer_size=_BUFFER_BYTES)
+
+
+class _BoundedRatio(io.RawIOBase):
+    """The uncompressed bytes of a stream, until there are too many of them.
+
+    Args:
+        raw: the stream of uncompressed bytes.
+        n_compressed: the number of compressed bytes.
+    """
+
+    def __init__(self, raw: Any, n_compressed: int) -> None:
+        self._raw = raw
+        self._max_bytes = max(MIN_BOMB_BYTES, MAX_COMPRESSION_RATIO * n_compressed)
+        self._n_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer.
+
+        Raises:
+            TooLargeError: the stream is a decompression bomb.
+        """
+        n_read: int = self._raw.readinto(buffer)
+        self._n_bytes += n_read
+        if self._n_bytes > self._max_bytes:
+            raise TooLargeError(
+                f"its uncompressed text is more than {MAX_COMPRESSION_RATIO} times as long as the "
+                "file, as in a decompression bomb"
+            )
+        return n_read
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class _Decompressed(io.RawIOBase):

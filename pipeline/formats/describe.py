@@ -22,7 +22,7 @@ from pipeline.formats.json_types import type_conflict
 from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
 from pipeline.formats.parquet import open_parquet, row_group_sizes
 from pipeline.formats.read import iter_rows
-from pipeline.formats.rows import Format, Row, check_readable, format_of
+from pipeline.formats.rows import Format, Row, check_is_table, check_readable, format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 
 _ROWS_PER_CHUNK = 10_000
@@ -66,7 +66,8 @@ def describe_columns(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> File
         InputError: the file cannot be read, or two of its columns have one name.
     """
     check_readable(path)
-    file_format = format_of(path)
+    file_format = format_of(path, options.encoding)
+    check_is_table(path, file_format)
     match file_format:
         case "text":
             schema = _text_columns([TEXT_COLUMN])
@@ -98,7 +99,8 @@ def describe_file(
         InputError: the file is missing, damaged, or in another encoding than UTF-8, two of its
             columns have one name, or no type holds all values of a JSONL key.
     """
-    file_format = format_of(path)
+    file_format = format_of(path, options.encoding)
+    check_is_table(path, file_format)
     match file_format:
         case "parquet":
             parquet = open_parquet(path)
@@ -106,7 +108,7 @@ def describe_file(
             _check_unique_names(path, schema)
             return FileDescription(file_format, schema, n_rows, row_group_sizes(parquet))
         case "jsonl":
-            n_rows, schema = _jsonl_rows_and_schema(path, is_ignored)
+            n_rows, schema = _jsonl_rows_and_schema(path, options, is_ignored)
         case _:
             schema = describe_columns(path, options).schema
             n_rows = sum(1 for _ in iter_rows(path, options))
@@ -123,12 +125,14 @@ def _check_unique_names(path: Path, schema: pa.Schema) -> None:
         raise InputError(f"{path}: two columns are named {repeated[0]!r}; rename one of them")
 
 
-def _jsonl_rows_and_schema(path: Path, is_ignored: Callable[[str], bool]) -> tuple[int, pa.Schema]:
+def _jsonl_rows_and_schema(
+    path: Path, options: ReadOptions, is_ignored: Callable[[str], bool]
+) -> tuple[int, pa.Schema]:
     """The number of rows, and for each key a type that holds its value in every row."""
     n_rows, schema = 0, pa.schema([])
     integer_keys: set[str] = set()
     try:
-        for chunk in _chunks(path):
+        for chunk in _chunks(path, options):
             n_rows += len(chunk)
             # Not from_pylist, which takes the keys from the first row only.
             keys = dict.fromkeys(key for values in chunk for key in values)
@@ -142,11 +146,11 @@ def _jsonl_rows_and_schema(path: Path, is_ignored: Callable[[str], bool]) -> tup
         # A key with integers in one chunk and fractions in another becomes double. Converting the
         # values raises an error if one of the integers has no exact double.
         mixed = [f for f in schema if f.name in integer_keys and "double" in str(f.type)]
-        for chunk in _chunks(path) if mixed else ():
+        for chunk in _chunks(path, options) if mixed else ():
             for field in mixed:
                 pa.array([values.get(field.name) for values in chunk], field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        reason = type_conflict(_needed_rows(path, is_ignored)) or one_line(error)
+        reason = type_conflict(_needed_rows(path, options, is_ignored)) or one_line(error)
         raise InputError(
             f"{path}: a key has values of different types, or a value that is too large "
             f"({reason}); give each key values of one type, or leave the key out "
@@ -155,15 +159,17 @@ def _jsonl_rows_and_schema(path: Path, is_ignored: Callable[[str], bool]) -> tup
     return n_rows, schema
 
 
-def _needed_rows(path: Path, is_ignored: Callable[[str], bool]) -> Iterator[Row]:
+def _needed_rows(
+    path: Path, options: ReadOptions, is_ignored: Callable[[str], bool]
+) -> Iterator[Row]:
     """The rows of a file without the keys that are not needed."""
-    for row in iter_rows(path):
+    for row in iter_rows(path, options):
         values = {key: value for key, value in row.values.items() if not is_ignored(key)}
         yield dataclasses.replace(row, values=values)
 
 
-def _chunks(path: Path) -> Iterator[list[dict[str, Any]]]:
+def _chunks(path: Path, options: ReadOptions) -> Iterator[list[dict[str, Any]]]:
     """The values of the rows, in lists of bounded length."""
-    values = (row.values for row in iter_rows(path))
+    values = (row.values for row in iter_rows(path, options))
     while chunk := list(itertools.islice(values, _ROWS_PER_CHUNK)):
         yield chunk

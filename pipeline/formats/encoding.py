@@ -1,31 +1,127 @@
-"""UTF-8 decoding of text files."""
+"""Decoding of text files: UTF-8, or the encoding that the options name."""
 
 from __future__ import annotations
 
+import codecs
+import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipeline.formats.rows import MALFORMED, MAX_TEXT_CHARACTERS, UNDECODABLE, Row
+from pipeline.formats.compression import TooLargeError
+from pipeline.formats.rows import (
+    MALFORMED,
+    MAX_ROW_CHARACTERS,
+    MAX_TEXT_CHARACTERS,
+    UNDECODABLE,
+    Row,
+)
 
-NOT_UTF8_DETAIL = "bytes that are not UTF-8"
+BAD_BYTES_DETAIL = "bytes that cannot be decoded"
 NUL_DETAIL = "a NUL character"
 """The details of undecodable rows."""
 
+_MAX_LINE_CHARACTERS = 1 << 30  # more than this is no line, but a decompression bomb
+_SKIPPED_CHARACTERS = 1 << 20  # how much of a line that is too long is read at a time
+# Begins what is kept of a line that is too long. Decoding never produces this surrogate.
+_TOO_LONG_MARK = "\ud80b"
 
-def text_stream(stream: io.BufferedReader) -> io.TextIOWrapper:
-    """Decode UTF-8. A byte that is not UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF.
+_UTF8_NAMES = ("utf-8", "utf-8-sig")
+_ESCAPE_UNDECODABLE = "lingo-escape-undecodable"
+
+
+def _escape_undecodable(error: UnicodeError) -> tuple[str, int]:
+    """Replace bytes that cannot be decoded by lone surrogates, as ``surrogateescape`` does.
+
+    ``surrogateescape`` itself fails for encodings of several bytes that hold ASCII bytes.
+    """
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\udcff" * max(error.end - error.start, 1), max(error.end, error.start + 1)
+
+
+codecs.register_error(_ESCAPE_UNDECODABLE, _escape_undecodable)
+
+
+def text_stream(stream: io.BufferedReader, encoding: str | None = None) -> io.TextIOWrapper:
+    """Decode text. A byte that cannot be decoded becomes a lone surrogate, U+DC80 to U+DCFF.
 
     A byte order mark at the beginning is dropped. Only a line feed ends a line.
+
+    Args:
+        stream: the uncompressed bytes.
+        encoding: the encoding. None is UTF-8.
     """
     # newline="\n": other tools that pair lines split at line feeds only.
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+    if encoding is None or codecs.lookup(encoding).name in _UTF8_NAMES:
+        encoding, errors = "utf-8-sig", "surrogateescape"
+    else:
+        errors = _ESCAPE_UNDECODABLE
+    return io.TextIOWrapper(stream, encoding=encoding, errors=errors, newline="\n")
 
 
-def iter_lines(stream: io.BufferedReader) -> Iterator[str]:
-    """The lines of a stream without their ends; see :func:`text_stream`."""
-    for line in text_stream(stream):
+def decoded(data: bytes, encoding: str) -> str:
+    """Decode bytes. Those that cannot be decoded become lone surrogates."""
+    return data.decode(encoding, _ESCAPE_UNDECODABLE)
+
+
+def iter_lines(stream: io.BufferedReader, encoding: str | None = None) -> Iterator[str]:
+    """The lines of a stream without their ends; see :func:`lines_with_ends`."""
+    for line in lines_with_ends(stream, encoding):
         yield line.removesuffix("\n").removesuffix("\r")
+
+
+def lines_with_ends(stream: io.BufferedReader, encoding: str | None = None) -> Iterator[str]:
+    """The lines of a stream; see :func:`text_stream`. Memory is bounded.
+
+    Of a line of more than :data:`MAX_ROW_CHARACTERS`, the beginning is kept and marked; see
+    :func:`too_long_text`.
+
+    Raises:
+        TooLargeError: a line is so long that the file is a decompression bomb.
+    """
+    text = text_stream(stream, encoding)
+    # Not `for line in text`, which reads a line of any length.
+    lines = iter(functools.partial(text.readline, MAX_ROW_CHARACTERS), "")
+    for number, line in enumerate(lines, start=1):
+        if number == 1:
+            line = line.removeprefix("\ufeff")  # the codecs of UTF-16-LE and others keep it
+        if len(line) < MAX_ROW_CHARACTERS or line.endswith("\n"):
+            yield line
+        else:
+            start = line[:MAX_TEXT_CHARACTERS]
+            del line
+            _skip_line(text, number)
+            # Without quotation marks, the rest of the line takes no other lines with it.
+            yield _TOO_LONG_MARK + start.replace('"', "").replace("\r", "") + "\n"
+
+
+def _skip_line(text: io.TextIOWrapper, number: int) -> None:
+    n_characters = MAX_ROW_CHARACTERS
+    while piece := text.readline(_SKIPPED_CHARACTERS):
+        n_characters += len(piece)
+        if n_characters > _MAX_LINE_CHARACTERS:
+            raise TooLargeError(f"line {number} has more than {_MAX_LINE_CHARACTERS:,} characters")
+        if piece.endswith("\n"):
+            return
+
+
+def too_long_text(text: str) -> str | None:
+    """The beginning of a line that is too long to be read. None if no line of a text is."""
+    _, mark, start = text.partition(_TOO_LONG_MARK)
+    return start if mark else None
+
+
+def too_long_row(line: int | None, text: str, columns: Iterable[str] = ()) -> Row:
+    """The malformed row of a line that is too long. Its values are null.
+
+    Args:
+        line: the number of the line.
+        text: the beginning of the line.
+        columns: the names of its columns.
+    """
+    detail = f"a line of more than {MAX_ROW_CHARACTERS:,} characters"
+    return malformed_row(line, text, detail, dict.fromkeys(columns))
 
 
 def checked_row(values: dict[str, Any], line: int | None = None, n_lines: int = 1) -> Row:
@@ -39,13 +135,15 @@ def checked_row(values: dict[str, Any], line: int | None = None, n_lines: int = 
     problem = detail = None
     for name, value in values.items():
         if isinstance(value, str) and (repaired := repaired_text(value)) is not None:
+            if (start := too_long_text(value)) is not None:
+                return too_long_row(line, start, values)
             values[name], problem = repaired, UNDECODABLE
-            detail = NUL_DETAIL if "\0" in value else NOT_UTF8_DETAIL
+            detail = NUL_DETAIL if "\0" in value else BAD_BYTES_DETAIL
     return Row(values, problem, detail, line, n_lines)
 
 
 def malformed_row(
-    line: int, text: str, detail: str, values: dict[str, Any] | None = None, n_lines: int = 1
+    line: int | None, text: str, detail: str, values: dict[str, Any] | None = None, n_lines: int = 1
 ) -> Row:
     """A row that breaks the rules of its format.
 

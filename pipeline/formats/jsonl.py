@@ -11,30 +11,34 @@ from typing import Any
 
 from lingo_model import InputError
 from pipeline.formats.encoding import (
-    NOT_UTF8_DETAIL,
+    BAD_BYTES_DETAIL,
     NUL_DETAIL,
     iter_lines,
     malformed_row,
     repaired_text,
     text_stream,
+    too_long_row,
+    too_long_text,
 )
-from pipeline.formats.rows import UNDECODABLE, Row
+from pipeline.formats.rows import MAX_ROW_CHARACTERS, UNDECODABLE, Row
 
 _CHUNK_CHARACTERS = 1 << 18
-MAX_OBJECT_CHARACTERS = 1 << 26
-"""The largest object that is read from an array, or that takes several lines."""
 
 _SPACE = re.compile(r"\s*")
 _SEPARATOR = re.compile(r"\s*,?\s*")
 _NOT_AN_OBJECT = "not a JSON object"
 
 
-def jsonl_rows(stream: io.BufferedReader) -> Iterator[Row]:
+def jsonl_rows(stream: io.BufferedReader, encoding: str | None = None) -> Iterator[Row]:
     """One row for each line with a JSON object. Blank lines are skipped.
 
     A line that is not a JSON object is malformed.
+
+    Args:
+        stream: the uncompressed bytes of the file.
+        encoding: the encoding of its text. None is UTF-8.
     """
-    for number, line in enumerate(iter_lines(stream), start=1):
+    for number, line in enumerate(iter_lines(stream, encoding), start=1):
         if not line or line.isspace():
             continue
         try:
@@ -45,12 +49,17 @@ def jsonl_rows(stream: io.BufferedReader) -> Iterator[Row]:
             else:
                 yield _json_row(json.loads(line), line, number)
         except ValueError as error:
-            yield malformed_row(number, line, _json_reason(error))
+            if (start := too_long_text(line)) is not None:
+                yield too_long_row(number, start)
+            else:
+                yield malformed_row(number, line, _json_reason(error))
         except RecursionError:
             yield malformed_row(number, line, "JSON that is nested too deeply")
 
 
-def json_value_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
+def json_value_rows(
+    path: Path, stream: io.BufferedReader, encoding: str | None = None
+) -> Iterator[Row]:
     """One row for each object of an array, or for each of the objects that follow each other.
 
     Memory grows with the largest object, not with the file. A value that is not an object is
@@ -59,11 +68,12 @@ def json_value_rows(path: Path, stream: io.BufferedReader) -> Iterator[Row]:
     Args:
         path: the file's name, for error messages.
         stream: the uncompressed bytes of the file.
+        encoding: the encoding of its text. None is UTF-8.
 
     Raises:
         InputError: the JSON is wrong or incomplete, or an object is too large.
     """
-    values = _JsonValues(path, text_stream(stream))
+    values = _JsonValues(path, text_stream(stream, encoding))
     for value, text, line in values:
         row = _json_row(value, text, line)
         row.n_lines = text.count("\n") + 1
@@ -83,6 +93,8 @@ class _JsonValues:
 
     def __iter__(self) -> Iterator[tuple[Any, str, int]]:
         """Each value with its text and the number of its first line."""
+        self._read_more()
+        self._buffer = self._buffer.removeprefix("\ufeff")
         self._skip(_SPACE)
         is_array = self._buffer.startswith("[", self._position)
         if is_array:
@@ -132,9 +144,10 @@ class _JsonValues:
     def _read_more(self) -> None:
         """Read as much again as is not used yet, so that a large object takes linear time."""
         rest = self._buffer[self._position :]
-        if len(rest) > MAX_OBJECT_CHARACTERS:
-            raise self._error(f"an object has more than {MAX_OBJECT_CHARACTERS} characters")
-        more = self._text.read(max(_CHUNK_CHARACTERS, len(rest)))
+        if len(rest) > MAX_ROW_CHARACTERS:
+            raise self._error(f"an object has more than {MAX_ROW_CHARACTERS:,} characters")
+        n_more = min(max(_CHUNK_CHARACTERS, len(rest)), MAX_ROW_CHARACTERS + 1 - len(rest))
+        more = self._text.read(n_more)
         self._is_at_end = not more
         self._buffer, self._position = rest + more, 0
 
@@ -153,7 +166,7 @@ def _json_row(values: Any, text: str, line: int) -> Row:
     if "\\u" in text or repaired_text(text) is not None:
         repaired = repaired_text(json.dumps(values, ensure_ascii=False))
         if repaired is not None:
-            return Row(json.loads(repaired), UNDECODABLE, NOT_UTF8_DETAIL, line)
+            return Row(json.loads(repaired), UNDECODABLE, BAD_BYTES_DETAIL, line)
     return Row(values, None, None, line)
 
 

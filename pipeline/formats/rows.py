@@ -18,20 +18,25 @@ from lingo_model import InputError
 from pipeline.errors import one_line
 from pipeline.formats.compression import (
     COMPRESSION_ENDINGS,
+    TooLargeError,
     compression_of,
     is_compressed,
     open_bytes,
 )
 from pipeline.formats.signatures import (
+    BILINGUAL_NAMES,
+    BilingualFormat,
     JsonLayout,
+    bilingual_format,
     foreign_encoding,
     foreign_kind,
     is_binary,
     is_utf8,
     json_layout,
+    python_encoding,
 )
 
-Format = Literal["text", "tsv", "csv", "jsonl", "parquet", "tmx", "xliff", "po", "mo", "moses_zip"]
+Format = Literal["text", "tsv", "csv", "jsonl", "parquet"] | BilingualFormat
 """``text`` is plain text with a sentence on each line. ``moses_zip`` is a zip archive with it."""
 
 _FORMATS: dict[str, Format] = {
@@ -59,7 +64,8 @@ KNOWN_FORMATS = (
 _REFUSED_ENDINGS = frozenset(
     (
         # translation memories, catalogues and resources
-        *(".tmx", ".xlf", ".xliff", ".sdlxliff", ".mqxliff", ".tbx", ".po", ".resx"),
+        *(".tmx", ".xlf", ".xliff", ".sdlxliff", ".mqxliff", ".tbx", ".po", ".pot", ".mo"),
+        *(".gmo", ".resx"),
         *(".strings", ".stringsdict", ".xcstrings"),
         # markup, documents and subtitles
         *(".xml", ".xsd", ".xsl", ".html", ".htm", ".xhtml", ".svg", ".rss", ".md", ".markdown"),
@@ -107,11 +113,17 @@ FUZZY = "fuzzy"
 OBSOLETE = "obsolete"
 """The problem of an entry of a catalogue that its program no longer uses."""
 
+NOT_TRANSLATABLE = "not_translatable"
+"""The problem of an XLIFF unit that is marked as no text to translate."""
+
 UNREADABLE_PROBLEMS = frozenset((UNDECODABLE, MALFORMED))
 """The problems that make a file an error if many of its rows have them."""
 
-UNUSED_PROBLEMS = frozenset((EMPTY, UNTRANSLATED, UNFINISHED, FUZZY, OBSOLETE))
+UNUSED_PROBLEMS = frozenset((EMPTY, UNTRANSLATED, UNFINISHED, FUZZY, OBSOLETE, NOT_TRANSLATABLE))
 """The problems of rows that can be read, and that are no translations to learn from."""
+
+MAX_ROW_CHARACTERS = 1 << 26
+"""The longest row that is read. A longer one is malformed, so that memory is bounded."""
 
 MAX_TEXT_CHARACTERS = 4096
 """How much of the text of a malformed row is kept."""
@@ -147,15 +159,20 @@ class Row:
     unit: str | None = dataclasses.field(default=None, compare=False)
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path, encoding: str | None = None) -> Format:
     """The format of a file, told by its first bytes and by its name.
 
-    The first bytes tell Parquet and JSON, and files that are not text. The name tells the other
-    formats. Text with any other ending is plain text, because aligned files end in the code of
-    their language. A file that cannot be opened has the format that its name tells.
+    The first bytes tell Parquet, JSON, the bilingual formats, and files that are not text. The name
+    tells the other formats. Text with any other ending is plain text, because aligned files end in
+    the code of their language. A file that cannot be opened has the format that its name tells.
+
+    Args:
+        path: the file.
+        encoding: the encoding of its text. None is UTF-8.
 
     Raises:
-        InputError: the file is damaged, its format cannot be read, or it is not UTF-8 text.
+        InputError: the file is damaged, its format cannot be read, or it is not text in the
+            encoding.
     """
     head = read_head(path)
     ending = _ending(path.name)
@@ -166,11 +183,15 @@ def format_of(path: Path) -> Format:
                 "its columns itself"
             )
         return "parquet"
+    if encoding is not None and bilingual_format(head) is None:
+        head = _head_text(head, encoding).encode()
     if foreign := foreign_kind(head):
         kind, remedy = foreign
         raise InputError(
             f"{path}: is {kind}, which cannot be read; {remedy} (known: {KNOWN_FORMATS})"
         )
+    if bilingual := bilingual_format(head):
+        return bilingual
     if _FORMATS.get(ending) == "parquet":
         return "parquet"
     _check_text(path, head)
@@ -184,9 +205,11 @@ def format_of(path: Path) -> Format:
     return _FORMATS.get(ending, "text")
 
 
-def json_layout_of(path: Path) -> JsonLayout:
+def json_layout_of(path: Path, encoding: str | None = None) -> JsonLayout:
     """How the objects of a JSON file are arranged. ``lines`` if its beginning does not tell."""
     head = read_head(path)
+    if encoding is not None:
+        head = _head_text(head, encoding).encode()
     return json_layout(head, is_whole=len(head) < _HEAD_BYTES) or "lines"
 
 
@@ -205,16 +228,28 @@ def read_head(path: Path) -> bytes:
         return stream.read(_HEAD_BYTES)
 
 
-def head_lines(path: Path) -> list[str]:
+def head_lines(path: Path, encoding: str | None = None) -> list[str]:
     """The lines at the beginning of a text file, with their ends. The last one is whole.
+
+    Args:
+        path: the file.
+        encoding: the encoding of its text. None is UTF-8.
 
     Raises:
         InputError: the compressed file is damaged.
     """
     head = read_head(path)
-    text = head.decode("utf-8-sig", "surrogateescape")
+    if encoding is None:
+        text = head.decode("utf-8-sig", "surrogateescape")
+    else:
+        text = _head_text(head, encoding)
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # not splitlines, which splits at U+2028 too
     return lines[:-1] if len(head) == _HEAD_BYTES else lines
+
+
+def _head_text(head: bytes, encoding: str) -> str:
+    """The beginning of a file that is in a named encoding, without a byte order mark."""
+    return head.decode(encoding, "replace").removeprefix("\ufeff")
 
 
 def _check_text(path: Path, head: bytes) -> None:
@@ -224,8 +259,10 @@ def _check_text(path: Path, head: bytes) -> None:
         InputError: it is compressed in a way that cannot be read, binary, or in another encoding.
     """
     if encoding := foreign_encoding(head):
+        name = python_encoding(encoding, head)
         raise InputError(
-            f"{path}: is {encoding[:6]}; convert it with `iconv -f {encoding} -t UTF-8`"
+            f"{path}: is {encoding[:6]}; set `encoding: {name}` of the input, or convert it with "
+            f"`iconv -f {encoding} -t UTF-8`"
         )
     if compression := compression_of(head):
         raise InputError(
@@ -250,6 +287,24 @@ def _ending(name: str) -> str:
     while suffixes and suffixes[-1] in COMPRESSION_ENDINGS:
         suffixes.pop()
     return _NUMBER.sub("", suffixes[-1]) if suffixes else ""
+
+
+def check_is_table(path: Path, file_format: Format) -> None:
+    """Check that a file has rows of its own, and not texts with their translations.
+
+    Raises:
+        InputError: it is in one of the bilingual formats.
+    """
+    if file_format in BILINGUAL_NAMES:
+        name = BILINGUAL_NAMES[file_format]
+        if file_format == "moses_zip":
+            remedy = "extract its files and give those"
+        else:
+            remedy = "export its text as CSV, TSV, JSONL or Parquet"
+        raise InputError(
+            f"{path}: is {name}, which only `lingo prepare` reads, as the 'path' of an input; "
+            f"{remedy} (known: {KNOWN_FORMATS})"
+        )
 
 
 def check_readable(path: Path) -> None:
@@ -277,6 +332,8 @@ def read_errors_as_input_errors(path: Path) -> Iterator[None]:
     except _READ_ERRORS as error:
         reason = one_line(error)
         raise InputError(f"{path}: damaged ({reason}); copy the file again") from error
+    except TooLargeError as error:
+        raise InputError(f"{path}: {error}; leave the file out if you do not trust it") from error
     except OverflowError as error:  # a timestamp after the year 9999
         reason = one_line(error)
         raise InputError(

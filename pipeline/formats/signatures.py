@@ -7,6 +7,18 @@ import re
 import unicodedata
 from typing import Literal
 
+BilingualFormat = Literal["tmx", "xliff", "po", "mo", "moses_zip"]
+"""The formats that hold texts together with their translations."""
+
+BILINGUAL_NAMES: dict[BilingualFormat, str] = {
+    "tmx": "TMX",
+    "xliff": "XLIFF",
+    "po": "a gettext catalogue (.po)",
+    "mo": "a gettext catalogue (.mo)",
+    "moses_zip": "a zip archive",
+}
+"""What messages call a file in one of these formats."""
+
 JsonLayout = Literal["lines", "array", "objects"]
 """One object on each line, one array of objects, or objects that take several lines each."""
 
@@ -29,7 +41,6 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
         (rb"PK\x03\x04.{0,4000}\bppt/", "a PowerPoint presentation", _EXPORT),
         (rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis", "an OpenDocument file", _EXPORT),
         (rb"PK\x03\x04.{26}mimetypeapplication/epub", "an EPUB book", _EXPORT),
-        (rb"PK(?:\x03\x04|\x05\x06|\x07\x08)", "a zip archive", _EXTRACT),
         (rb".{257}ustar", "a tar archive", _EXTRACT),
         (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _EXTRACT),
         (rb"Rar!\x1a\x07", "a RAR archive", _EXTRACT),
@@ -38,7 +49,6 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
         (rb"\x1f\x9d|LZIP|\x89LZO", "compressed", "compress it with gzip, zstd, bzip2 or xz"),
         (rb"\x89HDF\r\n", "HDF5", _EXPORT),
         (rb"\x93NUMPY", "a NumPy array", _EXPORT),
-        (rb"\xde\x12\x04\x95|\x95\x04\x12\xde", "a gettext catalogue (.mo)", _EXPORT),
         (rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP", "an image", _EXPORT),
         (rb"\x7fELF|MZ.\x00\x03", "a program", _EXPORT),
         (rb"version https://git-lfs", "a Git LFS pointer", "fetch it with `git lfs pull`"),
@@ -51,14 +61,17 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
 )
 
 _UTF8_MARK = b"\xef\xbb\xbf"
-_XML = re.compile(rb"\s*<(?:\?xml|!doctype|tmx|xliff)[\s>]", re.IGNORECASE)
-_XML_KINDS = (
-    (b"<tmx", "TMX"),
-    (b"<xliff", "XLIFF"),
-    (b"<!doctype html", "HTML"),
-    (b"<html", "HTML"),
+_XML = re.compile(rb"\s*<(?:[?]xml|!doctype|!--|(?:[\w.-]+:)?(?:tmx|xliff))[\s>-]", re.IGNORECASE)
+_XML_ROOT = re.compile(rb"<(?:!doctype\s+|[\w.-]+:)?(tmx|xliff|html)[\s>/]", re.IGNORECASE)
+# Their states are not XLIFF's, so their rows would be taken for finished ones.
+_XLIFF_OF_A_TOOL = re.compile(rb"xmlns:(?:sdl|mq)\s*=", re.IGNORECASE)
+_ZIP = re.compile(rb"PK(?:\x03\x04|\x05\x06|\x07\x08)")
+_MO = re.compile(rb"\xde\x12\x04\x95|\x95\x04\x12\xde")
+_PO = re.compile(
+    rb"^(?:#~ )?msgid[ \t]+\"[^\n]*\n(?:(?:#~ )?\"[^\n]*\n)*"
+    rb"(?:(?:#~ )?msgid_plural[^\n]*\n(?:\"[^\n]*\n)*)?(?:#~ )?msgstr(?:\[0\])?[ \t]+\"",
+    re.MULTILINE,
 )
-_PO = re.compile(rb"^msgid \"[^\n]*\n(?:\"[^\n]*\n)*msgstr(?:\[0\])? \"", re.MULTILINE)
 
 # The marks of UTF-32 are first, because the little-endian one begins with that of UTF-16.
 _MARKS = (
@@ -92,12 +105,45 @@ def foreign_kind(head: bytes) -> tuple[str, str] | None:
         if pattern.match(text):
             return kind, remedy
     if _XML.match(text):
-        lower = text[:4096].lower()
-        kind = next((kind for mark, kind in _XML_KINDS if mark in lower), "XML")
-        return kind, _EXPORT
-    if _PO.search(text):
-        return "a gettext catalogue (.po)", _EXPORT
+        root = _root(text)
+        if root == "html":
+            return "HTML", _EXPORT
+        if root == "xliff" and _XLIFF_OF_A_TOOL.search(text):
+            return "XLIFF with the states of Trados or memoQ", "export it as TMX"
+        return None if root else ("XML", _EXPORT)
     return None
+
+
+def bilingual_format(head: bytes) -> BilingualFormat | None:
+    """The format of a file that holds texts together with their translations.
+
+    Args:
+        head: the first bytes of the uncompressed file. XML may be in UTF-16 or UTF-32.
+
+    Returns:
+        the format, or None if it is none of them.
+    """
+    if _ZIP.match(head):
+        return "moses_zip"
+    if _MO.match(head):
+        return "mo"
+    if encoding := foreign_encoding(head):
+        head = head.decode(encoding, "replace").encode()
+    text = head.removeprefix(_UTF8_MARK)
+    if _XML.match(text):
+        match _root(text):
+            case "tmx":
+                return "tmx"
+            case "xliff":
+                return "xliff"
+        return None
+    return "po" if _PO.search(text) else None
+
+
+def _root(xml: bytes) -> str | None:
+    """The name of the outermost element of an XML file if it is TMX, XLIFF or HTML."""
+    match = _XML_ROOT.search(xml)
+    return match[1].decode().lower() if match else None
 
 
 def foreign_encoding(head: bytes) -> str | None:
@@ -115,6 +161,12 @@ def foreign_encoding(head: bytes) -> str | None:
     if b"\0" not in head:  # line feeds and spaces have a zero byte in UTF-16 and UTF-32
         return None
     return next((name for name in _UNMARKED_ENCODINGS if _is_text_in(head, name)), None)
+
+
+def python_encoding(encoding: str, head: bytes) -> str:
+    """Python's name of an encoding that :func:`foreign_encoding` found, such as ``utf-16-le``."""
+    marked_order = "le" if head.startswith(b"\xff\xfe") else "be"
+    return f"utf-{encoding[4:6]}-{encoding[6:].lower() or marked_order}"
 
 
 def is_binary(head: bytes) -> bool:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from lingo_model import InputError
@@ -24,15 +23,19 @@ from pipeline.formats.rows import UNDECODABLE, read_errors_as_input_errors
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.prepare.input_names import NamedInput, NamedPart
 from pipeline.prepare.pairs import RawPair, iter_pairs
+from pipeline.prepare.raw_rows import (
+    BATCH_ROWS,
+    CHUNK_ROWS,
+    Problem,
+    RawBatch,
+    stored_batches,
+)
 from pipeline.prepare.texts import SEPARATOR, Mask, TextColumn
 
-BATCH_ROWS = 2048
-"""Rows that are looked at together. The arrays of so many stay in the processor's cache."""
-
-_CHUNK_ROWS = 64 * BATCH_ROWS
 _MAX_BATCH_CHARACTERS = 1 << 24
 _BLOCK_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 26
+_MAX_SERIAL_BYTES = 1 << 23
 _LINE_FEED = 10
 _UTF8_MARK = b"\xef\xbb\xbf"
 _REPLACEMENT = "\ufffd"
@@ -50,6 +53,8 @@ class Chunk:
         n_rows: the number of rows. None if the chunk is the whole part.
         offsets: where the first row begins in the source file and in the target file, in bytes.
             None if the chunk is the whole part.
+        stored: the file with the rows that :func:`pipeline.prepare.raw_rows.store_rows` wrote. None
+            if the chunk is read from the part's own files.
     """
 
     named: NamedInput
@@ -58,41 +63,14 @@ class Chunk:
     first_row: int = 1
     n_rows: int | None = None
     offsets: tuple[int, int] | None = None
+    stored: Path | None = None
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a row cannot be used; see :class:`pipeline.formats.rows.Row`."""
-
-    reason: str
-    detail: str | None
-    text: str | None
-
-
-@dataclasses.dataclass(slots=True)
-class RawBatch:
-    """Some rows as they were read.
-
-    Args:
-        source: the sources. A missing one is empty.
-        target: the targets. A missing one is empty.
-        numbers: the number of each row in its input, counted from 1.
-        lines: the line of the file where each row begins, or 0 if it is not known.
-        problems: the rows that cannot be used, by position in the batch.
-        missing: for source and target, which rows have none. None if no row lacks one.
-        extra: the other columns of the input, or None if there are none.
-    """
-
-    source: TextColumn
-    target: TextColumn
-    numbers: npt.NDArray[np.int64]
-    lines: npt.NDArray[np.int64]
-    problems: dict[int, Problem] = dataclasses.field(default_factory=dict)
-    missing: tuple[Mask | None, Mask | None] = (None, None)
-    extra: pa.Table | None = None
-
-    def __len__(self) -> int:
-        return len(self.numbers)
+    @property
+    def is_serial(self) -> bool:
+        """Whether the chunk is a large file that only one process can read."""
+        if self.offsets is not None or self.stored is not None:
+            return False
+        return sum(file.stat().st_size for file in self.part.part.files) > _MAX_SERIAL_BYTES
 
 
 def chunks_of(named: NamedInput, part: NamedPart, rank: int) -> list[Chunk]:
@@ -103,6 +81,8 @@ def chunks_of(named: NamedInput, part: NamedPart, rank: int) -> list[Chunk]:
     """
     source, target = part.part.source, part.part.target
     if source is None or target is None or is_compressed(source) or is_compressed(target):
+        return [Chunk(named, part, rank)]
+    if named.item.encoding is not None:  # its line feeds may be other bytes
         return [Chunk(named, part, rank)]
     offsets = {}
     n_lines = {}
@@ -116,8 +96,8 @@ def chunks_of(named: NamedInput, part: NamedPart, rank: int) -> list[Chunk]:
             named,
             part,
             rank,
-            first_row=number * _CHUNK_ROWS + 1,
-            n_rows=min(_CHUNK_ROWS, n_lines[source] - number * _CHUNK_ROWS),
+            first_row=number * CHUNK_ROWS + 1,
+            n_rows=min(CHUNK_ROWS, n_lines[source] - number * CHUNK_ROWS),
             offsets=place,
         )
         for number, place in enumerate(zip(offsets[source], offsets[target], strict=True))
@@ -141,7 +121,9 @@ def read_batches(chunk: Chunk, extra_schema: pa.Schema) -> Iterator[RawBatch]:
         InputError: see :func:`pipeline.prepare.pairs.iter_pairs`.
     """
     part = chunk.part.part
-    if part.source is None or part.target is None:
+    if chunk.stored is not None:
+        yield from stored_batches(chunk.stored, extra_schema)
+    elif part.source is None or part.target is None or chunk.named.item.encoding is not None:
         pairs = iter_pairs(chunk.named.item, part, origin=chunk.part.origin)
         yield from _batches_of_pairs(pairs, extra_schema)
     else:
@@ -149,7 +131,7 @@ def read_batches(chunk: Chunk, extra_schema: pa.Schema) -> Iterator[RawBatch]:
 
 
 def _line_offsets(file: Path) -> tuple[list[int], int]:
-    """Where every ``_CHUNK_ROWS``-th line of a file begins, in bytes, and the number of lines."""
+    """Where every ``CHUNK_ROWS``-th line of a file begins, in bytes, and the number of lines."""
     offsets = [0]
     n_lines = n_bytes = 0
     last = b"\n"
@@ -157,16 +139,16 @@ def _line_offsets(file: Path) -> tuple[list[int], int]:
         while block := stream.read(4 * _BLOCK_BYTES):
             is_end = np.frombuffer(block, np.uint8) == _LINE_FEED
             n_ends = int(np.count_nonzero(is_end))
-            if n_lines + n_ends >= len(offsets) * _CHUNK_ROWS:
+            if n_lines + n_ends >= len(offsets) * CHUNK_ROWS:
                 ends = np.flatnonzero(is_end)
-                while n_lines + n_ends >= len(offsets) * _CHUNK_ROWS:
-                    end = ends[len(offsets) * _CHUNK_ROWS - n_lines - 1]
+                while n_lines + n_ends >= len(offsets) * CHUNK_ROWS:
+                    end = ends[len(offsets) * CHUNK_ROWS - n_lines - 1]
                     offsets.append(n_bytes + int(end) + 1)
             n_lines += n_ends
             n_bytes += len(block)
             last = block[-1:]
     n_lines += last != b"\n"
-    return offsets[: max(1, -(-n_lines // _CHUNK_ROWS))], n_lines
+    return offsets[: max(1, -(-n_lines // CHUNK_ROWS))], n_lines
 
 
 def _batches_of_lines(chunk: Chunk, source: Path, target: Path) -> Iterator[RawBatch]:

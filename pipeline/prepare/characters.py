@@ -50,6 +50,8 @@ class Property(enum.IntFlag):
     characters whose compatibility form is one of these."""
     LINE_BREAK = enum.auto()
     """Tabs, line feeds, carriage returns, and the other characters that end a line or a page."""
+    WIDE = enum.auto()
+    """Letters that are as wide as two Latin ones: Han, Kana, Hangul and full-width letters."""
     LEAD_BYTE = enum.auto()
     """What the first byte of a UTF-8 sequence becomes if it is read as Windows-1252."""
     NEXT_BYTE = enum.auto()
@@ -194,6 +196,8 @@ def _flags_of(character: str) -> Property:
         flags |= Property.WORD
     if character.isspace():
         flags |= Property.SPACE
+    if Property.LETTER in flags and unicodedata.east_asian_width(character) in "WF":
+        flags |= Property.WIDE
     return flags
 
 

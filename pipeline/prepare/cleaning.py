@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lingo_model import InputError
-from pipeline.dataset.splits import SPLITS
+from pipeline.dataset.splits import SPLITS, Split
 from pipeline.formats.rows import UNDECODABLE
-from pipeline.prepare.batches import Chunk, RawBatch, read_batches
+from pipeline.prepare.batches import Chunk, read_batches
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.job import Job
+from pipeline.prepare.raw_rows import RawBatch, store_rows
 from pipeline.prepare.rules.registry import check, details
 from pipeline.prepare.rules.repairs import repaired
 from pipeline.prepare.spill import write_rows, write_spill
@@ -31,6 +33,7 @@ from pipeline.prepare.texts import Hashes, Mask, PairTexts, TextColumn, mix64
 
 _ROWS_PER_SPILL = 1 << 17
 _CHARACTERS_PER_SPILL = 1 << 25
+_LONG_CHARACTERS = 1 << 16
 
 _Rejections: TypeAlias = dict[int, tuple[str, str | None]]
 """Reason and detail of the rejected rows of a batch, by position."""
@@ -49,6 +52,27 @@ class CleaningTask:
     job: Job
     number: int
     chunk: Chunk
+
+
+def read_chunk(task: CleaningTask) -> TaskResult:
+    """Read a large file that only one process can read, so that several can clean its rows.
+
+    Returns:
+        ``files``: the names of the files with its rows; ``n_read``: the number of rows.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    n_read = 0
+
+    def counted() -> Iterator[RawBatch]:
+        nonlocal n_read
+        for batch in read_batches(task.chunk, task.job.extra):
+            n_read += len(batch)
+            yield batch
+
+    files = store_rows(counted(), task.job.work, f"read-{task.number:06d}", task.job.extra)
+    return {"files": [file.name for file in files], "n_read": n_read}
 
 
 def clean_chunk(task: CleaningTask) -> TaskResult:
@@ -189,37 +213,35 @@ class _Output:
 
     def _kept_rows(self, batch: RawBatch, texts: PairTexts, kept: Mask) -> pa.Table:
         given = self._task.chunk.named.item.split
-        if not kept.all():
+        if max(texts.source.n_characters.max(), texts.target.n_characters.max()) > _LONG_CHARACTERS:
+            # A hash takes memory for the longest text, which is perhaps rejected.
             texts = texts.take(kept)
-        source_hashes = texts.source.letter_hashes
-        n_rows = len(source_hashes)
+            chosen = pa.array(np.ones(len(texts), np.bool_))
+        else:
+            chosen = pa.array(kept)
+        source_hashes = pa.array(texts.source.letter_hashes).filter(chosen)
         columns = {
-            "rank": np.full(n_rows, self._task.chunk.rank, np.int32),
+            "rank": np.full(len(source_hashes), self._task.chunk.rank, np.int32),
             "number": batch.numbers[kept],
             "line": batch.lines[kept],
-            "split": self._job.split_rule.splits_of(given, source_hashes),
-            "source": texts.source.to_arrow(),
-            "target": texts.target.to_arrow(),
+            "split": self._job.split_rule.splits_of(given, source_hashes.to_numpy()),
+            "source": texts.source.to_arrow().filter(chosen),
+            "target": texts.target.to_arrow().filter(chosen),
             "source_hash": source_hashes,
-            "pair_hash": _pair_hashes(texts),
+            "pair_hash": pa.array(_pair_hashes(texts)).filter(chosen),
         }
         if batch.extra is not None:
             extra = batch.extra.filter(pa.array(kept))
             columns |= {name: extra[name] for name in self._job.extra.names}
         else:
-            columns |= {field.name: pa.nulls(n_rows, field.type) for field in self._job.extra}
+            nulls = {field.name: field.type for field in self._job.extra}
+            columns |= {name: pa.nulls(len(source_hashes), kind) for name, kind in nulls.items()}
         return pa.table(columns, schema=self._job.kept_schema)
 
     def _rejected_rows(self, batch: RawBatch, rejections: _Rejections) -> pa.Table:
         rows = np.array(sorted(rejections))
         numbers = pa.array(batch.numbers[rows])
         rank = pa.array(np.full(len(rows), self._task.chunk.rank, np.int32))
-        split = self._task.chunk.named.item.split
-        if split is None:
-            codes = self._job.split_rule.splits_of(None, batch.source.take(rows).letter_hashes)
-            splits = [SPLITS[code] for code in codes]
-        else:
-            splits = [split] * len(rows)
         reasons, row_details = zip(*(rejections[row] for row in rows.tolist()), strict=True)
         problems = [batch.problems.get(row) for row in rows.tolist()]
         lines = batch.lines[rows]
@@ -227,7 +249,7 @@ class _Output:
             "rank": rank,
             "number": numbers,
             "origin": self._job.origins(rank, numbers),
-            "split": splits,
+            "split": self._splits_of_rejected(batch, rows),
             "reason": reasons,
             "source": _with_nulls(batch.source, batch.missing[0], rows),
             "target": _with_nulls(batch.target, batch.missing[1], rows),
@@ -237,15 +259,20 @@ class _Output:
         }
         return pa.table(columns, schema=self._job.rejected_schema)
 
+    def _splits_of_rejected(self, batch: RawBatch, rows: npt.NDArray[np.int64]) -> list[Split]:
+        given = self._task.chunk.named.item.split
+        rule = self._job.split_rule
+        if given is not None or not rule.samples:
+            return [given or "train"] * len(rows)
+        codes = rule.splits_of(None, batch.source.take(rows).letter_hashes)
+        return [SPLITS[code] for code in codes]
+
 
 def _with_nulls(column: TextColumn, missing: Mask | None, rows: npt.NDArray[np.int64]) -> pa.Array:
-    texts: Sequence[str | None] = column.take(rows).to_list()
-    if missing is not None:
-        texts = [
-            None if is_missing else text
-            for text, is_missing in zip(texts, missing[rows].tolist(), strict=True)
-        ]
-    return pa.array(texts, pa.string())
+    texts = column.to_arrow().take(pa.array(rows)).cast(pa.string())
+    if missing is None:
+        return texts
+    return pc.if_else(pa.array(missing[rows]), None, texts)
 
 
 def _pair_hashes(texts: PairTexts) -> Hashes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from lingo_model.subwords import DEFAULT_ALGORITHM, MIN_CHARACTER_COVERAGE, Algorithm
 from lingo_model.unicode_text import DEFAULT_NORMALISATION, Normalisation
 from pipeline.settings import Settings
 
@@ -110,6 +111,29 @@ class SubwordsConfig(Settings):
         description="`nfc` keeps the characters of the text; `nmt_nfkc` also turns full-width "
         "punctuation into ASCII, no-break spaces into spaces and `½` into `1/2`",
     )
+    algorithm: Algorithm = Field(
+        default=DEFAULT_ALGORITHM,
+        description="`unigram` takes the most probable pieces; `bpe` joins frequent neighbours",
+    )
+    character_coverage: float | None = Field(
+        default=None,
+        ge=MIN_CHARACTER_COVERAGE,
+        le=1.0,
+        description="share of the text whose characters get a piece each; by default 1 if the "
+        "characters are at most a quarter of `vocab_size`, else 0.9999",
+    )
+    byte_fallback: bool = Field(
+        default=False,
+        description="spell a character without a piece by its bytes, which take 256 of the pieces; "
+        "otherwise it is `<unk>`",
+    )
+    split_digits: bool = Field(default=False, description="make each digit a piece of its own")
+    max_training_sentences: int = Field(
+        default=2_000_000,
+        ge=1,
+        description="if the training pairs have more sentences than this, that many are sampled "
+        "by hash to train the subword model",
+    )
 
 
 class SplitConfig(Settings):
@@ -117,6 +141,54 @@ class SplitConfig(Settings):
 
     valid_share: float = Field(default=0.02, ge=0.0, lt=0.5)
     test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
+
+
+class LeaksConfig(Settings):
+    """When a training pair is too close to a validation or test pair.
+
+    Texts with equal letters are always too close, however short they are.
+    """
+
+    near: bool = Field(
+        default=True, description="also reject pairs that are nearly equal to a held-out pair"
+    )
+    similarity: float = Field(
+        default=0.8,
+        ge=0.5,
+        le=1.0,
+        description="1 less the share of words that differ, from which two texts are nearly equal",
+    )
+    min_words: int = Field(
+        default=4, ge=2, description="shorter texts are never nearly equal, only equal"
+    )
+    min_target_words: int = Field(
+        default=8, ge=1, description="shorter targets are not compared, because many are equal"
+    )
+
+
+DuplicateKey = Literal["pair", "source", "target"]
+"""What two pairs have in common if one is the duplicate of the other."""
+
+ComparedForm = Literal["text", "letters"]
+"""``text`` sets spaces and invisible characters aside. ``letters`` also sets case, punctuation and
+symbols aside."""
+
+
+class DuplicatesConfig(Settings):
+    """Which training pairs repeat an earlier pair."""
+
+    by: DuplicateKey = Field(
+        default="pair", description="what is equal: the `pair`, its `source` or its `target`"
+    )
+    compare: ComparedForm = Field(
+        default="text",
+        description="`text` sets spaces and invisible characters aside; `letters` sets case, "
+        "punctuation and symbols aside, too",
+    )
+    near: bool = Field(
+        default=False,
+        description="also reject pairs with the words of an earlier pair, up to one word",
+    )
 
 
 class PrepareConfig(Settings):
@@ -131,6 +203,8 @@ class PrepareConfig(Settings):
     )
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()
+    leaks: LeaksConfig = LeaksConfig()
+    duplicates: DuplicatesConfig = DuplicatesConfig()
     subwords: SubwordsConfig = SubwordsConfig()
 
     @classmethod

@@ -21,12 +21,13 @@ import pyarrow.parquet as pq
 
 from lingo_model import Subwords
 from lingo_model.special_ids import EOS_ID
-from lingo_model.word_encoder import Utf8Texts, WordEncoder
+from lingo_model.word_encoder import WordEncoder
 from pipeline.dataset.splits import Split
 from pipeline.prepare.config import SubwordsConfig
 from pipeline.prepare.piece_counts import PieceCounts
+from pipeline.prepare.subword_sample import training_sentences
 from pipeline.prepare.tasks import TaskResult
-from pipeline.prepare.written_pairs import iter_batches
+from pipeline.prepare.written_pairs import utf8_texts
 from pipeline.schemas import ENCODED
 
 DATA_SHARD_MULTIPLE = 8
@@ -76,16 +77,9 @@ def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int
     Raises:
         InputError: ``vocab_size`` does not fit the text.
     """
-    sentences = itertools.chain.from_iterable(
-        column.to_pylist()
-        for batch in iter_batches(pairs_files, ["source", "target"])
-        for column in batch.columns
-    )
     return Subwords.train(
-        sentences,
-        vocab_size=config.vocab_size,
-        seed=seed,
-        normalisation=config.normalisation,
+        training_sentences(pairs_files, max_sentences=config.max_training_sentences, seed=seed),
+        **config.model_dump(exclude={"max_training_sentences"}),
     )
 
 
@@ -147,11 +141,10 @@ def encode_file(task: EncodingTask) -> TaskResult:
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder(path: Path, written_ns: int) -> tuple[WordEncoder, Subwords]:
+def _encoder(path: Path, modified_ns: int) -> tuple[WordEncoder, Subwords]:
     """The encoder remembers words, so all tasks of a process share one.
 
-    A process that prepares a folder again has another model in the same place. The time when the
-    file was written tells them apart.
+    A later dataset at the same path has another time of modification.
     """
     subwords = Subwords.load(path)
     return WordEncoder(subwords), subwords
@@ -196,16 +189,6 @@ def row_group_bounds(n_rows: int) -> list[tuple[int, int]]:
     n_groups = DATA_SHARD_MULTIPLE * math.ceil(n_rows / (DATA_SHARD_MULTIPLE * _MAX_ROWS_PER_GROUP))
     edges = [n_rows * i // n_groups for i in range(n_groups + 1)] if n_groups else []
     return [(first, stop) for first, stop in itertools.pairwise(edges) if stop > first]
-
-
-def utf8_texts(column: pa.StringArray) -> Utf8Texts:
-    """The texts of a column without nulls, as the subword model's encoder takes them."""
-    _, offsets, data = column.cast(pa.large_string()).buffers()
-    first = column.offset
-    ends = np.frombuffer(offsets, np.int64)[: first + len(column) + 1][first:]
-    start, stop = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
-    used = np.frombuffer(data or b"", np.uint8)[start:stop]
-    return Utf8Texts(used, ends - start)
 
 
 def _offsets(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -116,9 +116,10 @@ def _files_of_glob(entry: Path, folder: Path) -> list[Path]:
         return _leads_to_match(parts, pattern)
 
     listing = list_folder(base, is_wanted)
-    files = [name for name in listing.files if _matches(tuple(name.split("/")), pattern)]
+    parts_of = {name: tuple(name.split("/")) for name in listing.files}
+    files = [name for name, parts in parts_of.items() if _matches(parts, pattern)]
     if not files:  # the pattern may be one of folders, such as those that Spark writes
-        files = list(listing.files)
+        files = [name for name, parts in parts_of.items() if _is_below_match(parts, pattern)]
     if not files:
         raise InputError(
             f"{folder / entry}: the pattern matches no file ({_SKIPPED}{_loops(base, listing)}); "
@@ -159,6 +160,13 @@ def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return bool(parts) and _name_matches(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
+def _is_below_match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path is below a folder that matches."""
+    return any(
+        _matches(parts[:n], pattern) and all(map(_is_data, parts[n:])) for n in range(1, len(parts))
+    )
+
+
 def _leads_to_match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     """Whether a path matches, is above a path that could match, or is below one that matches."""
     if not parts:
@@ -172,8 +180,23 @@ def _leads_to_match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return _name_matches(parts[0], pattern[0]) and _leads_to_match(parts[1:], pattern[1:])
 
 
+def written_as(entries: Sequence[Path]) -> str:
+    """The paths of a description, as a name for reports. Those of other folders are cut."""
+    names = [_relative_part(entry) for entry in entries]
+    n_more = len(names) - _MAX_NAMED_FILES
+    return ",".join(names[:_MAX_NAMED_FILES]) + (f" and {n_more} more" if n_more > 0 else "")
+
+
+def _relative_part(entry: Path) -> str:
+    """A relative path as it is. Of an absolute one, the name, or the part with wildcards."""
+    if not entry.is_absolute():
+        return entry.as_posix()
+    wild = [n for n, part in enumerate(entry.parts) if _WILDCARD.search(part)]
+    return Path(*entry.parts[wild[0] if wild else -1 :]).as_posix()
+
+
 def aligned_files(
-    sources: Sequence[Path], targets: Sequence[Path], source_lang: str, target_lang: str
+    sources: Sequence[Path], targets: Sequence[Path], langs: tuple[str | None, str | None]
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Order the files of both sides so that those at one position belong together.
 
@@ -183,25 +206,25 @@ def aligned_files(
     Args:
         sources: the files with the sources.
         targets: the files with the targets.
-        source_lang: the language tag of the sources.
-        target_lang: the language tag of the targets.
+        langs: the language tags of source and target. None if they are not known.
 
     Raises:
         InputError: a file has no partner. Names it.
     """
     if len(sources) == len(targets) == 1:
         return tuple(sources), tuple(targets)
-    both = (source_lang, target_lang, *_ROLE_WORDS)
+    source_code, target_code = ([lang] if lang else [] for lang in langs)
+    either = _without_all([*source_code, *target_code, *_ROLE_WORDS])
     for without_code in (
-        (_without_last(source_lang), _without_last(target_lang)),
-        (_without_all(both), _without_all(both)),
+        (_without_last(source_code), _without_last(target_code)),
+        (either, either),
     ):
         source_of = _by_key(sources, without_code[0])
         target_of = _by_key(targets, without_code[1])
         is_unique = len(source_of) == len(sources) and len(target_of) == len(targets)
         if is_unique and source_of.keys() == target_of.keys():
             return tuple(source_of.values()), tuple(target_of[key] for key in source_of)
-    raise InputError(_without_partner(sources, targets, (source_lang, target_lang)))
+    raise InputError(_without_partner(sources, targets, source_code, target_code))
 
 
 def _by_key(files: Sequence[Path], without_code: Callable[[str], str]) -> dict[str, Path]:
@@ -224,8 +247,8 @@ def _code_pattern(words: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{codes})(?![^\W_])", re.IGNORECASE)
 
 
-def _without_last(lang: str) -> Callable[[str], str]:
-    pattern = _code_pattern([lang])
+def _without_last(code: Sequence[str]) -> Callable[[str], str]:
+    pattern = _code_pattern(code)
 
     def without(name: str) -> str:
         matches = list(pattern.finditer(name))
@@ -240,10 +263,13 @@ def _without_all(words: Iterable[str]) -> Callable[[str], str]:
 
 
 def _without_partner(
-    sources: Sequence[Path], targets: Sequence[Path], langs: tuple[str, str]
+    sources: Sequence[Path],
+    targets: Sequence[Path],
+    source_code: Sequence[str],
+    target_code: Sequence[str],
 ) -> str:
-    source_of = _by_key(sources, _without_last(langs[0]))
-    target_of = _by_key(targets, _without_last(langs[1]))
+    source_of = _by_key(sources, _without_last(source_code))
+    target_of = _by_key(targets, _without_last(target_code))
     lonely = [
         *(file for key, file in source_of.items() if key not in target_of),
         *(file for key, file in target_of.items() if key not in source_of),
@@ -254,6 +280,6 @@ def _without_partner(
     return (
         f"{named}{f' and {n_more} more' if n_more > 0 else ''} {verb} no partner: 'source' has "
         f"{len(sources)} files and 'target' has {len(targets)}, and their names must be equal "
-        f"apart from the languages {langs[0]} and {langs[1]}; add the missing files, or give each "
-        "pair of files as an input of its own"
+        f"apart from the languages ({', '.join([*source_code, *target_code])}); add the missing "
+        "files, or give each pair of files as an input of its own"
     )

@@ -83,6 +83,8 @@ def named_inputs(inputs: Sequence[CorpusInput]) -> list[NamedInput]:
 
 def _input_name(item: CorpusInput, name_of: dict[Path, str]) -> str:
     """The name of an input, which another input may have, too."""
+    if item.given_name is not None:
+        return item.given_name
     first, *others = item.parts
     names = "+".join(name_of[file] for file in first.files)
     return f"{names} and {len(others)} more" if others else names

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pipeline.dataset.manifest import DatasetManifest
+from collections.abc import Iterator
+
+from pipeline.dataset.manifest import DatasetManifest, SubwordStatistics
 from pipeline.dataset.splits import SPLITS
 
 _EXAMPLE_CHARACTERS = 40
+_MAX_UNKNOWN_RATE = 0.001
+_MIN_SHARE_OF_PIECES = 1 / 3
 
 
 def notes_of(manifest: DatasetManifest) -> list[str]:
@@ -29,7 +33,60 @@ def notes_of(manifest: DatasetManifest) -> list[str]:
             "do not survive the subword model, so no translation can equal them "
             f"({before} becomes {after})"
         )
+    if manifest.subword_statistics is not None:
+        notes += _notes_of_statistics(manifest.subword_statistics)
     return notes
+
+
+def _notes_of_statistics(statistics: SubwordStatistics) -> Iterator[str]:
+    for side, by_split in (("sources", statistics.source), ("targets", statistics.target)):
+        for split, counts in by_split.items():
+            if counts.unknown_rate > _MAX_UNKNOWN_RATE:
+                yield (
+                    f"{counts.unknown_rate:.2%} of the pieces of the {split} {side} are <unk>, "
+                    "which stands for characters that the subword model does not know; set "
+                    "subwords.byte_fallback, or a larger subwords.vocab_size"
+                )
+    for side, n_used in (
+        ("sources", statistics.n_used_by_source),
+        ("targets", statistics.n_used_by_target),
+    ):
+        if n_used < _MIN_SHARE_OF_PIECES * statistics.n_pieces:
+            yield (
+                f"the training {side} use {n_used:,} of the {statistics.n_pieces:,} pieces, so the "
+                "other side has most of the vocabulary; check the languages, or set a larger "
+                "subwords.vocab_size"
+            )
+
+
+def subword_table(statistics: SubwordStatistics) -> list[str]:
+    """How the subword model fits each side, as the lines of a table for a terminal."""
+    header = ("subwords", "pieces a word", "characters a piece", "unknown", "pieces used")
+    rows = [header]
+    for side, by_split, n_used in (
+        ("source", statistics.source, statistics.n_used_by_source),
+        ("target", statistics.target, statistics.n_used_by_target),
+    ):
+        train = by_split["train"]
+        unknown = ", ".join(
+            f"{split} {by_split[split].unknown_rate:.2%}" for split in SPLITS if split in by_split
+        )
+        share = f"{n_used:,} of {statistics.n_pieces:,}"
+        rows.append(
+            (
+                side,
+                f"{train.pieces_per_word:.2f}",
+                f"{train.characters_per_piece:.2f}",
+                unknown,
+                share,
+            )
+        )
+    rows.append(("both", "", "", "", f"{statistics.n_used_by_both:,}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _where_they_differ(text: str, other: str) -> tuple[str, str]:

@@ -7,18 +7,34 @@ Writes: nothing.
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import pyarrow as pa
 
 from lingo_model import InputError
+from pipeline.formats.bilingual import BILINGUAL_FORMATS, bilingual_rows
+from pipeline.formats.describe import describe_columns
 from pipeline.formats.encoding import checked_row
 from pipeline.formats.read import are_too_many, iter_rows
-from pipeline.formats.rows import MALFORMED, format_of
+from pipeline.formats.rows import MALFORMED, Row, format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.prepare.corpus import CorpusInput
+from pipeline.prepare.input_columns import (
+    MISSING,
+    TextColumns,
+    as_text,
+    leaf_names,
+    other_columns,
+    other_keys,
+    text_columns,
+    tree_of_sample,
+    tree_of_schema,
+    value_at,
+)
 from pipeline.prepare.input_files import InputPart
+from pipeline.prepare.misalignment import unequal_lengths
 
 _MAX_NAMED_KEYS = 20
 
@@ -31,11 +47,13 @@ class RawPair:
         source: the source text, or None if the row has none.
         target: the target text, or None if the row has none.
         origin: the input's name and the row's number, such as ``train.tsv:7``.
-        problem: ``undecodable``, ``malformed``, or None if the row is good.
+        problem: one of the problems of :class:`pipeline.formats.rows.Row`, or None if the row is
+            good.
         extra: the other columns of the row.
         detail: why the row has its problem.
         line: the number of the row's first line in the file, counted from 1. None for Parquet.
         text: the beginning of a malformed row's text, as it is in the file.
+        unit: the name of a translation unit in its file. None if the format or the unit has none.
     """
 
     source: str | None
@@ -46,6 +64,7 @@ class RawPair:
     detail: str | None = dataclasses.field(default=None, compare=False)
     line: int | None = dataclasses.field(default=None, compare=False)
     text: str | None = dataclasses.field(default=None, compare=False)
+    unit: str | None = dataclasses.field(default=None, compare=False)
 
 
 def iter_pairs(
@@ -63,26 +82,30 @@ def iter_pairs(
             of a JSONL file has one of the columns.
     """
     origin = origin or part.files[0].name
-    if part.path is not None:
-        yield from _table_pairs(item, part.path, origin)
-    elif part.source is not None and part.target is not None:
-        yield from _aligned_pairs(part.source, part.target, origin)
+    if part.source is not None and part.target is not None:
+        yield from _aligned_pairs(item, part.source, part.target, origin)
+    elif part.path is not None:
+        file_format = format_of(part.path, item.encoding)
+        if file_format in BILINGUAL_FORMATS:
+            yield from _unit_pairs(item, part.path, origin)
+        elif file_format == "jsonl":
+            yield from _json_pairs(item, part.path, origin)
+        else:
+            yield from _table_pairs(item, part.path, origin)
 
 
-def _aligned_pairs(source_file: Path, target_file: Path, origin: str) -> Iterator[RawPair]:
-    sources, targets = iter_rows(source_file), iter_rows(target_file)
+def _aligned_pairs(
+    item: CorpusInput, source_file: Path, target_file: Path, origin: str
+) -> Iterator[RawPair]:
+    sources = iter_rows(source_file, item.read_options)
+    targets = iter_rows(target_file, item.read_options)
     line = 0
     while True:
         source, target = next(sources, None), next(targets, None)
         if source is None and target is None:
             return
         if source is None or target is None:
-            n_source = line + (source is not None) + sum(1 for _ in sources)
-            n_target = line + (target is not None) + sum(1 for _ in targets)
-            raise InputError(
-                f"{source_file} has {n_source} lines and {target_file} has {n_target}: aligned "
-                "files need equally many; find the line that is missing or doubled"
-            )
+            raise InputError(unequal_lengths(source_file, target_file, item.read_options))
         line += 1
         bad = source if source.problem else target
         yield RawPair(
@@ -97,61 +120,117 @@ def _aligned_pairs(source_file: Path, target_file: Path, origin: str) -> Iterato
         )
 
 
+def _unit_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]:
+    for number, row in enumerate(bilingual_rows(path, item.bilingual_options), start=1):
+        yield _pair(
+            row, row.values.get("source"), row.values.get("target"), f"{origin}:{number}", {}
+        )
+
+
 def _table_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]:
-    # The dataset has no columns for the other keys of JSONL; see extra_schema.
-    is_jsonl = format_of(path) == "jsonl"
-    columns = (item.source_column, item.target_column)
-    keys_seen: dict[str, None] = {}
-    number = n_foreign = first_foreign = 0
+    schema = describe_columns(path, item.read_options).schema or pa.schema([])
+    columns = text_columns(item.column_settings, tree_of_schema(schema))
+    take = _taker(columns)
+    kept = other_columns(item.column_settings, columns, schema.names)
+    is_as_it_is = list(kept) == list(kept.values()) and (
+        kept.keys() | set(columns.names) == set(schema.names)
+    )
     for number, row in enumerate(iter_rows(path, item.read_options), start=1):
-        values = row.values
-        if is_jsonl and row.problem != MALFORMED:
-            is_full = len(keys_seen) >= _MAX_NAMED_KEYS
-            keys_seen |= dict.fromkeys(values.keys() & set(columns) if is_full else values)
-            if missing := [column for column in columns if column not in values]:
-                row.detail = row.detail or f"the row has no {' and no '.join(map(repr, missing))}"
-            if values and len(missing) == len(columns):  # another format; null keys are omitted
+        source, target = take(row.values)
+        extra = row.values
+        if not is_as_it_is:
+            extra = {new: extra[old] for old, new in kept.items() if old in extra}
+        yield _pair(row, source, target, f"{origin}:{number}", extra)
+
+
+def _json_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]:
+    sample = tree_of_sample(path, item.read_options)
+    columns = text_columns(item.column_settings, sample)
+    # The dataset has no columns for the other keys, unless the description names them.
+    kept = other_keys(item.column_settings)
+    take = _taker(columns)
+    # In a null object, any key is null, so that does not tell whether the other objects have it.
+    is_nested = any("." in name for name in columns.names)
+    absent = (MISSING, None) if is_nested else (MISSING,)
+    has_keys = False
+    present: set[str] = set()  # the columns that some row without the other one has
+    number = n_whole = n_foreign = first_foreign = 0
+    for number, row in enumerate(iter_rows(path, item.read_options), start=1):
+        has_keys = has_keys or bool(row.values)
+        extra = {new: as_text(row.values.get(old)) for old, new in kept.items()} if kept else {}
+        source, target = take(row.values)
+        if source not in absent and target not in absent:
+            n_whole += 1
+        elif row.problem != MALFORMED:
+            both = list(zip(columns.names, (source, target), strict=True))
+            present.update(name for name, text in both if text not in absent)
+            missing = [name for name, text in both if text is MISSING]
+            if missing:
+                named = " and no ".join(map(repr, missing))
+                row.detail = row.detail or f"the row has no {named}"
+            # Writers leave out keys that are null. A row without both has another format.
+            if len(missing) == len(columns.names) and row.values:
                 n_foreign += 1
                 first_foreign = first_foreign or number
                 row.problem = row.problem or MALFORMED
-        source, target = (values.pop(column, None) for column in columns)
+        yield _pair(row, source, target, f"{origin}:{number}", extra)
+    if not number:
+        return
+    if not has_keys:
+        raise InputError(f"{path}: no row is a JSON object; write one JSON object on each line")
+    names = leaf_names(sample)
+    for name in columns.names:
+        if not n_whole and name not in names and name not in present:
+            named = ", ".join(map(repr, names[:_MAX_NAMED_KEYS]))
+            raise InputError(
+                f"{path}: no row has {name!r}; set source_column and target_column (the rows "
+                f"have {named})"
+            )
+    if are_too_many(n_foreign, number):
+        raise InputError(
+            f"{path}: {n_foreign} of {number} rows have neither {columns.source!r} nor "
+            f"{columns.target!r} (the first is row {first_foreign}); give all rows the same keys, "
+            "or split the file by its keys and give each part as an input"
+        )
+
+
+_Take: TypeAlias = Callable[[dict[str, Any]], tuple[Any, Any]]
+
+
+def _taker(columns: TextColumns) -> _Take:
+    """A function that gives source and target of a row, and removes them if they are columns."""
+    source, target = columns.names
+    if "." in source or "." in target:
+        return lambda values: (value_at(values, source), value_at(values, target))
+    return lambda values: (values.pop(source, MISSING), values.pop(target, MISSING))
+
+
+def _pair(row: Row, source: Any, target: Any, origin: str, extra: dict[str, Any]) -> RawPair:
+    """A pair of the values of a row, which may have any types."""
+    detail, problem = row.detail, row.problem
+    if not (isinstance(source, str) and isinstance(target, str)):
+        source = None if source is MISSING else source
+        target = None if target is MISSING else target
         if isinstance(source, bytes) or isinstance(target, bytes):  # a binary column of Parquet
             decoded = checked_row({"source": _decoded(source), "target": _decoded(target)})
             source, target = decoded.values["source"], decoded.values["target"]
-            row.problem = row.problem or decoded.problem
-            row.detail = row.detail or decoded.detail
-        is_text = isinstance(source, str | None) and isinstance(target, str | None)
-        yield RawPair(
-            source if isinstance(source, str) else None,
-            target if isinstance(target, str) else None,
-            f"{origin}:{number}",
-            row.problem or (None if is_text else MALFORMED),
-            {} if is_jsonl else values,
-            detail=row.detail if row.problem or is_text else "source or target is not text",
-            line=row.line,
-            text=row.text,
-        )
-    if is_jsonl and number:
-        _check_keys(path, columns, keys_seen)
-        if are_too_many(n_foreign, number):
-            raise InputError(
-                f"{path}: {n_foreign} of {number} rows have neither {columns[0]!r} nor "
-                f"{columns[1]!r} (the first is row {first_foreign}); give all rows the same keys, "
-                "or split the file by its keys and give each part as an input"
-            )
-
-
-def _check_keys(path: Path, columns: tuple[str, str], keys: Mapping[str, None]) -> None:
-    """Refuse a JSON file none of whose rows has one of the columns."""
-    if not keys:
-        raise InputError(f"{path}: no row is a JSON object; write one JSON object on each line")
-    for column in columns:
-        if column not in keys:
-            named = ", ".join(map(repr, itertools.islice(keys, _MAX_NAMED_KEYS)))
-            raise InputError(
-                f"{path}: no row has {column!r}; set source_column and target_column (the rows "
-                f"have {named})"
-            )
+            problem, detail = problem or decoded.problem, detail or decoded.detail
+        if not (isinstance(source, str | None) and isinstance(target, str | None)):
+            if problem is None:
+                problem, detail = MALFORMED, "source or target is not text"
+            source = source if isinstance(source, str) else None
+            target = target if isinstance(target, str) else None
+    return RawPair(
+        source,
+        target,
+        origin,
+        problem,
+        extra,
+        detail=detail,
+        line=row.line,
+        text=row.text,
+        unit=row.unit,
+    )
 
 
 def _decoded(value: Any) -> Any:

@@ -20,11 +20,13 @@ from pipeline.prepare.spill import read_partition, write_rows
 from pipeline.prepare.splitting import DUPLICATE, LEAK, TEST, TRAIN, VALID, first_occurrences
 from pipeline.prepare.tasks import TaskResult
 from pipeline.prepare.texts import Hashes, Mask
+from pipeline.schemas import PAIRS
 from pipeline.storage.backend import naming_file
 
 _HELD_OUT_HASHES = "held-out-sources.npy"
 _ROWS_PER_GROUP = 1 << 16
 _ROWS_PER_FILE = 1 << 20
+_UNIQUE_COLUMNS = PAIRS.names  # a dictionary of their values would hold all of them
 
 PairsFiles = dict[Split, list[tuple[str, int]]]
 """The PAIRS files of each split, relative to the dataset, with their numbers of rows."""
@@ -152,5 +154,11 @@ def _write_file(path: Path, pairs: pa.Table) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming_file(path):
         # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
-        pq.write_table(pairs, path.absolute(), compression="zstd", row_group_size=_ROWS_PER_GROUP)
+        pq.write_table(
+            pairs,
+            path.absolute(),
+            compression="zstd",
+            row_group_size=_ROWS_PER_GROUP,
+            use_dictionary=[name for name in pairs.schema.names if name not in _UNIQUE_COLUMNS],
+        )
     return str(path.relative_to(path.parents[2]))

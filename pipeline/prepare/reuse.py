@@ -19,7 +19,16 @@ from pipeline.prepare.input_names import NamedInput
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 _MAX_DIFFERENCES_SHOWN = 5
-_NEW_KEYS = {"delimiter", "quoting"}
+_FILES = {"source", "target", "path"}
+_OLD_KEYS = {"source_column", "target_column", "split"}
+"""The keys of an input that the datasets of the first release have, apart from its files."""
+# Settings that datasets of earlier releases do not have, by group.
+_NEW_SETTINGS = {
+    "subwords": {
+        *("algorithm", "character_coverage", "byte_fallback", "split_digits"),
+        "max_training_sentences",
+    },
+}
 
 
 def values_made_from(
@@ -35,8 +44,19 @@ def values_made_from(
         "source_lang": corpus.source_lang,
         "target_lang": corpus.target_lang,
         "inputs": [_input_values(named) for named in inputs],
-        "config": config.model_dump(mode="json"),
+        "config": _config_values(config),
     }
+
+
+def _config_values(config: PrepareConfig) -> dict[str, Any]:
+    """The settings. New ones only if they differ from their defaults, as with the inputs."""
+    values = config.model_dump(mode="json")
+    defaults = PrepareConfig().model_dump(mode="json")
+    for group, keys in _NEW_SETTINGS.items():
+        for key in keys:
+            if values[group][key] == defaults[group][key]:
+                del values[group][key]
+    return values
 
 
 def _input_values(named: NamedInput) -> dict[str, Any]:
@@ -51,9 +71,12 @@ def _input_values(named: NamedInput) -> dict[str, Any]:
                 "of 'source' as 'target'"
             )
         digests += part_digests
-    entry = item.model_dump(mode="json", exclude={"source", "target", "path", *_NEW_KEYS})
+    entry = item.model_dump(mode="json", include=_OLD_KEYS)
     # Only if they differ from their defaults, so that datasets of earlier releases are used.
-    entry |= item.model_dump(mode="json", include=_NEW_KEYS, exclude_defaults=True)
+    new_keys = type(item).model_fields.keys() - _OLD_KEYS - _FILES - {"clean"}
+    entry |= item.model_dump(mode="json", include=new_keys, exclude_defaults=True)
+    if item.clean is not None:  # a default that is given replaces another value of the settings
+        entry["clean"] = item.clean.model_dump(mode="json", exclude_unset=True)
     # A list, because source and target may have the same name, and their order matters.
     return entry | {"files": [list(pair) for pair in zip(names, digests, strict=True)]}
 
@@ -144,4 +167,5 @@ def _changed_values(old: Any, new: Any, key: str) -> Iterator[str]:
             yield from _changed_values(old.get(name), new.get(name), inner)
     elif old != new:
         before = "was not set" if old is None else f"was {old!r}"
-        yield f"{key} {before} and is {new!r}"
+        after = "is not set" if new is None else f"is {new!r}"
+        yield f"{key} {before} and {after}"

@@ -28,7 +28,8 @@ KEPT_COLUMNS = pa.schema(
 """The first columns of a spilled row; the other columns of the input follow. ``rank`` is that of
 the part, ``number`` that of the row in its part, and ``split`` an index into ``SPLITS``."""
 
-_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+SPILL_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+"""How all files between the passes are compressed."""
 
 
 def write_spill(
@@ -44,9 +45,9 @@ def write_spill(
     """
     order = np.argsort(partitions, kind="stable")
     bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
-    in_order = rows.take(pa.array(order)).combine_chunks()
+    in_order = rows.combine_chunks().take(pa.array(order))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pa.ipc.new_file(path.absolute(), rows.schema, options=_OPTIONS) as writer:
+    with pa.ipc.new_file(path.absolute(), rows.schema, options=SPILL_OPTIONS) as writer:
         for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             part = in_order.slice(start, stop - start)
             batches = part.to_batches()
@@ -69,7 +70,7 @@ def read_partition(files: Iterable[Path], partition: int, schema: pa.Schema) -> 
 def write_rows(path: Path, rows: pa.Table) -> None:
     """Write rows in order; an old file is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pa.ipc.new_file(path.absolute(), rows.schema, options=_OPTIONS) as writer:
+    with pa.ipc.new_file(path.absolute(), rows.schema, options=SPILL_OPTIONS) as writer:
         writer.write_table(rows)
 
 

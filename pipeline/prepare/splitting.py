@@ -65,6 +65,11 @@ class SplitRule:
             test_share=0.0 if "test" in given else config.test_share,
         )
 
+    @property
+    def samples(self) -> bool:
+        """Whether pairs of inputs without a split are sampled for validation or test."""
+        return self.valid_share + self.test_share > 0
+
     def splits_of(self, given: Split | None, source_hashes: Hashes) -> npt.NDArray[np.int8]:
         """The number of the split of each pair.
 

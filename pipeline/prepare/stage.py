@@ -7,6 +7,7 @@ Run: ``lingo prepare corpus.yaml --output DATASET``
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections import Counter, deque
@@ -25,8 +26,8 @@ from pipeline.dataset.splits import SPLITS, Split
 from pipeline.formats.compression import is_compressed
 from pipeline.formats.read import are_too_many
 from pipeline.observability.progress import OnProgress, ignore_progress, progress_bar
-from pipeline.prepare.batches import chunks_of
-from pipeline.prepare.cleaning import CleaningTask, clean_chunk
+from pipeline.prepare.batches import Chunk, chunks_of
+from pipeline.prepare.cleaning import CleaningTask, clean_chunk, read_chunk
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
 from pipeline.prepare.encoding import encode_file, encoding_tasks
@@ -42,7 +43,8 @@ from pipeline.prepare.reuse import usable_dataset, values_made_from
 from pipeline.prepare.splitting import reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
-from pipeline.storage.files import names_below, write_json
+from pipeline.storage.file_version import FileStamp
+from pipeline.storage.files import names_below, stamp_of, write_json
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 _BYTES_PER_PARTITION = 1 << 25
@@ -87,14 +89,13 @@ def prepare_corpus(
     columns = check_inputs(corpus)
     check_output(output.absolute())
     inputs = named_inputs(corpus.inputs)
-    if (output / MANIFEST).exists():
-        made_from = values_made_from(corpus, inputs, config)
-        manifest = usable_dataset(output, made_from, on_damage=_report_damage)
-        if manifest is not None:
-            return manifest
+    stamps = _stamps(corpus)
+    made_from = values_made_from(corpus, inputs, config)
+    manifest = usable_dataset(output, made_from, on_damage=_report_damage)
+    if manifest is not None:
+        return manifest
     # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
     with reserved_output(output.absolute()):
-        made_from = values_made_from(corpus, inputs, config)
         if (output / MANIFEST).exists():  # perhaps of the process that held the lock before
             manifest = usable_dataset(output, made_from, on_damage=lambda damage: None)
             if manifest is not None:
@@ -113,9 +114,15 @@ def prepare_corpus(
             n_processes = n_workers or _default_n_workers(corpus)
             with task_runner(staging.results, n_processes) as runner:
                 manifest = _write_dataset(job, runner, inputs, made_from, on_progress)
-            if values_made_from(corpus, inputs, config) != made_from:
+            is_unchanged = _stamps(corpus) == stamps
+            if not is_unchanged and values_made_from(corpus, inputs, config) != made_from:
                 raise InputError(f"{output}: an input changed while it was read; prepare it again")
     return manifest
+
+
+def _stamps(corpus: CorpusDescription) -> list[FileStamp | None]:
+    """Size and time of each input file: a cheap sign that its content is still the same."""
+    return [stamp_of(file) for item in corpus.inputs for file in item.files]
 
 
 def _report_damage(damage: str) -> None:
@@ -189,14 +196,10 @@ def _write_pairs(
     Returns:
         the counts of each input, in the order of ``inputs``, and the PAIRS files.
     """
-    chunks = [
-        chunk
-        for rank, (named, part) in enumerate(job.parts)
-        for chunk in chunks_of(named, part, rank)
-    ]
+    chunks = _chunks(job, runner, on_progress)
     n_rows = [chunk.n_rows for chunk in chunks]
     total = None if None in n_rows else sum(n for n in n_rows if n is not None)
-    with progress_bar("read and clean", total, on_progress=on_progress) as bar:
+    with progress_bar("clean", total, on_progress=on_progress) as bar:
         cleaned = runner.run(
             "clean",
             clean_chunk,
@@ -233,6 +236,34 @@ def _write_pairs(
     names += [result["rejected"] for result in written if result["rejected"] is not None]
     write_rejected(job, names)
     return counts, files
+
+
+def _chunks(job: Job, runner: TaskRunner, on_progress: OnProgress) -> list[Chunk]:
+    """All rows of the corpus in chunks, in the order of reading.
+
+    Large files that only one process can read are read first, so that all processes can clean their
+    rows.
+    """
+    chunks = [
+        chunk
+        for rank, (named, part) in enumerate(job.parts)
+        for chunk in chunks_of(named, part, rank)
+    ]
+    serial = [chunk for chunk in chunks if chunk.is_serial]
+    if not serial:
+        return chunks
+    with progress_bar("read", None, on_progress=on_progress) as bar:
+        results = runner.run(
+            "read",
+            read_chunk,
+            [CleaningTask(job, number, chunk) for number, chunk in enumerate(serial)],
+            on_result=lambda result: bar.advance(result["n_read"]),
+        )
+    stored = {
+        chunk.rank: [dataclasses.replace(chunk, stored=job.work / name) for name in result["files"]]
+        for chunk, result in zip(serial, results, strict=True)
+    }
+    return [item for chunk in chunks for item in stored.get(chunk.rank, [chunk])]
 
 
 def _check_problems(job: Job, cleaned: list[TaskResult]) -> None:

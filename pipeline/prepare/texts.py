@@ -194,6 +194,17 @@ class TextColumn:
         starts, ends = edges[::2], edges[1::2]
         return Runs(starts, ends, np.searchsorted(self.ends, starts))
 
+    @cached_property
+    def words(self) -> Runs:
+        """The longest runs of code points that are not spaces."""
+        in_word = ~self.are(Property.SPACE)
+        in_word[self.ends] = False
+        begins, stops = in_word.copy(), in_word.copy()
+        begins[1:] &= ~in_word[:-1]
+        stops[:-1] &= ~in_word[1:]
+        rows = np.repeat(np.arange(len(self)), self.count(begins))
+        return Runs(np.flatnonzero(begins), np.flatnonzero(stops) + 1, rows)
+
     def text(self, row: int) -> str:
         """One of the texts, by its number."""
         return self.joined[self.starts[row] : self.ends[row]]

@@ -1,9 +1,8 @@
 """Subwords: special ids, placeholders, round trips, fingerprints and refusals."""
 
 import io
+import random
 import re
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,8 @@ import pytest
 import sentencepiece
 
 from lingo_model import InputError, Subwords
-from lingo_model import subwords as subwords_module
 from lingo_model.special_ids import EOS_ID, PAD_ID, SOS_ID, UNK_ID
-
-ROOT = Path(__file__).parents[2]
+from lingo_model.subwords import Algorithm
 
 
 def foreign_model(sentences: list[str], **options: Any) -> bytes:
@@ -120,38 +117,106 @@ def test_other_sentences_or_size_give_another_fingerprint(
     assert len({m.fingerprint for m in (subwords, other_sentences, other_size)}) == 3
 
 
-SAMPLED_TRAINING = """
-import sys
-import unicodedata
-from lingo_model import Subwords, subwords
-
-subwords._MAX_TRAINING_SENTENCES = 150
-print(Subwords.train(sys.stdin.read().splitlines(), vocab_size=54, seed=5).fingerprint)
-"""
+# Options of the training.
 
 
-def test_another_process_samples_the_same_sentences(
-    sentences: list[str], monkeypatch: pytest.MonkeyPatch
+def test_bpe_gives_other_pieces_than_unigram(sentences: list[str], subwords: Subwords) -> None:
+    bpe = Subwords.train(sentences, vocab_size=64, algorithm="bpe")
+    assert bpe.encode(sentences) != subwords.encode(sentences)
+    assert bpe.decode(bpe.encode(sentences)) == sentences
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_byte_fallback_spells_characters_that_have_no_piece(
+    sentences: list[str], algorithm: Algorithm
 ) -> None:
-    monkeypatch.setattr(subwords_module, "_MAX_TRAINING_SENTENCES", 150)
-    expected = Subwords.train(sentences, vocab_size=54, seed=5).fingerprint
-    other_process = subprocess.run(
-        [sys.executable, "-c", SAMPLED_TRAINING],
-        input="\n".join(sentences),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
+    odd = ["the 漢字 cat", "😀", "Ω≈ç"]
+    without = Subwords.train(sentences, vocab_size=400, algorithm=algorithm)
+    with_bytes = Subwords.train(sentences, vocab_size=400, algorithm=algorithm, byte_fallback=True)
+    assert all(UNK_ID in ids for ids in without.encode(odd))
+    assert not any(UNK_ID in ids for ids in with_bytes.encode(odd))
+    assert with_bytes.decode(with_bytes.encode(odd)) == odd
+    assert with_bytes.changed(odd) == []
+
+
+def test_split_digits_makes_each_digit_a_piece() -> None:
+    texts = ["in 1984 and 2024", "the 1984 of 2024"] * 30
+    lengths = [
+        len(
+            Subwords.train(texts, vocab_size=60, algorithm="bpe", split_digits=split).encode(
+                ["1984"]
+            )[0]
+        )
+        for split in (False, True)
+    ]
+    assert lengths[0] == 1
+    assert lengths[1] == 5  # the space before the number, and four digits
+
+
+def test_character_coverage_decides_whether_rare_letters_have_pieces() -> None:
+    texts = ["aaaa bbbb cccc dddd"] * 300 + ["é"] * 3
+    known = [
+        UNK_ID
+        not in Subwords.train(texts, vocab_size=40, character_coverage=coverage).encode(["é"])[0]
+        for coverage in (0.99, 1.0)
+    ]
+    assert known == [False, True]
+
+
+@pytest.mark.parametrize("coverage", [0.0, 0.97, 1.01, -1.0])
+def test_a_coverage_that_the_trainer_does_not_take_is_refused(coverage: float) -> None:
+    with pytest.raises(InputError, match=rf"character_coverage={coverage}: needs 0\.98 to 1"):
+        Subwords.train(["a b"], vocab_size=64, character_coverage=coverage)
+
+
+def test_an_unknown_algorithm_is_refused() -> None:
+    with pytest.raises(InputError, match="algorithm='wordpiece': needs one of unigram, bpe"):
+        Subwords.train(["a b"], vocab_size=64, algorithm="wordpiece")  # type: ignore[arg-type]
+
+
+# The size of the vocabulary.
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+@pytest.mark.parametrize("n_sentences", [1, 3, 20])
+def test_a_small_corpus_gets_the_largest_vocabulary_that_it_can_fill(
+    sentences: list[str], n_sentences: int, algorithm: Algorithm
+) -> None:
+    few = sentences[:n_sentences]
+    model = Subwords.train(few, vocab_size=8000, algorithm=algorithm)
+    assert 14 < model.vocab_size < 8000
+    assert model.decode(model.encode(few)) == few
+
+
+def many_characters() -> list[str]:
+    """Sentences of some 3,000 characters, most of them rare."""
+    rng = random.Random(0)
+    return [
+        "".join(chr(0x4E00 + min(2999, int(rng.expovariate(1 / 400)))) for _ in range(20))
+        for _ in range(1500)
+    ]
+
+
+@pytest.mark.parametrize("byte_fallback", [False, True])
+def test_remedies_for_more_characters_than_pieces_work(byte_fallback: bool) -> None:
+    texts = many_characters()
+    with pytest.raises(InputError) as refusal:
+        Subwords.train(texts, vocab_size=1900, byte_fallback=byte_fallback)
+    message = str(refusal.value)
+    assert "increase subwords.vocab_size, or set subwords.character_coverage=" in message
+    assert ("subwords.byte_fallback" in message) != byte_fallback
+    found = re.search(r"character_coverage=(0\.\d+)", message)
+    assert found is not None
+    model = Subwords.train(
+        texts, vocab_size=1900, byte_fallback=byte_fallback, character_coverage=float(found[1])
     )
-    assert other_process.stdout.strip() == expected
+    n_unknown = sum(ids.count(UNK_ID) for ids in model.encode(texts))
+    assert (n_unknown == 0) == byte_fallback
 
 
-def test_seed_decides_which_sentences_are_sampled(
-    sentences: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subwords_module, "_MAX_TRAINING_SENTENCES", 150)
-    fingerprints = {Subwords.train(sentences, vocab_size=54, seed=s).fingerprint for s in range(3)}
-    assert len(fingerprints) == 3
+def test_no_coverage_is_named_if_none_is_enough() -> None:
+    with pytest.raises(InputError, match=r"special ids; increase subwords\.vocab_size$"):
+        Subwords.train(many_characters(), vocab_size=100)
 
 
 # Files.

@@ -34,15 +34,13 @@ def word_counts(column: TextColumn) -> Counts:
     A word is a run of characters without spaces. In scripts without spaces between words, each
     letter counts as a word.
     """
-    is_space = column.are(Property.SPACE)
-    is_space[column.ends] = True
-    begins = np.empty_like(is_space)
-    begins[:1] = True
-    begins[1:] = is_space[:-1]
-    begins &= ~is_space
+    words = column.words
+    counts = np.bincount(words.rows, minlength=len(column)).astype(np.int32)
     if not column.is_ascii:
-        begins |= column.are(Property.NO_SPACES)
-    return column.count(begins)
+        unspaced = column.are(Property.NO_SPACES)
+        unspaced[words.starts] = False  # the word's first letter counts already
+        counts += column.count(unspaced)
+    return counts
 
 
 def _too_short(texts: PairTexts, config: CleanConfig) -> Mask:
@@ -76,11 +74,22 @@ def _long_word(texts: PairTexts, config: CleanConfig) -> Mask:
     return rows
 
 
+def _widths(column: TextColumn) -> Counts:
+    """The length of each text, in which a wide letter counts as two.
+
+    Chinese, Japanese and Korean texts have fewer characters than their translations.
+    """
+    if column.is_ascii:
+        return column.n_characters
+    return column.n_characters + column.count(column.are(Property.WIDE))
+
+
 def _ratio(texts: PairTexts, config: CleanConfig) -> Mask:
-    lengths = texts.source.n_characters, texts.target.n_characters
-    longer, shorter = np.maximum(*lengths), np.minimum(*lengths)
+    widths = _widths(texts.source), _widths(texts.target)
     limit = config.max_length_ratio or 1.0
-    return (longer >= config.ratio_min_characters) & (longer > limit * shorter)
+    n_characters = np.maximum(texts.source.n_characters, texts.target.n_characters)
+    is_long = n_characters >= config.ratio_min_characters
+    return is_long & (np.maximum(*widths) > limit * np.minimum(*widths))
 
 
 def _lengths(source: str, target: str, config: CleanConfig) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from lingo_model import InputError
 from pipeline.prepare.config import CleanConfig
-from pipeline.prepare.rules import lengths
+from pipeline.prepare.rules import characters, copies, lengths, literals, scripts
+from pipeline.prepare.rules.own import own_rules, reason_of
 from pipeline.prepare.rules.rule import Rule
 from pipeline.prepare.texts import Mask, PairTexts
 
@@ -19,6 +22,19 @@ RULES: tuple[Rule, ...] = (
     lengths.TOO_LONG,
     lengths.LONG_WORD,
     lengths.RATIO,
+    copies.COPY,
+    characters.FEW_LETTERS,
+    characters.REPEATED_CHARACTERS,
+    characters.REPEATED_WORDS,
+    scripts.WRONG_SCRIPT,
+    literals.NUMBERS,
+    literals.URLS,
+    literals.EMAILS,
+    literals.PLACEHOLDERS,
+    literals.TAGS,
+    literals.BRACKETS_RULE,
+    literals.QUOTES_RULE,
+    literals.END_PUNCTUATION,
 )
 """The checks in the order in which they are made. A row gets the reason of the first that rejects
 it."""
@@ -46,28 +62,41 @@ class Verdicts:
         return self.first < 0
 
 
-def reasons_of(config: CleanConfig) -> tuple[str, ...]:
-    """The reasons that some settings can give, in the order of the checks."""
-    return tuple(rule.name for rule in rules_of(config))
+def rules_of(config: CleanConfig, folder: Path | None = None) -> tuple[Rule, ...]:
+    """All checks in order, those that are off included: :data:`RULES`, then own rules.
+
+    Args:
+        config: the settings.
+        folder: the folder of the corpus description, in which the modules of own rules are.
+
+    Raises:
+        InputError: an own rule cannot be loaded, or has the reason of another rule.
+    """
+    names = [rule.name for rule in RULES]
+    for name in config.own_rules:
+        if (reason := reason_of(name)) in names:
+            raise InputError(
+                f"own rule {name!r}: another rule has the reason {reason!r}; rename the function"
+            )
+        names.append(reason)
+    return RULES + own_rules(config, folder)
 
 
-def rules_of(config: CleanConfig) -> tuple[Rule, ...]:
-    """All checks in order, those that are off included."""
-    return RULES
-
-
-def check(texts: PairTexts, config: CleanConfig, *, all_masks: bool = False) -> Verdicts:
+def check(
+    texts: PairTexts, config: CleanConfig, *, folder: Path | None = None, all_masks: bool = False
+) -> Verdicts:
     """Check a batch of pairs. The verdict on a pair does not depend on the others.
 
     Args:
         texts: the pairs, repaired.
         config: the settings.
+        folder: the folder of the corpus description, in which the modules of own rules are.
         all_masks: whether to return what each check says of each pair.
 
     Raises:
         InputError: an own rule cannot be loaded or fails.
     """
-    rules = rules_of(config)
+    rules = rules_of(config, folder)
     first = np.full(len(texts), -1, np.int8)
     masks: dict[str, Mask] = {}
     for number, rule in enumerate(rules):
@@ -81,10 +110,15 @@ def check(texts: PairTexts, config: CleanConfig, *, all_masks: bool = False) -> 
 
 
 def details(
-    texts: PairTexts, verdicts: Verdicts, rows: Sequence[int], config: CleanConfig
+    texts: PairTexts,
+    verdicts: Verdicts,
+    rows: Sequence[int],
+    config: CleanConfig,
+    *,
+    folder: Path | None = None,
 ) -> list[str | None]:
     """What is wrong with some pairs, such as ``12 and 61 characters``; None for a kept pair."""
-    rules = rules_of(config)
+    rules = rules_of(config, folder)
 
     def detail(row: int) -> str | None:
         number = int(verdicts.first[row])

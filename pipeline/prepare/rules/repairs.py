@@ -40,6 +40,7 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 # Text with tags is HTML, in which an entity is right. Text about HTML quotes entities.
 _IS_HTML = re.compile(
     r"</?[A-Za-z][A-Za-z0-9:._-]*(?:\s[^<>]*)?/?>|\b(?:HTML|XML|SGML|XHTML|DocBook)|\b[Ee]ntit"
+    r"|[Cc]haracter ref"
 )
 _MOSES_HYPHEN = re.compile(r" ?@([-/,.])@ ?")
 # `&amp;amp;quot;` was escaped three times.

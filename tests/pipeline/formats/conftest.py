@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lingo_model import InputError
+from pipeline.formats.bilingual import BilingualOptions, bilingual_rows
 from pipeline.formats.read import iter_rows
+from pipeline.formats.rows import Row
 
 
 def _read(path: Path) -> object:
@@ -32,3 +35,16 @@ def refusal() -> Callable[..., str]:
     function that reads it (by default all rows are read).
     """
     return _refusal
+
+
+def _bilingual(path: Path, source: str = "en", target: str = "es", **options: Any) -> list[Row]:
+    return list(bilingual_rows(path, BilingualOptions(source, target, **options)))
+
+
+@pytest.fixture
+def bilingual() -> Callable[..., list[Row]]:
+    """A function that reads all rows of a bilingual file.
+
+    It takes the path, the languages (``en`` and ``es`` by default) and the other options.
+    """
+    return _bilingual

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import yaml
 from pydantic import ValidationError
 
 from lingo_model import InputError
-from pipeline.cli.app import main
 from pipeline.prepare.corpus import (
     CorpusDescription,
     CorpusInput,
@@ -104,7 +102,7 @@ def write(path: Path, *lines: str) -> Path:
             describe({"sorce": "a", "target": "b"}),
             [
                 "unknown key 'inputs.0.sorce'; did you mean 'inputs.0.source'?",
-                "path, quoting, source, ",
+                "path, quoting, rename, source, ",
             ],
         ),
         (
@@ -252,9 +250,9 @@ def test_plain_text_with_tabs_is_told_from_plain_text(tmp_path: Path) -> None:
         assert ("rename it to .tsv" in message(error)) is is_table
 
 
-@pytest.mark.parametrize("delimiter", [";", "|", "\t"])
+@pytest.mark.parametrize("delimiter", [";", "|", ","])
 def test_another_delimiter_is_named(tmp_path: Path, delimiter: str) -> None:
-    path = write(tmp_path / "x.csv", f"source{delimiter}target", f"a{delimiter}b")
+    path = write(tmp_path / "x.tsv", f"source{delimiter}target", f"a{delimiter}b")
     with pytest.raises(InputError) as error:
         check_inputs(corpus({"path": path}))
     assert message(error).endswith(f", or delimiter: {json.dumps(delimiter)}")
@@ -313,46 +311,59 @@ def test_other_columns_may_be_null_because_a_file_may_lack_them(tmp_path: Path) 
     assert extra_schema_of(corpus({"path": tmp_path / "x.parquet"})).field("n").nullable
 
 
-def test_a_column_of_two_types_is_refused(tmp_path: Path) -> None:
-    pq.write_table(
-        pa.table({"source": ["a"], "target": ["b"], "year": [2026]}), tmp_path / "x.parquet"
-    )
+@pytest.mark.parametrize(
+    ("left", "right", "joined"),
+    [
+        (pa.array([1], pa.int32()), pa.array([2**40]), pa.int64()),
+        (pa.array([1], pa.uint8()), pa.array([0.5]), pa.float64()),
+        (pa.array(["a"], pa.large_string()), pa.array(["b"]), pa.large_string()),
+        (pa.array(["a"]).dictionary_encode(), pa.array(["b"]), pa.string()),
+        (pa.array([None], pa.null()), pa.array([True]), pa.bool_()),
+    ],
+)
+def test_a_column_of_two_types_has_the_type_that_holds_both(
+    tmp_path: Path, left: pa.Array, right: pa.Array, joined: pa.DataType
+) -> None:
+    for name, values in (("a.parquet", left), ("b.parquet", right)):
+        table = pa.table({"source": ["a"], "target": ["b"], "x": values})
+        pq.write_table(table, tmp_path / name)
+    inputs = ({"path": tmp_path / "a.parquet"}, {"path": tmp_path / "b.parquet"})
+    assert extra_schema_of(corpus(*inputs)).field("x").type == joined
+    assert extra_schema_of(corpus(*inputs[::-1])).field("x").type == joined
+
+
+def test_a_column_that_is_text_in_one_file_and_a_number_in_another_is_refused(
+    tmp_path: Path,
+) -> None:
+    first = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"source": ["a"], "target": ["b"], "year": [2026]}), first)
     path = write(tmp_path / "x.tsv", "source\ttarget\tyear")
     with pytest.raises(InputError) as error:
-        extra_schema_of(corpus({"path": tmp_path / "x.parquet"}, {"path": path}))
+        extra_schema_of(corpus({"path": first}, {"path": path}))
     assert message(error) == (
-        f"{path}: column 'year' is string but int64 in another file; cast one of them"
+        f"{path}: column 'year' is string but int64 in {first}; leave it out with drop_columns: "
+        "[year], or give it another name with rename: {year: year_2}"
     )
+    for remedy in ({"drop_columns": ["year"]}, {"rename": {"year": "year_2"}}):
+        extra_schema_of(corpus({"path": first}, {"path": path} | remedy))
 
 
 @pytest.mark.parametrize("taken", ["pair_id", "origin", "source"])
 def test_a_column_with_a_name_of_the_dataset_is_refused(tmp_path: Path, taken: str) -> None:
-    path = write(tmp_path / "x.tsv", f"en\tes\t{taken}")
+    path = write(tmp_path / "x.tsv", f"en\tes\t{taken}", "one\tuno\tweb")
     item = {"path": path, "source_column": "en", "target_column": "es"}
     with pytest.raises(InputError) as error:
         extra_schema_of(corpus(item))
     assert message(error) == (
-        f"{path}: column {taken!r} has a name that the dataset uses; rename or drop the column in "
-        "a copy of the file"
+        f"{path}: column {taken!r} has a name that the dataset uses; leave it out with "
+        f"drop_columns: [{taken}], or give it another name with rename: {{{taken}: input_{taken}}}"
     )
-
-
-def test_a_parquet_column_with_a_name_of_the_dataset_can_be_dropped_as_the_message_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"en": ["one"], "es": ["uno"], "origin": ["web"]}), path)
-    item = {"path": path, "source_column": "en", "target_column": "es"}
-    with pytest.raises(InputError, match="for example with: lingo sql") as error:
-        extra_schema_of(corpus(item))
-    _, _, command = message(error).partition("for example with: ")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", shlex.split(command))
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert not left.value.code
-    assert pq.read_table(tmp_path / "copy.parquet").to_pylist() == [{"en": "one", "es": "uno"}]
-    extra_schema_of(corpus(item | {"path": tmp_path / "copy.parquet"}))
+    assert extra_schema_of(corpus(item | {"drop_columns": [taken]})).names == []
+    renamed = corpus(item | {"rename": {taken: "input"}})
+    assert extra_schema_of(renamed).names == ["input"]
+    assert [pair.extra for pair in read_pairs(renamed.inputs[0])] == [{"input": "web"}]
+    with pytest.raises(InputError, match=f"rename gives column '{taken}' the name 'target', whi"):
+        extra_schema_of(corpus(item | {"rename": {taken: "target"}}))
 
 
 def as_symbolic_link(source: Path, target: Path) -> Path:
@@ -422,5 +433,5 @@ def test_a_wrong_delimiter_or_quoting_is_refused(tmp_path: Path, options: dict[s
 
 def test_a_table_without_a_header_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tsv", "The dog plays.\tEl perro juega.")
-    with pytest.raises(InputError, match="add a line with the column names before it"):
+    with pytest.raises(InputError, match=r"name the columns with columns: \[source, ta"):
         check_inputs(corpus({"path": str(path)}))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
+from pipeline.formats.options import ReadOptions
 from pipeline.formats.rows import Row
 from pipeline.prepare import pairs
 from pipeline.prepare.corpus import CorpusDescription, CorpusInput, check_inputs
@@ -169,7 +170,7 @@ def test_a_pair_keeps_the_place_and_the_reason_of_its_row(
 def test_a_pair_of_aligned_lines_keeps_the_reason_of_the_bad_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: str
 ) -> None:
-    def rows(path: Path) -> Iterator[Row]:
+    def rows(path: Path, options: ReadOptions) -> Iterator[Row]:
         problem = "undecodable" if path.suffix == f".{side}" else None
         yield Row({"text": "good"})
         yield Row({"text": "bad"}, problem, detail=problem and f"byte 0xe9 in {side}")

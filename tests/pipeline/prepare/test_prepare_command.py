@@ -15,6 +15,7 @@ from pipeline.cli.app import main
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
+from pipeline.prepare.notes import subword_table
 
 CONFIG = "subwords:\n  vocab_size: 120\nsplit:\n  valid_share: 0.1\n  test_share: 0.1\n"
 
@@ -35,6 +36,7 @@ def lingo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def write_corpus(folder: Path, files: dict[str, bytes], **item: str) -> None:
     """Some files and a description of one input."""
     for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     description = {"source_lang": "en", "target_lang": "es", "inputs": [item]}
     (folder / "corpus.yaml").write_text(yaml.safe_dump(description))
@@ -59,6 +61,7 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (0, "")
     manifest = open_dataset(tmp_path / "d").manifest
     counts = {split: manifest.splits[split] for split in SPLITS}
+    assert manifest.subword_statistics is not None
     command = str(Path(sys.executable).with_name("lingo"))  # not on the PATH of the process
     assert done.stdout.replace(command, "lingo").splitlines() == [
         "x.tsv: read 201, kept 200, rejected 1 empty",
@@ -66,6 +69,7 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
             f"{split}: {c.n_pairs} pairs, {c.n_target_tokens:,} target tokens"
             for split, c in counts.items()
         ),
+        *subword_table(manifest.subword_statistics),
         "rejected rows, with reasons: d/rejected",
         QUERY,
         "dataset: d",
@@ -105,7 +109,7 @@ BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
     "latin-1": (
         {"a.en": b"one\n" * 20, "a.es": b"ni\xf1o\n" * 20},
         {"source": "a.en", "target": "a.es"},
-        "a.es: 20 of 20 rows are not UTF-8 (the first is row 1); convert",
+        "a.es: 20 of 20 rows are not UTF-8 (the first is row 1); set the `encoding`",
     ),
     "truncated gzip": (
         {"x.tsv.gz": b"\x1f\x8b\x08\x00"},
@@ -119,11 +123,12 @@ BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
         "x.parquet: not readable as Parquet",
     ),
     "missing file": ({}, {"path": "none.tsv"}, "none.tsv: cannot be read (No such file"),
-    "folder": ({}, {"path": "."}, ": cannot be read (Is a directory); check the path"),
+    "empty folder": ({"a/_SUCCESS": b""}, {"path": "a"}, "a: the folder has no file to read"),
+    "empty glob": ({"a.tsv": b""}, {"path": "*.csv"}, "*.csv: the pattern matches no file"),
     "missing column": (
-        {"x.tsv": b"en\tes\none\tuno\n"},
+        {"x.tsv": b"en\tfr\none\tun\n"},
         {"path": "x.tsv"},
-        "x.tsv: has no column 'source'; its columns are en, es; set source_column",
+        "x.tsv: has no column 'source'; its columns are en, fr; set source_column",
     ),
     "column twice": ({"x.csv": b"a,a\n"}, {"path": "x.csv"}, "x.csv: two columns are named 'a'"),
     "unknown key": ({}, {"pth": "x.tsv"}, "corpus.yaml: unknown key 'inputs.0.pth'"),

@@ -90,6 +90,11 @@ def test_another_seed_changes_the_order_but_not_the_pairs(messy: Any, tmp_path: 
             "config.subwords.vocab_size was 120 and is 121",
         ),
         (
+            {"subwords": SubwordsConfig(vocab_size=120, algorithm="bpe", split_digits=True)},
+            "config.subwords.algorithm was not set and is 'bpe'; "
+            "config.subwords.split_digits was not set and is True",
+        ),
+        (
             {"seed": 2, "clean": CleanConfig(max_length_ratio=4)},
             "config.clean.max_length_ratio was 5.0 and is 4.0; config.seed was 1 and is 2",
         ),
@@ -198,3 +203,19 @@ def test_how_tables_are_read_is_part_of_the_fingerprint_only_if_it_is_set(
     prepare_corpus(describe({"path": path}), tmp_path / "dataset", CONFIG)
     with pytest.raises(InputError, match="inputs"):
         prepare_corpus(describe({"path": path, "quoting": "none"}), tmp_path / "dataset", CONFIG)
+
+
+def test_new_settings_are_part_of_the_fingerprint_only_if_they_differ_from_the_defaults(
+    tmp_path: Path, messy: Any
+) -> None:
+    assert messy.manifest.made_from["config"]["subwords"] == {
+        "vocab_size": 120,
+        "normalisation": "nfc",
+    }
+    path = tmp_path / "x.tsv"
+    path.write_text("source\ttarget\n" + "".join(f"{s}\t{t}\n" for s, t in TRAINING_PAIRS))
+    bpe = PrepareConfig(subwords=SubwordsConfig(vocab_size=120, algorithm="bpe"))
+    manifest = prepare_corpus(describe({"path": path}), tmp_path / "dataset", bpe)
+    assert manifest.made_from["config"]["subwords"]["algorithm"] == "bpe"
+    with pytest.raises(InputError, match=r"config\.subwords\.algorithm was 'bpe' and is not set"):
+        prepare_corpus(describe({"path": path}), tmp_path / "dataset", CONFIG)

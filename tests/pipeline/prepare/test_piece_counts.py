@@ -1,4 +1,4 @@
-"""Texts that the subword model changes are counted, and their scores have no ceiling otherwise."""
+"""Pieces are counted, and texts that the subword model changes. Other scores have no ceiling."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from lingo_model import InputError
+from lingo_model import InputError, Subwords
+from lingo_model.special_ids import EOS_ID, UNK_ID
+from lingo_model.word_encoder import Utf8Texts, WordEncoder
 from pipeline.dataset.dataset import open_dataset
-from pipeline.dataset.manifest import MANIFEST, DatasetManifest
+from pipeline.dataset.manifest import MANIFEST, ChangedText, DatasetManifest, TextStatistics
 from pipeline.dataset.splits import Split
 from pipeline.evaluate.metrics import corpus_scores
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
-from pipeline.prepare.notes import notes_of
+from pipeline.prepare.notes import notes_of, subword_table
+from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.stage import prepare_corpus
 
 OBJECTS = {"umbrella": "雨伞", "letter": "信", "book": "书", "map": "地图", "lamp": "灯"}
@@ -169,8 +172,122 @@ def test_a_manifest_of_an_earlier_release_has_no_counts_and_no_notes(tmp_path: P
     prepared(tmp_path, "fr", french(), vocab_size=200, normalisation="nmt_nfkc")
     path = tmp_path / "dataset" / MANIFEST
     values = json.loads(path.read_bytes())
-    del values["round_trips"]
+    del values["round_trips"], values["subword_statistics"]
     path.write_text(json.dumps(values))
     manifest = open_dataset(tmp_path / "dataset").manifest
     assert manifest.round_trips == {}
+    assert manifest.subword_statistics is None
     assert not [note for note in notes_of(manifest) if "survive" in note]
+
+
+# Statistics.
+
+
+def encoded_counts(
+    subwords: Subwords, sources: list[str], targets: list[str], *, batch_size: int
+) -> PieceCounts:
+    counts = PieceCounts(subwords.vocab_size)
+    encoder = WordEncoder(subwords)
+    for name, texts in (("source", sources), ("target", targets)):
+        for start in range(0, len(texts), batch_size):
+            batch = Utf8Texts.of(texts[start : start + batch_size])
+            counts.sides[name].add(batch, encoder.encode(batch, end_id=EOS_ID), subwords)
+    return counts
+
+
+SOURCES = ["one  two three", "", " two\u00a0three ", "☃ four", "five é"]
+TARGETS = ["uno dos", "tres", "☃☃ cuatro ☃", "über", "cinco"]
+
+
+@pytest.fixture(scope="module", params=["nfc", "nmt_nfkc"])
+def small_model(request: pytest.FixtureRequest) -> Subwords:
+    known = ["one two three four five é", "uno dos tres cuatro cinco", "über drei"]
+    return Subwords.train(known * 9, vocab_size=60, normalisation=request.param)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_counts_are_those_of_the_texts(small_model: Subwords, batch_size: int) -> None:
+    counts = encoded_counts(small_model, SOURCES, TARGETS, batch_size=batch_size)
+    for side, texts in ((counts.source, SOURCES), (counts.target, TARGETS)):
+        ids = [i for row in small_model.encode(texts) for i in row]
+        statistics = side.statistics()
+        assert statistics.n_texts == len(texts)
+        assert statistics.n_words == sum(len([w for w in t.split(" ") if w]) for t in texts)
+        assert statistics.n_characters == sum(map(len, texts))
+        assert statistics.n_pieces == len(ids)
+        assert statistics.n_unknown == ids.count(UNK_ID) > 0
+        assert side.n_changed == len(small_model.changed(texts)) > 0
+        assert statistics.unknown_rate == ids.count(UNK_ID) / len(ids)
+        assert statistics.pieces_per_word == len(ids) / statistics.n_words
+        assert statistics.characters_per_piece == statistics.n_characters / len(ids)
+    assert counts.round_trips().target_example == ChangedText(
+        text="☃☃ cuatro ☃", decoded=small_model.decode(small_model.encode(TARGETS))[2]
+    )
+
+
+def test_counts_of_parts_add_up_in_any_order(small_model: Subwords) -> None:
+    whole = encoded_counts(small_model, SOURCES, TARGETS, batch_size=9)
+    for order in (range(5), range(4, -1, -1)):
+        merged = PieceCounts(small_model.vocab_size)
+        for i in order:
+            part = encoded_counts(small_model, SOURCES[i : i + 1], TARGETS[i : i + 1], batch_size=1)
+            merged.add_json(json.loads(json.dumps(part.to_json())))
+        assert merged.round_trips() == whole.round_trips()
+        for side in ("source", "target"):
+            assert merged.sides[side].statistics() == whole.sides[side].statistics()
+            assert merged.sides[side].pieces.tolist() == whole.sides[side].pieces.tolist()
+
+
+def test_used_pieces_are_those_of_training_text(small_model: Subwords) -> None:
+    train = encoded_counts(small_model, ["one two", "über"], ["dos über"], batch_size=9)
+    other = encoded_counts(small_model, ["four"], ["cuatro"], batch_size=9)
+    statistics = subword_statistics({"train": train, "valid": other, "test": other})
+    by_source = {i for row in small_model.encode(["one two", "über"]) for i in row}
+    by_target = {i for row in small_model.encode(["dos über"]) for i in row}
+    assert statistics.n_pieces == small_model.vocab_size - 14
+    assert statistics.n_used_by_source == len(by_source)
+    assert statistics.n_used_by_target == len(by_target)
+    assert statistics.n_used_by_both == len(by_source & by_target) > 0
+
+
+def test_statistics_are_in_the_manifest_and_in_a_table(tmp_path: Path) -> None:
+    manifest = prepared(tmp_path, "fr", french(), vocab_size=100)
+    statistics = manifest.subword_statistics
+    assert statistics is not None
+    for split in ("train", "test"):
+        counts = manifest.splits[split]
+        assert statistics.source[split].n_texts == counts.n_pairs
+        assert statistics.source[split].n_pieces == counts.n_source_tokens - counts.n_pairs
+        assert statistics.target[split].n_pieces == counts.n_target_tokens - counts.n_pairs
+    header, source, target, both = subword_table(statistics)
+    assert header.split("  ")[0] == "subwords"
+    assert f"{statistics.source['train'].pieces_per_word:.2f}" in source
+    assert f"{statistics.target['train'].characters_per_piece:.2f}" in target
+    assert "test 0.00%" in target
+    assert both.endswith(f"{statistics.n_used_by_both:,}")
+
+
+@pytest.mark.parametrize(("n_unknown", "is_noted"), [(10, False), (11, True)])
+def test_a_high_share_of_unknown_pieces_is_noted(
+    tmp_path: Path, n_unknown: int, is_noted: bool
+) -> None:
+    manifest = prepared(tmp_path, "fr", french(), vocab_size=100)
+    assert manifest.subword_statistics is not None
+    counts = TextStatistics(
+        n_texts=1, n_words=9000, n_characters=30_000, n_pieces=10_000, n_unknown=n_unknown
+    )
+    changed = manifest.subword_statistics.model_copy(update={"target": {"test": counts}})
+    notes = notes_of(manifest.model_copy(update={"subword_statistics": changed}))
+    assert any("0.11% of the pieces of the test targets" in note for note in notes) == is_noted
+
+
+@pytest.mark.parametrize(("n_used", "is_noted"), [(30, False), (29, True)])
+def test_a_side_that_uses_few_pieces_is_noted(tmp_path: Path, n_used: int, is_noted: bool) -> None:
+    manifest = prepared(tmp_path, "fr", french(), vocab_size=100)
+    assert manifest.subword_statistics is not None
+    changed = manifest.subword_statistics.model_copy(
+        update={"n_pieces": 90, "n_used_by_source": n_used, "n_used_by_target": 80}
+    )
+    notes = notes_of(manifest.model_copy(update={"subword_statistics": changed}))
+    assert any("training sources use 29 of the 90 pieces" in note for note in notes) == is_noted
+    assert not any("training targets use" in note for note in notes)
