@@ -49,9 +49,12 @@ def test_the_wheel_has_every_module_and_template(installed: Path) -> None:
     assert data_files(installed) == data_files(ROOT)
 
 
-def test_the_wheel_has_the_kernels_if_the_checkout_has_them(installed: Path) -> None:
-    n_kernels = len(list((ROOT / "lingo_model").glob("_kernels*.so")))
-    assert len(list((installed / "lingo_model").glob("_kernels*.so"))) == n_kernels
+@pytest.mark.parametrize("name", ["_kernels", "_words"])
+def test_the_wheel_has_the_compiled_parts_if_the_checkout_has_them(
+    installed: Path, name: str
+) -> None:
+    n_built = len(list((ROOT / "lingo_model").glob(f"{name}*.so")))
+    assert len(list((installed / "lingo_model").glob(f"{name}*.so"))) == n_built
 
 
 def test_the_installed_command_works_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:

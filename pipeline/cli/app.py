@@ -41,6 +41,8 @@ from pipeline.models.reference import CHAMPION
 from pipeline.settings import load_yaml, parse_settings
 from pipeline.train.recipe import DEFAULT_PRESET, PRESETS, TrainConfig, TrainResources, recipe_named
 
+_PREVIEW_ROWS = 10
+
 app = typer.Typer(
     help="Parallel text in; an LSTM translation model, translation tables and score reports out. "
     "Start with `lingo demo`.",
@@ -95,24 +97,51 @@ def prepare(
     ] = False,
     rows: Annotated[
         int | None,
-        typer.Option(min=0, help="Rows of each input that --preview shows. [default: 10]"),
+        typer.Option(
+            min=0, help=f"Rows of each input that --preview shows. [default: {_PREVIEW_ROWS}]"
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the preview as one JSON object for each input.")
     ] = False,
+    advise: Annotated[
+        bool,
+        typer.Option(
+            "--advise",
+            help="Show what each cleaning rule drops, and propose thresholds. Writes nothing.",
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows of each input that --advise looks at. [default: 20000]"),
+    ] = None,
 ) -> None:
     """Clean, split and encode raw parallel text into a dataset.
 
     The same command continues after an interruption.
     """
     if show:
-        refuse_together("--preview", {"--output": output, "--config": config, "--workers": workers})
+        refuse_together(
+            "--preview",
+            {
+                "--output": output,
+                "--config": config,
+                "--workers": workers,
+                "--advise": advise or None,
+            },
+        )
         _preview_corpus(corpus, rows, as_json=as_json)
         return
+    if advise:
+        refuse_together("--advise", {"--output": output, "--rows": rows})
+        _advise(corpus, config, sample)
+        return
+    if sample is not None:
+        raise InputError("--sample needs --advise")
     if rows is not None or as_json:
         raise InputError("--rows and --json need --preview")
     if output is None:
-        raise InputError("missing --output DATASET, or --preview")
+        raise InputError("missing --output DATASET, --preview or --advise")
     advise_on_interruption(CONTINUES)
     from pipeline.prepare.config import PrepareConfig
     from pipeline.prepare.corpus import load_corpus
@@ -155,6 +184,18 @@ def prepare(
     print(f"dataset: {output}")
 
 
+def _advise(corpus: Path, config: Path | None, n_rows: int | None) -> None:
+    """Print what each cleaning rule drops."""
+    from pipeline.prepare.advise import DEFAULT_SAMPLE, advice_lines, advise
+    from pipeline.prepare.config import PrepareConfig
+    from pipeline.prepare.corpus import load_corpus
+
+    settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
+    advice = advise(load_corpus(corpus), settings, n_rows=n_rows or DEFAULT_SAMPLE)
+    for line in advice_lines(advice):
+        print(line)
+
+
 def _preview_corpus(corpus: Path, n_rows: int | None, *, as_json: bool) -> None:
     """Print how each input is read.
 
@@ -166,8 +207,7 @@ def _preview_corpus(corpus: Path, n_rows: int | None, *, as_json: bool) -> None:
 
     unreadable = []
     description = load_corpus(corpus)
-    rows = previews.DEFAULT_PREVIEW_ROWS if n_rows is None else n_rows
-    for item in previews.preview_corpus(description, rows):
+    for item in previews.preview_corpus(description, _PREVIEW_ROWS if n_rows is None else n_rows):
         if as_json:
             print(json.dumps(previews.as_json(item), ensure_ascii=False, default=str))
         else:

@@ -66,6 +66,13 @@ def check(
             f"[default: {default_of(LeaksConfig, 'similarity')}]"
         ),
     ] = None,
+    max_changed_words: Annotated[
+        int | None,
+        typer.Option(
+            help="Most words that differ between near texts, 1 or 2. "
+            f"[default: {default_of(LeaksConfig, 'max_changed_words')}]"
+        ),
+    ] = None,
     min_words: Annotated[
         int | None,
         typer.Option(
@@ -86,7 +93,7 @@ def check(
     """Find pairs that are equal or near to a test or validation pair.
 
     Compares the training pairs with the validation and test pairs, and the validation pairs with
-    the test pairs. Exit status 0: there are none. 4: there are some.
+    the test pairs. Exit status 0: no training pair is equal or near. 4: some are.
     """
     advise_on_interruption(STARTS_OVER)
     from pipeline.dataset.dataset import open_dataset
@@ -94,6 +101,7 @@ def check(
 
     limits = {
         "similarity": similarity,
+        "max_changed_words": max_changed_words,
         "min_words": min_words,
         "min_target_words": min_target_words,
     }
@@ -120,7 +128,7 @@ def check(
             on_progress=on_progress,
         )
     print(result.model_dump_json(indent=2) if as_json else _table(result))
-    if sum(result.n_close.values()):
+    if sum(result.n_close("train").values()):
         raise typer.Exit(EXIT_LEAKS)
 
 
@@ -156,13 +164,13 @@ def _table(check: DatasetCheck) -> str:
         is_source = row.kind.endswith("source")
         lines.append(f"    {row.source if is_source else row.target}")
         lines.append(f"    {row.of_source if is_source else row.of_target}")
-    n_close = sum(check.n_close.values())
+    n_close = sum(check.n_close().values())
     if n_close > len(check.rows):
         lines.append(f"\n{n_close - len(check.rows):,} more; name them with --rows {n_close}")
     if check.n_unreadable:
         lines.append(f"\nnote: {check.n_unreadable:,} rows of {test} cannot be read")
     lines.append(
-        f"\nnear: from similarity {check.similarity:g} on, from {check.min_words} words on; "
-        f"targets from {check.min_target_words} words on"
+        f"\nnear: similarity {check.similarity:g} or more, at most {check.max_changed_words} "
+        f"changed, {check.min_words} words or more; targets: {check.min_target_words} words or more"
     )
     return "\n".join(lines)

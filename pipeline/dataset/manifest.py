@@ -48,6 +48,8 @@ class SplitCounts(Settings):
 
     Args:
         n_pairs: sentence pairs.
+        n_encoded: rows of the ENCODED files, which have copies of pairs of inputs with a weight.
+            None in datasets of earlier releases, where it is ``n_pairs``.
         n_source_tokens: subwords of all sources, with one eos each.
         n_target_tokens: subwords of all targets, with one eos each.
         pairs_files: paths of the PAIRS files, relative to the dataset.
@@ -59,6 +61,7 @@ class SplitCounts(Settings):
     n_target_tokens: int
     pairs_files: tuple[str, ...]
     encoded_files: tuple[str, ...]
+    n_encoded: int | None = None
 
 
 class ChangedText(Settings):
@@ -193,6 +196,7 @@ class LeakageCertificate(Settings):
         inputs_that_lost_rows: rejected rows of each input that has a given split, for any reason.
         similarity: 1 less the share of words that differ, from which two texts are near; None if
             only equal ones were looked for.
+        max_changed_words: most words that differ between near texts.
         min_words: texts of fewer words are never near.
         min_target_words: targets of fewer words are not compared.
         n_removed: the rejected rows by kind; see :class:`LeakingPair`.
@@ -207,6 +211,7 @@ class LeakageCertificate(Settings):
     n_sources_in_several_splits: int
     inputs_that_lost_rows: dict[str, int]
     similarity: float | None = None
+    max_changed_words: int | None = None
     min_words: int | None = None
     min_target_words: int | None = None
     n_removed: dict[str, int] = Field(default_factory=dict)

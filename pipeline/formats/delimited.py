@@ -26,6 +26,7 @@ from pipeline.formats.records import Record, quoted_records, unquoted_records
 from pipeline.formats.rows import (
     MAX_ROW_CHARACTERS,
     Row,
+    check_unique_names,
     head_lines,
     read_errors_as_input_errors,
 )
@@ -214,6 +215,7 @@ def _header_and_records(
         names = [str(number) for number in range(1, shape.n_columns + 1)]
         return names, itertools.chain([first], records), shape
     names = _checked_header(path, first)
+    check_unique_names(path, names)
     shape.n_columns = len(names)
     if is_auto and all(map(is_in_marks, names)):
         names = [name[1:-1].replace('""', '"') for name in names]  # only the header is quoted

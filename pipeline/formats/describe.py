@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,14 @@ from pipeline.formats.json_types import type_conflict
 from pipeline.formats.options import DEFAULT_OPTIONS, ReadOptions
 from pipeline.formats.parquet import open_parquet, row_group_sizes
 from pipeline.formats.read import iter_rows
-from pipeline.formats.rows import Format, Row, check_is_table, check_readable, format_of
+from pipeline.formats.rows import (
+    Format,
+    Row,
+    check_is_table,
+    check_readable,
+    check_unique_names,
+    format_of,
+)
 from pipeline.formats.text_column import TEXT_COLUMN
 
 _ROWS_PER_CHUNK = 10_000
@@ -77,7 +83,7 @@ def describe_columns(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> File
             schema = open_parquet(path).schema_arrow.remove_metadata()
         case "jsonl":
             return FileColumns(file_format, None)
-    _check_unique_names(path, schema)
+    check_unique_names(path, schema.names)
     return FileColumns(file_format, schema)
 
 
@@ -105,7 +111,7 @@ def describe_file(
         case "parquet":
             parquet = open_parquet(path)
             schema, n_rows = parquet.schema_arrow.remove_metadata(), parquet.metadata.num_rows
-            _check_unique_names(path, schema)
+            check_unique_names(path, schema.names)
             return FileDescription(file_format, schema, n_rows, row_group_sizes(parquet))
         case "jsonl":
             n_rows, schema = _jsonl_rows_and_schema(path, options, is_ignored)
@@ -117,12 +123,6 @@ def describe_file(
 
 def _text_columns(names: list[str]) -> pa.Schema:
     return pa.schema([pa.field(name, pa.string()) for name in names])
-
-
-def _check_unique_names(path: Path, schema: pa.Schema) -> None:
-    repeated = [name for name, n in Counter(schema.names).items() if n > 1]
-    if repeated:
-        raise InputError(f"{path}: two columns are named {repeated[0]!r}; rename one of them")
 
 
 def _jsonl_rows_and_schema(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import codecs
 import functools
 import io
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.formats.compression import TooLargeError
+from pipeline.formats.records import without_end
 from pipeline.formats.rows import (
     MALFORMED,
     MAX_ROW_CHARACTERS,
@@ -67,8 +69,7 @@ def decoded(data: bytes, encoding: str) -> str:
 
 def iter_lines(stream: io.BufferedReader, encoding: str | None = None) -> Iterator[str]:
     """The lines of a stream without their ends; see :func:`lines_with_ends`."""
-    for line in lines_with_ends(stream, encoding):
-        yield line.removesuffix("\n").removesuffix("\r")
+    return map(without_end, lines_with_ends(stream, encoding))
 
 
 def lines_with_ends(stream: io.BufferedReader, encoding: str | None = None) -> Iterator[str]:
@@ -82,11 +83,12 @@ def lines_with_ends(stream: io.BufferedReader, encoding: str | None = None) -> I
     """
     text = text_stream(stream, encoding)
     # Not `for line in text`, which reads a line of any length.
-    lines = iter(functools.partial(text.readline, MAX_ROW_CHARACTERS), "")
-    for number, line in enumerate(lines, start=1):
-        if number == 1:
-            line = line.removeprefix("\ufeff")  # the codecs of UTF-16-LE and others keep it
-        if len(line) < MAX_ROW_CHARACTERS or line.endswith("\n"):
+    limit = MAX_ROW_CHARACTERS
+    # The codecs of UTF-16-LE and others keep the byte order mark.
+    first = text.readline(limit).removeprefix("\ufeff")
+    rest = iter(functools.partial(text.readline, limit), "")
+    for number, line in enumerate(itertools.chain([first] if first else [], rest), start=1):
+        if len(line) < limit or line.endswith("\n"):
             yield line
         else:
             start = line[:MAX_TEXT_CHARACTERS]

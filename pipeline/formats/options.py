@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import io
 from typing import Literal, get_args
 
 from lingo_model import InputError
@@ -85,7 +86,8 @@ def check_encoding(encoding: str) -> None:
     """
     try:
         name = codecs.lookup(encoding).name
-        is_text = b"".decode(encoding) == "" and name.replace("_", "-") not in _NOT_OF_FILES
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # refuses codecs such as base64
+        is_text = name.replace("_", "-") not in _NOT_OF_FILES
     except (LookupError, UnicodeError, ValueError):
         is_text = False
     if not is_text:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from lingo_model import InputError
 from pipeline.errors import one_line
 from pipeline.formats.encoding import checked_row
-from pipeline.formats.rows import Row, check_readable
+from pipeline.formats.rows import Row, check_readable, check_unique_names
 from pipeline.formats.text_types import as_text_column, is_string_type
 
 _ROWS_PER_BATCH = 4096
@@ -42,9 +42,11 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     """Every row of a Parquet file. A row with text that is not UTF-8 is undecodable.
 
     Raises:
-        InputError: the file is missing or is not Parquet.
+        InputError: the file is missing or is not Parquet, or two of its columns have one name.
     """
-    for batch in open_parquet(path).iter_batches(batch_size=_ROWS_PER_BATCH):
+    parquet = open_parquet(path)
+    check_unique_names(path, parquet.schema_arrow.names)
+    for batch in parquet.iter_batches(batch_size=_ROWS_PER_BATCH):
         try:
             rows = [Row(values) for values in batch.to_pylist()]
         except UnicodeDecodeError:  # a Parquet writer need not check that text is UTF-8

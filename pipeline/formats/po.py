@@ -104,14 +104,7 @@ class _Draft:
         if self.n_characters > MAX_ROW_CHARACTERS:
             self.fail(line, f"an entry of more than {MAX_ROW_CHARACTERS:,} characters")
         elif string is None or self.field is None:
-            start = too_long_text(line)
-            is_short = start is None
-            reason = (
-                "neither a comment nor a text in quotation marks"
-                if is_short
-                else f"a line of more than {MAX_ROW_CHARACTERS:,} characters"
-            )
-            self.fail(line if start is None else start, f"line {number} is {reason}")
+            self.fail(*_damage(line, number, is_text=match is not None or line.startswith('"')))
         else:
             self.fields[self.field].append(_ESCAPE.sub(_unescaped, string[1]))
 
@@ -182,6 +175,25 @@ def _drafts(lines: Iterator[str]) -> Iterator[_Draft]:
     if draft.is_begun:
         draft.check()
         yield draft
+
+
+def _damage(line: str, number: int, *, is_text: bool) -> tuple[str, str]:
+    """The beginning of a damaged line, and why it cannot be read.
+
+    Args:
+        line: the line.
+        number: its number.
+        is_text: whether it begins as a line with a text.
+    """
+    start = too_long_text(line)
+    if start is not None:
+        return start, f"line {number} has more than {MAX_ROW_CHARACTERS:,} characters"
+    if is_text:
+        return line, (
+            f"the text of line {number} is not closed, is no part of an entry, or has a quotation "
+            "mark without a backslash"
+        )
+    return line, f"line {number} is neither a comment nor a text in quotation marks"
 
 
 def _keyword(line: str) -> str | None:

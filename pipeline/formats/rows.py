@@ -7,7 +7,7 @@ import dataclasses
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -191,6 +191,8 @@ def format_of(path: Path, encoding: str | None = None) -> Format:
             f"{path}: is {kind}, which cannot be read; {remedy} (known: {KNOWN_FORMATS})"
         )
     if bilingual := bilingual_format(head):
+        if bilingual == "moses_zip" and is_compressed(path):
+            raise InputError(f"{path}: is a compressed zip archive; decompress it once")
         return bilingual
     if _FORMATS.get(ending) == "parquet":
         return "parquet"
@@ -305,6 +307,17 @@ def check_is_table(path: Path, file_format: Format) -> None:
             f"{path}: is {name}, which only `lingo prepare` reads, as the 'path' of an input; "
             f"{remedy} (known: {KNOWN_FORMATS})"
         )
+
+
+def check_unique_names(path: Path, names: Sequence[str]) -> None:
+    """Check that no two columns of a file have one name.
+
+    Raises:
+        InputError: two have.
+    """
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path}: two columns are named {repeated!r}; rename one of them")
 
 
 def check_readable(path: Path) -> None:

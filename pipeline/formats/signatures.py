@@ -127,17 +127,20 @@ def bilingual_format(head: bytes) -> BilingualFormat | None:
         return "moses_zip"
     if _MO.match(head):
         return "mo"
-    if encoding := foreign_encoding(head):
-        head = head.decode(encoding, "replace").encode()
     text = head.removeprefix(_UTF8_MARK)
-    if _XML.match(text):
-        match _root(text):
-            case "tmx":
-                return "tmx"
-            case "xliff":
-                return "xliff"
+    if _PO.search(text):
+        return "po"
+    if encoding := foreign_encoding(head):
+        text = head.decode(encoding, "replace").removeprefix("\ufeff").encode()
+    if not _XML.match(text):
         return None
-    return "po" if _PO.search(text) else None
+    match _root(text):
+        case "tmx":
+            return "tmx"
+        case "xliff":
+            return "xliff"
+        case _:
+            return None
 
 
 def _root(xml: bytes) -> str | None:

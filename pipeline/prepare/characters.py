@@ -82,15 +82,18 @@ BRACKETS = ("()（）﹙﹚", "[]［］【】〔〕", "{}｛｝")
 QUOTES = '"“”„‟«»「」『』〝〞〟＂'
 """Quotation marks, without single ones, which are apostrophes, too."""
 
-_BY_CATEGORY: dict[str, Property] = {
-    **dict.fromkeys(("Lu", "Lt"), Property.LETTER | Property.UPPER),
-    **dict.fromkeys(("Ll", "Lm", "Lo"), Property.LETTER),
-    **dict.fromkeys(("Mn", "Mc", "Me"), Property.MARK | Property.WORD),
-    "Nd": Property.DIGIT,
-    "Cc": Property.CONTROL,
-    **dict.fromkeys(("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"), Property.PUNCTUATION),
-    **dict.fromkeys(("Sm", "Sc", "Sk", "So"), Property.SYMBOL),
-    **dict.fromkeys(("Cs", "Co", "Cn"), Property.UNUSUAL),
+# Plain numbers, because operations on flags take microseconds.
+_LETTER, _WORD = int(Property.LETTER), int(Property.WORD)
+_SPACE, _WIDE = int(Property.SPACE), int(Property.WIDE)
+_BY_CATEGORY: dict[str, int] = {
+    **dict.fromkeys(("Lu", "Lt"), int(Property.LETTER | Property.UPPER)),
+    **dict.fromkeys(("Ll", "Lm", "Lo"), _LETTER),
+    **dict.fromkeys(("Mn", "Mc", "Me"), int(Property.MARK | Property.WORD)),
+    "Nd": int(Property.DIGIT),
+    "Cc": int(Property.CONTROL),
+    **dict.fromkeys(("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"), int(Property.PUNCTUATION)),
+    **dict.fromkeys(("Sm", "Sc", "Sk", "So"), int(Property.SYMBOL)),
+    **dict.fromkeys(("Cs", "Co", "Cn"), int(Property.UNUSUAL)),
 }
 _PLAIN = "\t\n\r"
 _BY_CHARACTER: dict[Property, Iterable[str]] = {
@@ -118,11 +121,13 @@ class Foldings:
     """The folded form of every code point: NFKC, case folded, without default ignorable ones.
 
     Args:
+        has_one_code: whether each form is one code point.
         lengths: the number of code points of each form.
         starts: the position of each form in ``codes``.
-        codes: all forms, one after the other.
+        codes: all forms. A form of one code point has the position of its code point.
     """
 
+    has_one_code: npt.NDArray[np.bool_]
     lengths: npt.NDArray[np.uint8]
     starts: npt.NDArray[np.int32]
     codes: npt.NDArray[np.uint32]
@@ -153,7 +158,7 @@ def foldings() -> Foldings:
         starts[code] = ends
         ends += len(folded)
     tail = np.frombuffer("".join(longer.values()).encode("utf-32-le"), np.uint32)
-    return Foldings(lengths, starts, np.concatenate([codes, tail]))
+    return Foldings(lengths == 1, lengths, starts, np.concatenate([codes, tail]))
 
 
 def properties_of(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -190,14 +195,14 @@ def _assigned_codes() -> Iterator[int]:
     yield from range(0xE0000, 0xE1000)  # tags and variation selectors
 
 
-def _flags_of(character: str) -> Property:
-    flags = _BY_CATEGORY.get(unicodedata.category(character), Property(0))
+def _flags_of(character: str) -> int:
+    flags = _BY_CATEGORY.get(unicodedata.category(character), 0)
     if character.isalnum():
-        flags |= Property.WORD
+        flags |= _WORD
     if character.isspace():
-        flags |= Property.SPACE
-    if Property.LETTER in flags and unicodedata.east_asian_width(character) in "WF":
-        flags |= Property.WIDE
+        flags |= _SPACE
+    if flags & _LETTER and unicodedata.east_asian_width(character) in "WF":
+        flags |= _WIDE
     return flags
 
 
@@ -207,6 +212,8 @@ def _composes(character: str) -> bool:
 
 def _ignorable_codes() -> npt.NDArray[np.int64]:
     """The code points that :func:`without_ignorable` removes."""
-    codes = [*range(1, 0xD800), *range(0xE000, sys.maxunicode + 1)]
-    kept = without_ignorable("".join(map(chr, codes)))
-    return np.setdiff1d(codes, np.frombuffer(kept.encode("utf-32-le"), np.uint32))
+    is_ignorable = np.ones(sys.maxunicode + 1, np.bool_)
+    is_ignorable[0] = is_ignorable[0xD800:0xE000] = False
+    kept = without_ignorable("".join(map(chr, np.flatnonzero(is_ignorable).tolist())))
+    is_ignorable[np.frombuffer(kept.encode("utf-32-le"), np.uint32)] = False
+    return np.flatnonzero(is_ignorable)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,14 +21,17 @@ from pipeline.dataset.splits import SPLITS, Split
 from pipeline.formats.rows import UNDECODABLE
 from pipeline.prepare.batches import Chunk, read_batches
 from pipeline.prepare.config import CleanConfig
+from pipeline.prepare.corpus import effective_clean
 from pipeline.prepare.job import Job
+from pipeline.prepare.languages import WRONG_LANGUAGE, LanguageJudge
+from pipeline.prepare.near import duplicate_keys
 from pipeline.prepare.raw_rows import RawBatch, store_rows
 from pipeline.prepare.rules.registry import check, details
 from pipeline.prepare.rules.repairs import repaired
 from pipeline.prepare.spill import write_rows, write_spill
 from pipeline.prepare.splitting import TRAIN
 from pipeline.prepare.tasks import TaskResult
-from pipeline.prepare.texts import Hashes, Mask, PairTexts, TextColumn, mix64
+from pipeline.prepare.texts import Mask, PairTexts, TextColumn
 
 _ROWS_PER_SPILL = 1 << 17
 _CHARACTERS_PER_SPILL = 1 << 25
@@ -58,21 +60,19 @@ def read_chunk(task: CleaningTask) -> TaskResult:
     """Read a large file that only one process can read, so that several can clean its rows.
 
     Returns:
-        ``files``: the names of the files with its rows; ``n_read``: the number of rows.
+        ``files``: the names of the files with its rows, and their numbers of rows; ``n_read``: the
+        number of all rows.
 
     Raises:
         InputError: the file cannot be read.
     """
-    n_read = 0
-
-    def counted() -> Iterator[RawBatch]:
-        nonlocal n_read
-        for batch in read_batches(task.chunk, task.job.extra):
-            n_read += len(batch)
-            yield batch
-
-    files = store_rows(counted(), task.job.work, f"read-{task.number:06d}", task.job.extra)
-    return {"files": [file.name for file in files], "n_read": n_read}
+    job = task.job
+    batches = read_batches(task.chunk, job.extra)
+    files = store_rows(batches, job.work, f"read-{task.number:06d}", job.extra)
+    return {
+        "files": [[file.name, n_rows] for file, n_rows in files],
+        "n_read": sum(n_rows for _, n_rows in files),
+    }
 
 
 def clean_chunk(task: CleaningTask) -> TaskResult:
@@ -87,6 +87,7 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
         InputError: a file cannot be read, or a row of a given validation or test file.
     """
     job, chunk = task.job, task.chunk
+    clean = effective_clean(chunk.named.item, job.config)
     output = _Output(task)
     n_read = n_problems = 0
     n_rejected: Counter[str] = Counter()
@@ -97,10 +98,10 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
         is_given = chunk.named.item.split in ("valid", "test")
         if is_given:
             _check_readable(batch, chunk)
-        texts, repairs = repaired(_texts_of(batch, job), job.config.clean, is_given=is_given)
+        texts, repairs = repaired(_texts_of(batch, job), clean, is_given=is_given)
         for name, rows in repairs.items():
             n_repaired[name] += int(np.count_nonzero(rows))
-        rejections = {} if is_given else _rejections(batch, texts, job.config.clean)
+        rejections = {} if is_given else _rejections(batch, texts, clean, job.rules_folder)
         n_rejected.update(reason for reason, _ in rejections.values())
         output.add(batch, texts, rejections)
     output.close()
@@ -119,16 +120,30 @@ def _texts_of(batch: RawBatch, job: Job) -> PairTexts:
     return PairTexts(batch.source, batch.target, job.source_lang, job.target_lang)
 
 
-def _rejections(batch: RawBatch, texts: PairTexts, config: CleanConfig) -> _Rejections:
-    verdicts = check(texts, config)
+def _rejections(
+    batch: RawBatch, texts: PairTexts, config: CleanConfig, folder: Path | None
+) -> _Rejections:
+    verdicts = check(texts, config, folder=folder)
     rows = np.flatnonzero(~verdicts.kept).tolist()
     reasons = [verdicts.reasons[number] for number in verdicts.first[rows]]
-    rejections: _Rejections = dict(
-        zip(rows, zip(reasons, details(texts, verdicts, rows, config), strict=True), strict=True)
-    )
+    row_details = details(texts, verdicts, rows, config, folder=folder)
+    rejections: _Rejections = dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
+    if config.language.enabled:
+        rejections |= _wrong_languages(texts, verdicts.kept, config)
     for position, problem in batch.problems.items():
         rejections[position] = (problem.reason, problem.detail)
     return rejections
+
+
+def _wrong_languages(texts: PairTexts, kept: Mask, config: CleanConfig) -> _Rejections:
+    """The pairs in other languages, of those that passed all other rules, because it is slow."""
+    judge = LanguageJudge(texts.source_lang, texts.target_lang, config.language)
+    rows = np.flatnonzero(kept)
+    wrong = judge.wrong(texts if len(rows) == len(kept) else texts.take(rows))
+    return {
+        row: (WRONG_LANGUAGE, judge.describe(texts.source.text(row), texts.target.text(row)))
+        for row in rows[wrong].tolist()
+    }
 
 
 def _check_readable(batch: RawBatch, chunk: Chunk) -> None:
@@ -212,6 +227,7 @@ class _Output:
         return partitions
 
     def _kept_rows(self, batch: RawBatch, texts: PairTexts, kept: Mask) -> pa.Table:
+        duplicates = self._job.config.duplicates
         given = self._task.chunk.named.item.split
         if max(texts.source.n_characters.max(), texts.target.n_characters.max()) > _LONG_CHARACTERS:
             # A hash takes memory for the longest text, which is perhaps rejected.
@@ -220,6 +236,7 @@ class _Output:
         else:
             chosen = pa.array(kept)
         source_hashes = pa.array(texts.source.letter_hashes).filter(chosen)
+        keys = duplicate_keys(texts, duplicates.by, duplicates.compare)
         columns = {
             "rank": np.full(len(source_hashes), self._task.chunk.rank, np.int32),
             "number": batch.numbers[kept],
@@ -228,7 +245,7 @@ class _Output:
             "source": texts.source.to_arrow().filter(chosen),
             "target": texts.target.to_arrow().filter(chosen),
             "source_hash": source_hashes,
-            "pair_hash": pa.array(_pair_hashes(texts)).filter(chosen),
+            "duplicate_key": pa.array(keys).filter(chosen),
         }
         if batch.extra is not None:
             extra = batch.extra.filter(pa.array(kept))
@@ -273,8 +290,3 @@ def _with_nulls(column: TextColumn, missing: Mask | None, rows: npt.NDArray[np.i
     if missing is None:
         return texts
     return pc.if_else(pa.array(missing[rows]), None, texts)
-
-
-def _pair_hashes(texts: PairTexts) -> Hashes:
-    source, target = (column.hashes(column.codes != 0) for column in (texts.source, texts.target))
-    return mix64(source + mix64(target))

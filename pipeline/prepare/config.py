@@ -23,6 +23,24 @@ OwnRule = Annotated[str, AfterValidator(_own_rule)]
 """A function that rejects rows, in the form ``module:function``."""
 
 
+class LanguageConfig(Settings):
+    """The rule `wrong_language`: texts in another language than the corpus description says."""
+
+    enabled: bool = Field(default=True, description="whether languages are judged")
+    min_letters: int = Field(
+        default=15,
+        ge=1,
+        description="texts with fewer, or with less than three words, are not judged; a letter of "
+        "a script without spaces counts as three letters and three words",
+    )
+    min_margin: float = Field(
+        default=2.0,
+        ge=0.0,
+        description="how much more probable another language must be: the difference of the log "
+        "probabilities over the square root of the number of bytes",
+    )
+
+
 class CleanConfig(Settings):
     """The cleaning rules. ``docs/cleaning-rules.md`` describes each with examples.
 
@@ -92,6 +110,7 @@ class CleanConfig(Settings):
     match_end_punctuation: bool = Field(
         default=False, description="both sides end with the same kind of punctuation mark"
     )
+    language: LanguageConfig = LanguageConfig()
     own_rules: tuple[OwnRule, ...] = Field(
         default=(), description="functions that reject rows, such as `my_rules:too_shouty`"
     )
@@ -141,6 +160,11 @@ class SplitConfig(Settings):
 
     valid_share: float = Field(default=0.02, ge=0.0, lt=0.5)
     test_share: float = Field(default=0.02, ge=0.0, lt=0.5)
+    max_pairs: int = Field(
+        default=10_000,
+        ge=1,
+        description="about how many pairs are sampled for each at most, whatever the shares",
+    )
 
 
 class LeaksConfig(Settings):
@@ -157,6 +181,9 @@ class LeaksConfig(Settings):
         ge=0.5,
         le=1.0,
         description="1 less the share of words that differ, from which two texts are nearly equal",
+    )
+    max_changed_words: int = Field(
+        default=1, ge=1, le=2, description="most words that differ between nearly equal texts"
     )
     min_words: int = Field(
         default=4, ge=2, description="shorter texts are never nearly equal, only equal"

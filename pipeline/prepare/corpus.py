@@ -240,10 +240,12 @@ class CorpusInput(Settings):
         """The name in the description, or the globs and folders in it. None if it names files."""
         return self.name or self._written_as
 
-    def first_part(self) -> CorpusInput:
-        """The input with the files of its first part only."""
+    def first_parts(self, n_parts: int) -> CorpusInput:
+        """The input with the files of its first parts only."""
         sides = {side: getattr(self, side) for side in _SIDES}
-        return self.model_copy(update={side: files and files[:1] for side, files in sides.items()})
+        return self.model_copy(
+            update={side: files and files[:n_parts] for side, files in sides.items()}
+        )
 
     def with_files(self, folder: Path) -> CorpusInput:
         """The input with the files that its paths mean.
@@ -276,6 +278,8 @@ class CorpusDescription(Settings):
 
     MISPLACED: ClassVar[Mapping[str, str]] = _PREPARE_SETTINGS
 
+    _folder: Path | None = PrivateAttr(None)
+
     source_lang: LanguageTag
     target_lang: LanguageTag
     inputs: tuple[CorpusInput, ...] = Field(min_length=1)
@@ -287,6 +291,11 @@ class CorpusDescription(Settings):
     ) -> tuple[CorpusInput, ...]:
         langs = info.data.get("source_lang"), info.data.get("target_lang")
         return tuple(item.of_corpus(*langs) for item in inputs)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the file that the description was read from, or None."""
+        return self._folder
 
 
 def load_corpus(path: Path) -> CorpusDescription:
@@ -305,7 +314,9 @@ def load_corpus(path: Path) -> CorpusDescription:
         inputs = tuple(item.with_files(folder) for item in description.inputs)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return description.model_copy(update={"inputs": inputs})
+    loaded = description.model_copy(update={"inputs": inputs})
+    loaded._folder = folder
+    return loaded
 
 
 def effective_clean(item: CorpusInput, config: PrepareConfig) -> CleanConfig:
@@ -332,11 +343,12 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
     """
     columns: dict[Path, FileColumns] = {}
     for item in description.inputs:
+        if item.path is not None:
+            _check_one_format(item.path, item.encoding)
         columns |= {file: _columns_of(file, item) for file in item.files}
         if item.path is None:
             _check_aligned(item, columns)
         else:
-            _check_one_format(item.path, columns)
             for file in item.path:
                 _check_table(file, columns[file], item)
             _check_named_columns(item, columns)
@@ -373,17 +385,29 @@ def _identity(file: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _check_one_format(files: Sequence[Path], columns: Mapping[Path, FileColumns]) -> None:
+def _check_one_format(files: Sequence[Path], encoding: str | None) -> None:
+    """Refuse files of different formats, such as a description that lies among the data."""
     first_of: dict[str, Path] = {}
+    unreadable = None
     for file in files:
-        first_of.setdefault(columns[file].format, file)
-    if len(first_of) > 1:
-        formats = ", ".join(f"{name} ({file})" for name, file in first_of.items())
-        _, file = next(iter(first_of.items()))
+        check_readable(file)
+        try:
+            first_of.setdefault(format_of(file, encoding), file)
+        except InputError as error:
+            unreadable = unreadable or error
+    if len(first_of) + (unreadable is not None) <= 1:
+        return  # whoever reads a single unreadable file gets its error
+    table = next((file for name, file in first_of.items() if name != "text"), files[0])
+    remedy = f"such as path: {table.parent.name}/*{table.suffix}"
+    if unreadable is not None:
         raise InputError(
-            f"the files of one input have different formats: {formats}; give each format as an "
-            f"input of its own, such as path: {file.parent.name}/*{file.suffix}"
-        )
+            f"{unreadable}; or name the files that have pairs with a pattern, {remedy}"
+        ) from unreadable
+    formats = ", ".join(f"{name} ({file})" for name, file in first_of.items())
+    raise InputError(
+        f"the files of one input have different formats: {formats}; give each format as an input "
+        f"of its own, {remedy}"
+    )
 
 
 def _check_named_columns(item: CorpusInput, columns: Mapping[Path, FileColumns]) -> None:

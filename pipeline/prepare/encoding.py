@@ -24,6 +24,8 @@ from lingo_model.special_ids import EOS_ID
 from lingo_model.word_encoder import WordEncoder
 from pipeline.dataset.splits import Split
 from pipeline.prepare.config import SubwordsConfig
+from pipeline.prepare.job import Job
+from pipeline.prepare.pairs_files import PairsFile
 from pipeline.prepare.piece_counts import PieceCounts
 from pipeline.prepare.subword_sample import training_sentences
 from pipeline.prepare.tasks import TaskResult
@@ -51,17 +53,19 @@ class EncodingTask:
         dataset: the dataset's folder.
         split: the split.
         number: the number of the file.
-        pairs_files: the PAIRS files of the split that the rows are from, each with its number, its
-            path relative to the dataset, and the position of its first row in the split.
+        work: the folder of the files between the passes.
+        pairs_files: the PAIRS files that the rows are from, each with its number, and the position
+            of its first ENCODED row in the split.
         groups: the half-open ranges ``[first, stop)`` of rows of the file's row groups.
         subwords: the file of the subword model.
         seed: the seed of the shuffle.
     """
 
     dataset: Path
+    work: Path
     split: Split
     number: int
-    pairs_files: tuple[tuple[int, str, int], ...]
+    pairs_files: tuple[tuple[PairsFile, int, int], ...]
     groups: tuple[tuple[int, int], ...]
     subwords: Path
     seed: int
@@ -85,34 +89,35 @@ def train_subwords(pairs_files: list[Path], config: SubwordsConfig, *, seed: int
 
 
 def encoding_tasks(
-    dataset: Path, split: Split, pairs_files: Sequence[tuple[str, int]], subwords: Path, seed: int
+    job: Job, split: Split, pairs_files: Sequence[PairsFile], subwords: Path
 ) -> list[EncodingTask]:
     """The tasks that encode a split.
 
     Args:
-        dataset: the dataset's folder.
+        job: the run.
         split: the split.
-        pairs_files: its PAIRS files, relative to the dataset, each with its number of rows.
+        pairs_files: its PAIRS files.
         subwords: the file of the subword model.
-        seed: the seed of the shuffle.
 
     Returns:
         a task for each ENCODED file. A split without pairs has none.
     """
-    starts = list(itertools.accumulate((n for _, n in pairs_files), initial=0))
+    starts = list(itertools.accumulate((file.n_encoded for file in pairs_files), initial=0))
     bounds = row_group_bounds(starts[-1])
     tasks = []
     for number, at in enumerate(range(0, len(bounds), _GROUPS_PER_FILE)):
         groups = tuple(bounds[at : at + _GROUPS_PER_FILE])
         first, stop = groups[0][0], groups[-1][1]
         needed = tuple(
-            (file_number, name, start)
-            for file_number, ((name, n_rows), start) in enumerate(
-                zip(pairs_files, starts, strict=False)
-            )
-            if start < stop and start + n_rows > first
+            (file, file_number, start)
+            for file_number, (file, start) in enumerate(zip(pairs_files, starts, strict=False))
+            if start < stop and start + file.n_encoded > first
         )
-        tasks.append(EncodingTask(dataset, split, number, needed, groups, subwords, seed))
+        tasks.append(
+            EncodingTask(
+                job.dataset, job.work, split, number, needed, groups, subwords, job.config.seed
+            )
+        )
     return tasks
 
 
@@ -120,8 +125,8 @@ def encode_file(task: EncodingTask) -> TaskResult:
     """Write one ENCODED file.
 
     Returns:
-        ``file``: its path relative to the dataset; ``n_pairs``, ``n_source_tokens`` and
-        ``n_target_tokens``: its rows and tokens; ``counts``: its :class:`PieceCounts`.
+        ``file``: its path relative to the dataset; ``n_encoded``, ``n_source_tokens``
+        and ``n_target_tokens``: its rows and tokens; ``counts``: its :class:`PieceCounts`.
     """
     encoder, subwords = _encoder(task.subwords, task.subwords.stat().st_mtime_ns)
     counts = PieceCounts(subwords.vocab_size)
@@ -141,7 +146,7 @@ def encode_file(task: EncodingTask) -> TaskResult:
             writer.write_batch(encoded)
             for name in n_tokens:
                 n_tokens[name] += pc.sum(encoded.column(name)).as_py()
-    return {"file": task.name, "n_pairs": len(pairs), "counts": counts.to_json()} | n_tokens
+    return {"file": task.name, "n_encoded": len(pairs), "counts": counts.to_json()} | n_tokens
 
 
 @functools.lru_cache(maxsize=1)
@@ -158,11 +163,13 @@ def _pairs_in_training_order(task: EncodingTask) -> pa.Table:
     """The pairs of a task, in the order of its row groups."""
     first, stop = task.groups[0][0], task.groups[-1][1]
     tables = []
-    for file_number, name, start in task.pairs_files:
-        table = pq.ParquetFile((task.dataset / name).absolute()).read(columns=list(_COLUMNS))
+    for file, file_number, start in task.pairs_files:
+        table = pq.ParquetFile((task.dataset / file.name).absolute()).read(columns=list(_COLUMNS))
         rows = np.arange(len(table))
+        if file.copies is not None:
+            rows = np.repeat(rows, np.load(task.work / file.copies))
         if task.split == "train":
-            rows = np.random.default_rng([task.seed, file_number]).permutation(len(table))
+            rows = np.random.default_rng([task.seed, file_number]).permutation(rows)
         tables.append(table.take(pa.array(rows[max(0, first - start) : stop - start])))
     return pa.concat_tables(tables)
 

@@ -92,8 +92,19 @@ def _files_of(entry: Path, folder: Path) -> list[Path]:
         raise cannot_read(path, error) from error
     if status is not None and stat.S_ISDIR(status.st_mode):
         return _files_of_folder(path)
+    if status is None and (hint := _not_expanded(str(entry))):
+        raise InputError(f"{entry}: {hint}")
     is_glob = status is None and _WILDCARD.search(str(entry)) is not None
     return _files_of_glob(entry, folder) if is_glob else [path]
+
+
+def _not_expanded(entry: str) -> str | None:
+    """What a shell would expand in a path that does not exist, and what to write instead."""
+    if entry.startswith("~"):
+        return "~ does not stand for a home folder here; give the whole path"
+    if "{" in entry and "}" in entry:
+        return "braces do not stand for several names; give a list of paths"
+    return None
 
 
 def _files_of_folder(path: Path) -> list[Path]:

@@ -36,6 +36,8 @@ class Job:
         config: the settings.
         extra: the columns of the inputs besides source and target.
         n_partitions: the number of partitions of the training pairs.
+        split_rule: how pairs are assigned to splits.
+        rules_folder: the folder of the modules of own rules, or None.
     """
 
     dataset: Path
@@ -46,6 +48,8 @@ class Job:
     config: PrepareConfig
     extra: pa.Schema
     n_partitions: int
+    split_rule: SplitRule
+    rules_folder: Path | None = None
 
     @property
     def kept_schema(self) -> pa.Schema:
@@ -68,9 +72,9 @@ class Job:
         return self.n_partitions
 
     @property
-    def split_rule(self) -> SplitRule:
-        """How pairs are assigned to splits."""
-        return SplitRule.of((named.item for named, _ in self.parts), self.config.split)
+    def has_distant_duplicates(self) -> bool:
+        """Whether a pair can repeat one of another partition, which has another source."""
+        return self.config.duplicates.near or self.config.duplicates.by == "target"
 
     def pairs_folder(self, split: Split) -> Path:
         """The folder of a split's PAIRS."""
@@ -81,11 +85,16 @@ class Job:
         names = pa.array([part.origin for _, part in self.parts])
         return pc.binary_join_element_wise(names.take(rank), pc.cast(number, pa.string()), ":")
 
+    def origins_of(self, kept: pa.Table) -> pa.Array:
+        """The origin of each spilled row."""
+        return self.origins(kept["rank"].combine_chunks(), kept["number"].combine_chunks())
+
     def pairs_of(self, kept: pa.Table) -> pa.Table:
         """Spilled rows as PAIRS."""
         rank, number = kept["rank"].combine_chunks(), kept["number"].combine_chunks()
+        keys = kept["duplicate_key"]
         columns = {
-            "pair_id": _pair_ids(rank.to_numpy(), number.to_numpy(), kept["pair_hash"].to_numpy()),
+            "pair_id": _pair_ids(rank.to_numpy(), number.to_numpy(), keys.to_numpy()),
             "source": kept["source"].cast(pa.string()),
             "target": kept["target"].cast(pa.string()),
             "origin": self.origins(rank, number),
@@ -115,12 +124,12 @@ class Job:
 
 
 def _pair_ids(
-    rank: npt.NDArray[np.int32], number: npt.NDArray[np.int64], pair_hash: npt.NDArray[np.uint64]
+    rank: npt.NDArray[np.int32], number: npt.NDArray[np.int64], key: npt.NDArray[np.uint64]
 ) -> pa.StringArray:
     """Ids of 32 hexadecimal digits that depend on the texts, and on the place, which is unique."""
     place = (rank.astype(np.uint64) << np.uint64(40)) + number.astype(np.uint64)
     second = mix64(place)  # one to one, so no two are equal
-    first = mix64(pair_hash ^ second)
+    first = mix64(key ^ second)
     raw = np.stack([first, second], axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
     return pa.StringArray.from_buffers(
         len(raw),

@@ -1,14 +1,15 @@
-"""Finds texts that are nearly equal: the same words in any order, up to one word.
+"""Finds texts that are nearly equal: the same words in any order, up to one or two words.
 
 A word is a run of letters, marks and digits, in which single signs may be, as in ``T-shirt``,
 ``don't`` and ``1,000``. These signs, the case and the digits of a number do not count. A letter of
 a script without spaces is a word by itself. The hash of a text is a mix of the sum of its words'
 hashes, so the order of the words does not count either. Its signatures are this hash and, for each
-word, the hash of the text without that word.
+word, the hash of the text without that word. If two words may change, the hash of the text without
+each two words is a signature, too.
 
-Two texts share a signature exactly if they have the same words, or if one word is replaced, added
-or taken away. So near texts are found by equal numbers, without a probability of missing one. This
-is symmetric deletion (Garbe 2012, "1000x faster spelling correction") with words for letters.
+Two texts share a signature exactly if they have the same words, or if so many words are replaced,
+added or taken away. So near texts are found by equal numbers, and none is missed. This is symmetric
+deletion (Garbe 2012, "1000x faster spelling correction") with words for letters.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 import sys
 
 import numpy as np
@@ -30,6 +32,7 @@ _SPACE = ord(" ")
 _FIRST_WITHOUT_SPACES = 0x0E00  # Thai, the first script of Property.NO_SPACES
 _DASHES = "\u2012\u2013\u2014\u2015"
 """Punctuation that ends a word also without spaces around it."""
+_TAG = re.compile(r"</?[a-z][^<>]{0,200}>")
 _JOINS, _LETTER, _DIGIT = 1, 2, 3
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd; 2**64 divided by the golden ratio
 _TARGET_SALT = np.uint64(0xD6E8FEB86659FD93)  # odd; it tells the two sides apart
@@ -65,10 +68,16 @@ class Signatures:
     Args:
         rows: the number of the text that each signature belongs to.
         hashes: the signatures.
+        left_out: the number of words that each signature leaves out.
     """
 
     rows: npt.NDArray[np.int64]
     hashes: Hashes
+    left_out: npt.NDArray[np.int8]
+
+    def take(self, chosen: Mask) -> Signatures:
+        """The signatures for which a mask is true."""
+        return Signatures(self.rows[chosen], self.hashes[chosen], self.left_out[chosen])
 
 
 def words_of(column: TextColumn) -> Words:
@@ -77,7 +86,7 @@ def words_of(column: TextColumn) -> Words:
     The hash of a word is a polynomial in an odd number modulo 2**64, whose coefficients are mixed
     code points. It is computed in the text, and then divided by the power at the word's start.
     """
-    codes = _joined_words(column.folded.codes)
+    codes = _joined_words(_without_tags(column.folded).codes)
     values = _values_of_codes().take(codes)
     is_word = values != 0
     is_first = is_word & ~_shifted(is_word)
@@ -95,6 +104,14 @@ def words_of(column: TextColumn) -> Words:
     ends = np.append(firsts[1:], len(values)) - 1
     hashes = np.diff(sums[ends], prepend=np.uint64(0)) * inverses[firsts]
     return Words(mix64(hashes), counts)
+
+
+def _without_tags(folded: TextColumn) -> TextColumn:
+    """The texts with a space for each tag, such as ``<i>``. A tag is no word of a text."""
+    is_open = folded.codes == ord("<")
+    if not is_open.any():
+        return folded
+    return folded.changed(folded.count(is_open) > 0, lambda text: _TAG.sub(" ", text))
 
 
 def _joined_words(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -115,9 +132,11 @@ def _joined_words(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 def signatures(column: TextColumn, config: LeaksConfig) -> Signatures:
     """The signatures of each text that has enough words.
 
-    Two texts share a signature exactly if both have at least ``min_words`` words, at most one word
-    is replaced, added or taken away, and ``1 - changed / n`` is at least ``similarity``, where
-    ``changed`` is the number of such words and ``n`` the number of words of the longer text.
+    Two texts share a signature exactly if both have at least ``min_words`` words, at most
+    ``max_changed_words`` words are replaced, added or taken away, and ``1 - changed / n`` is at
+    least ``similarity``. There ``n`` is the number of words of the longer text, and ``changed`` is
+    the number of words that change. For the signature that leaves out the fewest words, it is the
+    larger number of words that one of the two leaves out.
 
     Args:
         column: the texts.
@@ -129,19 +148,34 @@ def signatures(column: TextColumn, config: LeaksConfig) -> Signatures:
 def signatures_of_words(words: Words, config: LeaksConfig) -> Signatures:
     """The signatures of texts whose words are known; see :func:`signatures`."""
     sums = words.sums()
-    whole = np.flatnonzero(words.counts >= config.min_words)
-    in_part = words.counts >= _min_words_for_a_change(config)
-    rows = np.repeat(np.flatnonzero(in_part), words.counts[in_part])
-    left_out = words.hashes[np.repeat(in_part, words.counts)]
-    return Signatures(
-        np.concatenate([whole, rows]),
-        mix64(np.concatenate([sums[whole], sums[rows] - left_out])),
-    )
+    rows = [np.flatnonzero(words.counts >= config.min_words)]
+    rests = [sums[rows[0]]]
+    for n_left_out in range(1, config.max_changed_words + 1):
+        is_long = words.counts >= _min_words_for(n_left_out, config)
+        counts = words.counts[is_long]
+        left_out = words.hashes[np.repeat(is_long, words.counts)]
+        if n_left_out == 2:
+            counts, left_out = _sums_of_two(counts, left_out)
+        rows.append(np.repeat(np.flatnonzero(is_long), counts))
+        rests.append(sums[rows[-1]] - left_out)
+    depths = np.repeat(np.arange(len(rows), dtype=np.int8), list(map(len, rows)))
+    return Signatures(np.concatenate(rows), mix64(np.concatenate(rests)), depths)
 
 
-def word_hashes(words: Words) -> Hashes:
-    """The signature of each text that stands for all its words."""
-    return mix64(words.sums())
+def _sums_of_two(
+    counts: npt.NDArray[np.int64], hashes: Hashes
+) -> tuple[npt.NDArray[np.int64], Hashes]:
+    """The sums of each two words of a text, and how many there are of each text.
+
+    Args:
+        counts: the number of words of each text.
+        hashes: the hashes of all words.
+    """
+    ends = np.repeat(np.cumsum(counts), counts)
+    n_after = ends - np.arange(len(hashes)) - 1  # the words of the text after each word
+    firsts = np.repeat(np.arange(len(hashes)), n_after)
+    steps = np.arange(len(firsts)) - np.repeat(np.cumsum(n_after) - n_after, n_after)
+    return counts * (counts - 1) // 2, hashes[firsts] + hashes[firsts + 1 + steps]
 
 
 def near_keys(texts: PairTexts, config: LeaksConfig) -> Signatures:
@@ -160,22 +194,20 @@ def near_keys(texts: PairTexts, config: LeaksConfig) -> Signatures:
     is_long = np.minimum(sides[0].counts, sides[1].counts) >= config.min_words
     short = np.flatnonzero(~is_long)
     letters = duplicate_keys(texts, "pair", "letters")[short]
-    wholes = [word_hashes(words) for words in sides]
-    rows, hashes = [short], [letters]
+    wholes = [mix64(words.sums()) for words in sides]
+    one_word = config.model_copy(update={"max_changed_words": 1})
+    keys = [Signatures(short, letters, np.zeros(len(short), np.int8))]
     for number, words in enumerate(sides):
-        signed = signatures_of_words(words, config)
-        kept = is_long[signed.rows]
-        if number:  # the first side has given the key of all words
-            kept &= signed.hashes != wholes[1][signed.rows]
-        side_rows, side_hashes = signed.rows[kept], signed.hashes[kept]
-        pair = (
-            (side_hashes, wholes[1][side_rows])
-            if number == 0
-            else (wholes[0][side_rows], side_hashes)
-        )
-        rows.append(side_rows)
-        hashes.append(_pair_hashes(*pair))
-    return Signatures(np.concatenate(rows), np.concatenate(hashes))
+        signed = signatures_of_words(words, one_word)
+        signed = signed.take(is_long[signed.rows])
+        pair = [whole[signed.rows] for whole in wholes]
+        pair[number] = signed.hashes
+        # A word less on one side must not meet a word less on the other.
+        hashes = mix64(_pair_hashes(*pair) + np.uint64(number))
+        keys.append(dataclasses.replace(signed, hashes=hashes))
+    return Signatures(
+        *(np.concatenate([getattr(key, name) for key in keys]) for name in Signatures.__slots__)
+    )
 
 
 def duplicate_keys(texts: PairTexts, by: DuplicateKey, compare: ComparedForm = "text") -> Hashes:
@@ -217,11 +249,11 @@ def _pair_hashes(sources: Hashes, targets: Hashes) -> Hashes:
     return mix64(mix64(sources) + targets * _TARGET_SALT)
 
 
-def _min_words_for_a_change(config: LeaksConfig) -> float:
-    """The number of words from which one word may change."""
+def _min_words_for(n_changed: int, config: LeaksConfig) -> float:
+    """The number of words from which so many words may change."""
     if config.similarity >= 1.0:
         return math.inf
-    return max(config.min_words, math.ceil(1.0 / (1.0 - config.similarity) - _ROUNDING))
+    return max(config.min_words, math.ceil(n_changed / (1.0 - config.similarity) - _ROUNDING))
 
 
 @functools.cache

@@ -71,6 +71,7 @@ class DatasetCheck(Settings):
         against: the test files. Empty if the splits of the dataset were compared.
         near: whether near pairs were looked for, or only equal ones.
         similarity: 1 less the share of words that differ, from which two texts are near.
+        max_changed_words: most words that differ between near texts.
         min_words: texts of fewer words are never near.
         min_target_words: targets of fewer words are not compared.
         n_unreadable: rows of the test files that could not be read, and were not compared.
@@ -83,6 +84,7 @@ class DatasetCheck(Settings):
     against: tuple[str, ...]
     near: bool
     similarity: float
+    max_changed_words: int
     min_words: int
     min_target_words: int
     n_unreadable: int
@@ -90,12 +92,12 @@ class DatasetCheck(Settings):
     rows: tuple[LeakingTexts, ...]
     certificate: LeakageCertificate | None = None
 
-    @property
-    def n_close(self) -> dict[str, int]:
-        """The leaking pairs of all comparisons, by kind."""
+    def n_close(self, *splits: Split) -> dict[str, int]:
+        """The leaking pairs of some splits, by kind; of all splits if none is given."""
         total: Counter[str] = Counter()
         for comparison in self.comparisons:
-            total.update(comparison.n_close)
+            if not splits or comparison.split in splits:
+                total.update(comparison.n_close)
         return {kind: total[kind] for kind in LEAK_KINDS}
 
 
@@ -182,8 +184,9 @@ def _certificate(dataset: Dataset, check: DatasetCheck) -> LeakageCertificate:
         inputs_that_lost_rows={},
     )
     counted = {
-        "n_sources_in_several_splits": check.n_close["exact_source"],
+        "n_sources_in_several_splits": check.n_close()["exact_source"],
         "similarity": check.similarity if check.near else None,
+        "max_changed_words": check.max_changed_words if check.near else None,
         "min_words": check.min_words if check.near else None,
         "min_target_words": check.min_target_words,
         "comparisons": check.comparisons,
@@ -241,6 +244,7 @@ def _check(
         against=tuple(map(str, files)),
         near=config.near,
         similarity=config.similarity,
+        max_changed_words=config.max_changed_words,
         min_words=config.min_words,
         min_target_words=config.min_target_words,
         n_unreadable=0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.config import LeaksConfig
-from pipeline.prepare.near import Signatures, Words, signatures_of_words, word_hashes, words_of
+from pipeline.prepare.near import Signatures, Words, signatures_of_words, words_of
 from pipeline.prepare.texts import Hashes, PairTexts, TextColumn
 
 LeakKind = Literal["exact_source", "near_source", "exact_target", "near_target"]
@@ -31,6 +31,7 @@ _FILTER_BITS_PER_KEY = 16
 _MIN_FILTER_BITS = 16
 _NAMES = "names.arrow"
 _ROWS_AT_ONCE = 4096
+_DEPTHS = 4  # more than the most words that a signature leaves out
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,24 +76,28 @@ class KeyTable:
     @classmethod
     def of(cls, keys: Hashes, numbers: _Rows) -> Self:
         """A table of some keys, which may repeat."""
-        order = np.lexsort((numbers, keys))
-        keys = keys[order]
-        first = np.ones(len(keys), np.bool_)
-        first[1:] = keys[1:] != keys[:-1]
-        keys = keys[first]
+        order = np.argsort(keys)
+        keys, numbers = keys[order], numbers[order]
+        firsts = _firsts(keys)
+        keys = keys[firsts]
+        if len(firsts):
+            numbers = np.minimum.reduceat(numbers, firsts)
         n_bits = max(_MIN_FILTER_BITS, (len(keys) * _FILTER_BITS_PER_KEY - 1).bit_length())
-        places = (keys >> np.uint64(64 - n_bits)).astype(np.int64)
-        is_used = np.zeros(1 << n_bits, np.bool_)
-        is_used[places] = True
-        return cls(keys, numbers[order][first].astype(np.int32), np.packbits(is_used))
+        places = keys >> np.uint64(64 - n_bits)
+        bits = np.zeros(1 << (n_bits - 3), np.uint8)
+        of_bytes = (places >> np.uint64(3)).astype(np.int64)
+        firsts = _firsts(of_bytes)
+        if len(firsts):
+            bits[of_bytes[firsts]] = np.bitwise_or.reduceat(_bit_masks(places), firsts)
+        return cls(keys, numbers.astype(np.int32), bits)
 
     def find(self, keys: Hashes) -> tuple[_Rows, _Rows]:
         """The positions of the keys that the table has, and their numbers."""
         if not len(self._keys):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         places = keys >> self._shift
-        masks = np.uint8(128) >> (places & np.uint64(7)).astype(np.uint8)
-        found = np.flatnonzero(self._bits[(places >> np.uint64(3)).astype(np.int64)] & masks)
+        of_bytes = (places >> np.uint64(3)).astype(np.int64)
+        found = np.flatnonzero(self._bits[of_bytes] & _bit_masks(places))
         wanted = keys[found]
         slots = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
         is_equal = self._keys[slots] == wanted
@@ -110,27 +115,38 @@ class KeyTable:
         return cls(*(np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in parts))
 
 
+def _firsts(values: npt.NDArray[Any]) -> _Rows:
+    """The positions of the first of each run of equal values."""
+    is_first = np.ones(len(values), np.bool_)
+    is_first[1:] = values[1:] != values[:-1]
+    return np.flatnonzero(is_first)
+
+
+def _bit_masks(places: Hashes) -> npt.NDArray[np.uint8]:
+    """The mask of each bit in its byte, by the number of the bit."""
+    return np.left_shift(np.uint8(1), (places & np.uint64(7)).astype(np.uint8))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Side:
     """The sources or the targets of the held-out pairs.
 
     Args:
         equal: the pairs by the letters of this side.
-        near: the pairs by the signatures of this side.
-        wholes: the signature of all words of each pair's text.
+        near: the pairs by the signatures of this side. Their numbers are multiplied by
+            ``_DEPTHS``, and the number of words that the signature leaves out is added.
         counts: the number of words of each pair's text.
     """
 
     equal: KeyTable
     near: KeyTable
-    wholes: Hashes
     counts: npt.NDArray[np.int32]
 
 
 class HeldOutIndex:
     """The validation and test pairs, by their letters and by their signatures.
 
-    Make one with :meth:`build` or :meth:`load`. Takes about 350 bytes for a pair of 12 words.
+    Make one with :meth:`build` or :meth:`load`. Takes about 450 bytes for a pair of 12 words.
 
     Args:
         config: what is close.
@@ -203,7 +219,6 @@ class HeldOutIndex:
         for name, side in zip(_SIDES, self._sides, strict=True):
             side.equal.save(folder, f"{name}.equal")
             side.near.save(folder, f"{name}.near")
-            np.save(folder / f"{name}.wholes.npy", side.wholes)
             np.save(folder / f"{name}.counts.npy", side.counts)
 
     @classmethod
@@ -216,7 +231,6 @@ class HeldOutIndex:
             _Side(
                 KeyTable.load(folder, f"{name}.equal"),
                 KeyTable.load(folder, f"{name}.near"),
-                np.load(folder / f"{name}.wholes.npy", mmap_mode="r"),
                 np.load(folder / f"{name}.counts.npy", mmap_mode="r"),
             )
             for name in _SIDES
@@ -265,19 +279,17 @@ class HeldOutIndex:
     ) -> None:
         side = self._sides[number]
         signed = _signatures_of_side(words, self.config, number)
-        found, of = side.near.find(signed.hashes)
-        rows = signed.rows[found]
+        found, numbers = side.near.find(signed.hashes)
+        rows, of = signed.rows[found], numbers // _DEPTHS
+        changed = np.maximum(signed.left_out[found], numbers % _DEPTHS)
         kept = is_against[of] & (leaks.kind[rows] == NO_LEAK)
-        rows, of = rows[kept], of[kept]
-        if not len(rows):
+        if not kept.any():
             return
-        longer = np.maximum(words.counts[rows], side.counts[of])
-        changed = word_hashes(words)[rows] != side.wholes[of]
-        similarity = 1.0 - changed / longer
+        rows, of = rows[kept], of[kept]
+        similarity = 1.0 - changed[kept] / np.maximum(words.counts[rows], side.counts[of])
         order = np.lexsort((of, -similarity, rows))
         rows, of, similarity = rows[order], of[order], similarity[order]
-        first = np.ones(len(rows), np.bool_)
-        first[1:] = rows[1:] != rows[:-1]
+        first = _firsts(rows)
         rows = rows[first]
         leaks.kind[rows] = 2 * number + 1
         leaks.of[rows], leaks.similarity[rows] = of[first], similarity[first]
@@ -299,9 +311,8 @@ class _SideBuilder:
         self._number = number
         self._n = 0
         self._letters: list[Hashes] = []
-        self._wholes: list[Hashes] = []
         self._counts: list[npt.NDArray[np.int32]] = []
-        self._rows: list[npt.NDArray[np.int32]] = []
+        self._numbers: list[npt.NDArray[np.int32]] = []
         self._hashes: list[Hashes] = []
 
     def add(self, column: TextColumn) -> None:
@@ -309,23 +320,28 @@ class _SideBuilder:
         words = words_of(column)
         signed = _signatures_of_side(words, self._config, self._number)
         self._letters.append(column.letter_hashes)
-        self._wholes.append(word_hashes(words))
         self._counts.append(words.counts.astype(np.int32))
-        self._rows.append((signed.rows + self._n).astype(np.int32))
+        numbers = (signed.rows + self._n) * _DEPTHS + signed.left_out
+        self._numbers.append(numbers.astype(np.int32))
         self._hashes.append(signed.hashes)
         self._n += len(column)
 
     def side(self) -> _Side:
-        """The tables of all pairs."""
-        letters = np.concatenate([np.zeros(0, np.uint64), *self._letters])
+        """The tables of all pairs. Nothing can be added afterwards."""
+        letters = _joined(self._letters, np.uint64)
         filled = np.flatnonzero(letters)
-        hashes = np.concatenate([np.zeros(0, np.uint64), *self._hashes])
         return _Side(
             equal=KeyTable.of(letters[filled], filled),
-            near=KeyTable.of(hashes, np.concatenate([np.zeros(0, np.int32), *self._rows])),
-            wholes=np.concatenate([np.zeros(0, np.uint64), *self._wholes]),
-            counts=np.concatenate([np.zeros(0, np.int32), *self._counts]),
+            near=KeyTable.of(_joined(self._hashes, np.uint64), _joined(self._numbers, np.int32)),
+            counts=_joined(self._counts, np.int32),
         )
+
+
+def _joined(parts: list[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The parts as one array. Empties the list, so that the memory of the parts is free."""
+    joined = np.concatenate([np.zeros(0, dtype), *parts])
+    parts.clear()
+    return joined
 
 
 def _signatures_of_side(words: Words, config: LeaksConfig, number: int) -> Signatures:
@@ -333,5 +349,4 @@ def _signatures_of_side(words: Words, config: LeaksConfig, number: int) -> Signa
     signed = signatures_of_words(words, config)
     if number == 0 or config.min_target_words <= config.min_words:
         return signed
-    kept = words.counts[signed.rows] >= config.min_target_words
-    return Signatures(signed.rows[kept], signed.hashes[kept])
+    return signed.take(words.counts[signed.rows] >= config.min_target_words)

@@ -47,15 +47,14 @@ def _notes_of_statistics(statistics: SubwordStatistics) -> Iterator[str]:
                     "which stands for characters that the subword model does not know; set "
                     "subwords.byte_fallback, or a larger subwords.vocab_size"
                 )
-    for side, n_used in (
-        ("sources", statistics.n_used_by_source),
-        ("targets", statistics.n_used_by_target),
-    ):
-        if n_used < _MIN_SHARE_OF_PIECES * statistics.n_pieces:
+    used = {"sources": statistics.n_used_by_source, "targets": statistics.n_used_by_target}
+    n_used_by_any = sum(used.values()) - statistics.n_used_by_both
+    for side, n_used in used.items():
+        if n_used < _MIN_SHARE_OF_PIECES * n_used_by_any:
             yield (
-                f"the training {side} use {n_used:,} of the {statistics.n_pieces:,} pieces, so the "
-                "other side has most of the vocabulary; check the languages, or set a larger "
-                "subwords.vocab_size"
+                f"the training {side} use {n_used:,} of the {n_used_by_any:,} pieces that occur, "
+                "so the other side has most of the vocabulary; check the languages, or set a "
+                "larger subwords.vocab_size"
             )
 
 
@@ -69,7 +68,9 @@ def subword_table(statistics: SubwordStatistics) -> list[str]:
     ):
         train = by_split["train"]
         unknown = ", ".join(
-            f"{split} {by_split[split].unknown_rate:.2%}" for split in SPLITS if split in by_split
+            f"{split} {by_split[split].unknown_rate:.2%}"
+            for split in SPLITS
+            if by_split[split].n_texts
         )
         share = f"{n_used:,} of {statistics.n_pieces:,}"
         rows.append(

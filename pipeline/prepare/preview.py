@@ -23,8 +23,7 @@ from pipeline.prepare.input_layout import InputLayout, layout_of
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
-DEFAULT_PREVIEW_ROWS = 10
-
+_N_CHECKED_PARTS = 20
 _MAX_TEXT_CHARACTERS = 200
 _MAX_COLUMNS = 20
 _LABEL_WIDTH = 9
@@ -54,9 +53,7 @@ class InputPreview:
     error: str | None
 
 
-def preview_corpus(
-    description: CorpusDescription, n_rows: int = DEFAULT_PREVIEW_ROWS
-) -> Iterator[InputPreview]:
+def preview_corpus(description: CorpusDescription, n_rows: int) -> Iterator[InputPreview]:
     """Read the first rows of each input.
 
     Args:
@@ -71,12 +68,16 @@ def _preview_of(description: CorpusDescription, named: NamedInput, n_rows: int) 
     layout = error = None
     pairs: list[RawPair] = []
     try:
-        layout = layout_of(named.item)
         check_inputs(_beginning(description, named.item))
-        for pair in itertools.islice(_pairs(named), n_rows):
-            pairs.append(pair)  # one by one, so that those before an error are shown
     except InputError as problem:
         error = str(problem)
+    try:
+        layout = layout_of(named.item)
+        if error is None:
+            for pair in itertools.islice(_pairs(named), n_rows):
+                pairs.append(pair)  # one by one, so that those before an error are shown
+    except InputError as problem:
+        error = error or str(problem)
     return InputPreview(
         name=named.name,
         files=tuple(named.item.files),
@@ -91,8 +92,8 @@ def _preview_of(description: CorpusDescription, named: NamedInput, n_rows: int) 
 
 
 def _beginning(description: CorpusDescription, *items: CorpusInput) -> CorpusDescription:
-    """A corpus with the first part of some inputs."""
-    first = tuple(item.first_part() for item in items)
+    """A corpus with the first files of some inputs."""
+    first = tuple(item.first_parts(_N_CHECKED_PARTS) for item in items)
     return description.model_copy(update={"inputs": first})
 
 

@@ -69,7 +69,7 @@ class RawBatch:
 
 def store_rows(
     batches: Iterable[RawBatch], folder: Path, name: str, extra: pa.Schema
-) -> list[Path]:
+) -> list[tuple[Path, int]]:
     """Write rows as they were read, so that other processes can go on with them.
 
     Args:
@@ -79,22 +79,24 @@ def store_rows(
         extra: the columns besides source and target.
 
     Returns:
-        the files, in order. Each holds about as many rows as a chunk.
+        the files, in order, with their numbers of rows. Each holds about as many as a chunk.
     """
     schema = pa.schema([*_STORED_COLUMNS, *extra])
     files: list[Path] = []
+    n_rows_of_files: list[int] = []
     remaining = iter(batches)
     while (first := next(remaining, None)) is not None:
         files.append(folder / f"{name}-{len(files):04d}.arrow")
-        n_rows = n_characters = 0
+        n_rows_of_files.append(0)
+        n_characters = 0
         with naming_file(files[-1]), new_spill(files[-1], schema) as writer:
             for batch in itertools.chain([first], remaining):
                 writer.write_table(_stored_table(batch, schema))
-                n_rows += len(batch)
+                n_rows_of_files[-1] += len(batch)
                 n_characters += len(batch.source.joined) + len(batch.target.joined)
-                if n_rows >= CHUNK_ROWS or n_characters >= _MAX_STORED_CHARACTERS:
+                if n_rows_of_files[-1] >= CHUNK_ROWS or n_characters >= _MAX_STORED_CHARACTERS:
                     break
-    return files
+    return list(zip(files, n_rows_of_files, strict=True))
 
 
 def _stored_table(batch: RawBatch, schema: pa.Schema) -> pa.Table:

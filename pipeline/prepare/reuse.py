@@ -14,21 +14,18 @@ from lingo_model import InputError
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.input_names import NamedInput
+from pipeline.prepare.rules.own import own_rule_files
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 
 _MAX_DIFFERENCES_SHOWN = 5
+_MAX_FILES_SHOWN = 2
 _FILES = {"source", "target", "path"}
 _OLD_KEYS = {"source_column", "target_column", "split"}
 """The keys of an input that the datasets of the first release have, apart from its files."""
-# Settings that datasets of earlier releases do not have, by group.
-_NEW_SETTINGS = {
-    "subwords": {
-        *("algorithm", "character_coverage", "byte_fallback", "split_digits"),
-        "max_training_sentences",
-    },
-}
+_OLD_SUBWORDS_KEYS = {"vocab_size", "normalisation"}
+"""The settings of the subword model that these datasets have."""
 
 
 def values_made_from(
@@ -45,18 +42,27 @@ def values_made_from(
         "target_lang": corpus.target_lang,
         "inputs": [_input_values(named) for named in inputs],
         "config": _config_values(config),
+        **_own_rules_values(corpus, config),
     }
+
+
+def _own_rules_values(corpus: CorpusDescription, config: PrepareConfig) -> dict[str, Any]:
+    """The digests of the modules of own rules, if there are any."""
+    folder = corpus.folder
+    if folder is None:
+        return {}
+    files: set[Path] = set()
+    for item in corpus.inputs:
+        files.update(own_rule_files(effective_clean(item, config), folder))
+    digests = {str(file.relative_to(folder)): sha256_of_file(file) for file in sorted(files)}
+    return {"own_rules": digests} if digests else {}
 
 
 def _config_values(config: PrepareConfig) -> dict[str, Any]:
     """The settings. New ones only if they differ from their defaults, as with the inputs."""
-    values = config.model_dump(mode="json")
-    defaults = PrepareConfig().model_dump(mode="json")
-    for group, keys in _NEW_SETTINGS.items():
-        for key in keys:
-            if values[group][key] == defaults[group][key]:
-                del values[group][key]
-    return values
+    subwords = config.subwords.model_dump(mode="json", include=_OLD_SUBWORDS_KEYS)
+    subwords |= config.subwords.model_dump(mode="json", exclude_defaults=True)
+    return config.model_dump(mode="json") | {"subwords": subwords}
 
 
 def _input_values(named: NamedInput) -> dict[str, Any]:
@@ -131,31 +137,57 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
 
 def _input_differences(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[str]:
     """The inputs that differ, by position and name, and what differs in them."""
-    old_names, new_names = [_name_of(item) for item in old], [_name_of(item) for item in new]
-    for name in old_names:
-        if name not in new_names:
-            yield f"input {name} is missing"
-    for number, (name, item) in enumerate(zip(new_names, new, strict=True)):
-        key = f"inputs.{number} ({name})"
-        if name not in old_names:
+    before_of = [_earlier_input(old, number, item) for number, item in enumerate(new)]
+    for item in old:
+        if not any(before is item for before in before_of):
+            yield f"input {_name_of(item)} is missing"
+    for number, (before, item) in enumerate(zip(before_of, new, strict=True)):
+        key = f"inputs.{number} ({_name_of(item)})"
+        if before is None:
             yield f"{key} is new"
-            continue
-        has_its_place = old_names[number : number + 1] == [name]
-        before = old[number] if has_its_place else old[old_names.index(name)]
-        yield from (f"{key}: {change}" for change in _changes_of_input(before, item))
-    if sorted(old_names) == sorted(new_names) and old_names != new_names:
+        else:
+            yield from (f"{key}: {change}" for change in _changes_of_input(before, item))
+    old_files, new_files = list(map(_file_names, old)), list(map(_file_names, new))
+    if sorted(old_files) == sorted(new_files) and old_files != new_files:
         yield "the inputs are in another order"
 
 
+def _earlier_input(
+    old: list[dict[str, Any]], number: int, item: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The input with the same files; or that at the same position, if it shares a file."""
+    in_place = old[number : number + 1]
+    for before in (*in_place, *old):
+        if _file_names(before) == _file_names(item):
+            return before
+    shared = [before for before in in_place if {*_file_names(before)} & {*_file_names(item)}]
+    return shared[0] if shared else None
+
+
+def _file_names(item: dict[str, Any]) -> list[str]:
+    return [name for name, _ in item["files"]]
+
+
 def _name_of(item: dict[str, Any]) -> str:
-    return "+".join(name for name, _ in item["files"])
+    names = _file_names(item)
+    n_more = len(names) - _MAX_FILES_SHOWN
+    return "+".join(names[:_MAX_FILES_SHOWN]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
 def _changes_of_input(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
-    """What differs between two inputs with the same names of files."""
-    for (name, old_digest), (_, new_digest) in zip(old["files"], new["files"], strict=True):
-        if old_digest != new_digest:
-            yield f"the content of {name} changed"
+    """What differs between two inputs that have a file in common."""
+    names = _file_names(new)
+    if _file_names(old) == names:  # both sides of aligned text may have one name
+        pairs = zip(old["files"], new["files"], strict=True)
+        yield from (f"the content of {left[0]} changed" for left, right in pairs if left != right)
+    else:
+        if sorted(_file_names(old)) == sorted(names):  # source and target changed places
+            yield "its files are in another order"
+        yield from (f"file {name} is missing" for name in _file_names(old) if name not in names)
+        before = dict(old["files"])
+        for name, digest in new["files"]:
+            if before.get(name) != digest:
+                yield f"the content of {name} changed" if name in before else f"file {name} is new"
     yield from _changed_values(old | {"files": None}, new | {"files": None}, "")
 
 

@@ -24,11 +24,12 @@ KEPT_COLUMNS = pa.schema(
         pa.field("source", pa.large_string()),
         pa.field("target", pa.large_string()),
         pa.field("source_hash", pa.uint64()),
-        pa.field("pair_hash", pa.uint64()),
+        pa.field("duplicate_key", pa.uint64()),
     ]
 )
 """The first columns of a spilled row; the other columns of the input follow. ``rank`` is that of
-the part, ``number`` that of the row in its part, and ``split`` an index into ``SPLITS``."""
+the part, ``number`` that of the row in its part, and ``split`` an index into ``SPLITS``. Pairs with
+one ``duplicate_key`` are duplicates."""
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 

@@ -56,13 +56,20 @@ class SplitRule:
     test_share: float
 
     @classmethod
-    def of(cls, inputs: Iterable[CorpusInput], config: SplitConfig) -> Self:
-        """The rule for some inputs and settings."""
+    def of(cls, inputs: Iterable[CorpusInput], config: SplitConfig, n_rows: int) -> Self:
+        """The rule for some inputs and settings.
+
+        Args:
+            inputs: the inputs.
+            config: the settings.
+            n_rows: how many rows the inputs without a split have, at least.
+        """
         given = frozenset(item.split for item in inputs)
+        most = config.max_pairs / max(n_rows, 1)
         return cls(
             given=given,
-            valid_share=0.0 if "valid" in given else config.valid_share,
-            test_share=0.0 if "test" in given else config.test_share,
+            valid_share=0.0 if "valid" in given else min(config.valid_share, most),
+            test_share=0.0 if "test" in given else min(config.test_share, most),
         )
 
     @property
@@ -85,6 +92,12 @@ class SplitRule:
         splits[points < self.test_share] = TEST
         return splits
 
+    @property
+    def held_out_order(self) -> tuple[int, int]:
+        """The held-out split that loses pairs that both have, and the one that keeps them."""
+        test_gives_way = "valid" in self.given and "test" not in self.given
+        return (TEST, VALID) if test_gives_way else (VALID, TEST)
+
     def leaking_held_out(self, splits: npt.NDArray[np.int8], source_hashes: Hashes) -> Mask:
         """Which held-out pairs have a source that another held-out split keeps.
 
@@ -93,8 +106,7 @@ class SplitRule:
             source_hashes: the hashes of the normalised sources. 0 for an empty source, which given
                 files may have; empty sources are not the same sentence.
         """
-        test_gives_way = "valid" in self.given and "test" not in self.given
-        loser, keeper = (TEST, VALID) if test_gives_way else (VALID, TEST)
+        loser, keeper = self.held_out_order
         kept = source_hashes[splits == keeper]
         leaks: Mask = (splits == loser) & (source_hashes != 0) & np.isin(source_hashes, kept)
         return leaks

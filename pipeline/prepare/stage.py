@@ -20,6 +20,7 @@ from pipeline.dataset.manifest import (
     SUBWORDS,
     DatasetManifest,
     InputCounts,
+    LeakageCertificate,
     SplitCounts,
 )
 from pipeline.dataset.splits import SPLITS, Split
@@ -33,7 +34,7 @@ from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schem
 from pipeline.prepare.encoding import encode_file, encoding_tasks
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.job import Job
-from pipeline.prepare.leakage import leakage_certificate
+from pipeline.prepare.leakage import RecountTask, leakage_certificate, recount_shared_sources
 from pipeline.prepare.output_folder import (
     check_output,
     remove_staging,
@@ -41,11 +42,19 @@ from pipeline.prepare.output_folder import (
     staged_output,
 )
 from pipeline.prepare.pairs import iter_pairs
-from pipeline.prepare.partitions import PairsFiles, PartitionTask, write_held_out, write_partition
+from pipeline.prepare.pairs_files import PairsFile, PairsFiles
+from pipeline.prepare.partitions import (
+    PartitionTask,
+    UnrepeatedTask,
+    find_repeats,
+    write_held_out,
+    write_unrepeated,
+)
 from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
+from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import usable_dataset, values_made_from
-from pipeline.prepare.splitting import reading_order
+from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
 from pipeline.storage.file_version import FileStamp
@@ -118,6 +127,8 @@ def prepare_corpus(
                 config=config,
                 extra=extra_schema(corpus, columns),
                 n_partitions=_n_partitions(corpus),
+                split_rule=SplitRule.of(corpus.inputs, config.split, n_rows=0),
+                rules_folder=corpus.folder,
             )
             n_processes = n_workers or _default_n_workers(corpus)
             with task_runner(staging.results, n_processes) as runner:
@@ -167,8 +178,8 @@ def _write_dataset(
     on_progress: OnProgress,
 ) -> DatasetManifest:
     """Write every file of a dataset, the manifest last."""
-    counts, files = _write_pairs(job, runner, inputs, on_progress)
-    pairs_files = {split: [job.dataset / name for name, _ in files[split]] for split in SPLITS}
+    counts, files, written = _write_pairs(job, runner, inputs, on_progress)
+    pairs_files = {split: [job.dataset / file.name for file in files[split]] for split in SPLITS}
     subwords = _subwords(job, pairs_files["train"], on_progress)
     splits, pieces = _encode_splits(job, runner, files, subwords, on_progress)
     manifest = DatasetManifest(
@@ -181,30 +192,52 @@ def _write_dataset(
         vocab_size=subwords.vocab_size,
         inputs=tuple(counts),
         splits=splits,
-        leakage=leakage_certificate(pairs_files, counts),
+        leakage=_certificate(job, runner, pairs_files, counts, written),
         round_trips={split: item.round_trips() for split, item in pieces.items()},
         subword_statistics=subword_statistics(pieces),
-        files_sha256=_digests(job.dataset),
+        files_sha256=_digests(job.dataset, runner),
     )
     write_json(job.dataset / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
 
-def _digests(dataset: Path) -> dict[str, str]:
+def _certificate(
+    job: Job,
+    runner: TaskRunner,
+    pairs_files: dict[Split, list[Path]],
+    counts: list[InputCounts],
+    written: list[TaskResult],
+) -> LeakageCertificate:
+    held_out = (tuple(pairs_files["valid"]), tuple(pairs_files["test"]))
+    tasks = [RecountTask(file, held_out) for file in pairs_files["train"]]
+    recounted = runner.run("recount", recount_shared_sources, tasks)
+    return leakage_certificate(pairs_files, counts, job.config.leaks, recounted, written)
+
+
+def _digests(dataset: Path, runner: TaskRunner) -> dict[str, str]:
     """SHA-256 of every file of a dataset, by relative path."""
     names = sorted(name for name in names_below(dataset) if name != MANIFEST)
-    return {name: sha256_of_file(dataset / name) for name in names}
+    results = runner.run("digest", _digest, [dataset / name for name in names])
+    return {name: result["sha256"] for name, result in zip(names, results, strict=True)}
+
+
+def _digest(file: Path) -> TaskResult:
+    return {"sha256": sha256_of_file(file)}
 
 
 def _write_pairs(
     job: Job, runner: TaskRunner, inputs: list[NamedInput], on_progress: OnProgress
-) -> tuple[list[InputCounts], PairsFiles]:
+) -> tuple[list[InputCounts], PairsFiles, list[TaskResult]]:
     """Write PAIRS and REJECTED.
 
     Returns:
-        the counts of each input, in the order of ``inputs``, and the PAIRS files.
+        the counts of each input, in the order of ``inputs``; the PAIRS files; and what the tasks of
+        the second pass found.
     """
     chunks = _chunks(job, runner, on_progress)
+    n_to_split = sum(chunk.n_rows or 0 for chunk in chunks if chunk.named.item.split is None)
+    items = [named.item for named in inputs]
+    job = dataclasses.replace(job, split_rule=SplitRule.of(items, job.config.split, n_to_split))
     n_rows = [chunk.n_rows for chunk in chunks]
     total = None if None in n_rows else sum(n for n in n_rows if n is not None)
     with progress_bar("clean", total, on_progress=on_progress) as bar:
@@ -216,24 +249,10 @@ def _write_pairs(
         )
     _check_problems(job, cleaned)
     spills = tuple(name for result in cleaned for name in result["spills"])
-    partitions = [PartitionTask(job, spills, number) for number in range(job.n_partitions)]
-    with progress_bar(
-        "find duplicates", 1 + len(partitions), unit="partitions", on_progress=on_progress
-    ) as bar:
-        held_out = runner.run(
-            "held-out",
-            write_held_out,
-            [PartitionTask(job, spills, job.held_out_partition)],
-            on_result=lambda result: bar.advance(),
-        )
-        written = held_out + runner.run(
-            "partition", write_partition, partitions, on_result=lambda result: bar.advance()
-        )
+    written = _write_partitions(job, runner, spills, on_progress)
     files: PairsFiles = {
         split: [
-            (name, n_pairs)
-            for result in written
-            for name, n_pairs in result["files"].get(split, ())
+            PairsFile(**values) for result in written for values in result["files"].get(split, ())
         ]
         for split in SPLITS
     }
@@ -243,7 +262,7 @@ def _write_pairs(
     names = [name for result in cleaned for name in result["rejected"]]
     names += [result["rejected"] for result in written if result["rejected"] is not None]
     write_rejected(job, names)
-    return counts, files
+    return counts, files, written
 
 
 def _chunks(job: Job, runner: TaskRunner, on_progress: OnProgress) -> list[Chunk]:
@@ -268,10 +287,43 @@ def _chunks(job: Job, runner: TaskRunner, on_progress: OnProgress) -> list[Chunk
             on_result=lambda result: bar.advance(result["n_read"]),
         )
     stored = {
-        chunk.rank: [dataclasses.replace(chunk, stored=job.work / name) for name in result["files"]]
+        chunk.rank: [
+            dataclasses.replace(chunk, stored=job.work / name, n_rows=n_rows)
+            for name, n_rows in result["files"]
+        ]
         for chunk, result in zip(serial, results, strict=True)
     }
     return [item for chunk in chunks for item in stored.get(chunk.rank, [chunk])]
+
+
+def _write_partitions(
+    job: Job, runner: TaskRunner, spills: tuple[str, ...], on_progress: OnProgress
+) -> list[TaskResult]:
+    """Write PAIRS: the held-out splits, then the training pairs of each partition."""
+    tasks = [PartitionTask(job, number, spills) for number in range(job.n_partitions + 1)]
+    *training, held_out = tasks
+    n_steps = len(tasks) + (2 * len(training) if job.has_distant_duplicates else 0)
+    with progress_bar(
+        "find duplicates", n_steps, unit="partitions", on_progress=on_progress
+    ) as bar:
+
+        def advance(_result: TaskResult) -> None:
+            bar.advance()
+
+        written = runner.run("held-out", write_held_out, [held_out], advance)
+        repeats = runner.run("repeats", find_repeats, training, advance)
+        written += repeats
+        if job.has_distant_duplicates:
+            keys = tuple(result["keys"] for result in repeats)
+            key_tasks = [KeyTask(job, task.partition, keys) for task in training]
+            found = runner.run("keys", find_repeated_places, key_tasks, advance)
+            places = tuple(result["file"] for result in found)
+            unrepeated = [
+                UnrepeatedTask(job, task.partition, result["survivors"], places)
+                for task, result in zip(training, repeats, strict=True)
+            ]
+            written += runner.run("unrepeated", write_unrepeated, unrepeated, advance)
+    return written
 
 
 def _check_problems(job: Job, cleaned: list[TaskResult]) -> None:
@@ -358,30 +410,28 @@ def _encode_splits(
     """Write ENCODED of every split. Counts its rows in the files, and checks them."""
     splits: dict[Split, SplitCounts] = {}
     pieces: dict[Split, PieceCounts] = {}
-    n_pairs = {split: sum(n for _, n in files[split]) for split in SPLITS}
-    with progress_bar("encode", sum(n_pairs.values()), on_progress=on_progress) as bar:
+    n_encoded = {split: sum(file.n_encoded for file in files[split]) for split in SPLITS}
+    with progress_bar("encode", sum(n_encoded.values()), on_progress=on_progress) as bar:
         for split in SPLITS:
-            tasks = encoding_tasks(
-                job.dataset, split, files[split], job.dataset / SUBWORDS, job.config.seed
-            )
+            tasks = encoding_tasks(job, split, files[split], job.dataset / SUBWORDS)
             results = runner.run(
                 f"encode-{split}",
                 encode_file,
                 tasks,
-                on_result=lambda result: bar.advance(result["n_pairs"]),
+                on_result=lambda result: bar.advance(result["n_encoded"]),
             )
             pieces[split] = PieceCounts(subwords.vocab_size)
             for result in results:
                 pieces[split].add_json(result["counts"])
+            n_read_back = sum(result["n_encoded"] for result in results)
+            if n_read_back != n_encoded[split]:
+                raise RuntimeError(f"{split}: {n_encoded[split]} rows, {n_read_back} are encoded")
             splits[split] = SplitCounts(
-                n_pairs=sum(result["n_pairs"] for result in results),
+                n_pairs=sum(file.n_pairs for file in files[split]),
+                n_encoded=n_read_back,
                 n_source_tokens=sum(result["n_source_tokens"] for result in results),
                 n_target_tokens=sum(result["n_target_tokens"] for result in results),
-                pairs_files=tuple(name for name, _ in files[split]),
+                pairs_files=tuple(file.name for file in files[split]),
                 encoded_files=tuple(result["file"] for result in results),
             )
-            if splits[split].n_pairs != n_pairs[split]:
-                raise RuntimeError(
-                    f"{split}: wrote {n_pairs[split]} pairs, read back {splits[split].n_pairs}"
-                )
     return splits, pieces

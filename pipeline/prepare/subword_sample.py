@@ -22,6 +22,8 @@ from pipeline.prepare.texts import hash_segments, mix64
 from pipeline.prepare.written_pairs import iter_batches, utf8_texts
 
 _SIDES = ("source", "target")
+# Candidates in memory, as a multiple of the size of the sample.
+_MAX_HELD = 1.25
 
 
 def training_sentences(pairs_files: list[Path], *, max_sentences: int, seed: int) -> Iterator[str]:
@@ -52,7 +54,7 @@ def _sample(columns: Iterator[pa.Array], size: int, seed: int) -> list[str]:
         rows = np.flatnonzero(new_hashes <= limit)
         hashes = np.concatenate([hashes, new_hashes[rows]])
         texts += utf8.strings(rows)
-        if len(hashes) >= 2 * size:
+        if len(hashes) > _MAX_HELD * size:
             hashes, texts = _least(hashes, texts, size)
             limit = hashes[-1]
     return _least(hashes, texts, size)[1]

@@ -21,6 +21,8 @@ import pyarrow as pa
 from lingo_model.unicode_text import without_ignorable
 from pipeline.prepare.characters import Property, foldings, properties_of
 
+_END_OF_ASCII = 0x80
+
 SEPARATOR = "\0"
 """Stands after each text of a column. No text has it: readers replace it by U+FFFD."""
 
@@ -134,7 +136,9 @@ class TextColumn:
     @cached_property
     def is_ascii(self) -> bool:
         """Whether all texts are ASCII."""
-        return self.joined.isascii()
+        if "joined" in self.__dict__:
+            return self.joined.isascii()
+        return int(self.codes.max(initial=0)) < _END_OF_ASCII
 
     @cached_property
     def codes(self) -> npt.NDArray[np.uint32]:
@@ -302,12 +306,16 @@ class TextColumn:
     def _folded_by_character(self) -> TextColumn:
         """The folded form of texts without composing characters."""
         forms = foldings()
-        lengths = forms.lengths[self.codes]
-        positions = forms.starts[self.codes]
-        if lengths.min(initial=1) != 1 or lengths.max(initial=1) != 1:
-            ends = np.cumsum(lengths, dtype=np.int64)
-            positions = np.repeat(positions - (ends - lengths), lengths) + np.arange(ends[-1])
-        return TextColumn.from_codes(forms.codes[positions])
+        codes = forms.codes[self.codes]
+        has_one = forms.has_one_code[self.codes]
+        others = np.flatnonzero(~has_one)
+        if len(others):  # their forms take their places
+            lengths = forms.lengths[self.codes[others]].astype(np.int64)
+            steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            inserted = forms.codes[np.repeat(forms.starts[self.codes[others]], lengths) + steps]
+            places = np.repeat(others - np.arange(len(others)), lengths)
+            codes = np.insert(codes[has_one], places, inserted)
+        return TextColumn.from_codes(codes)
 
     @cached_property
     def letter_hashes(self) -> Hashes:

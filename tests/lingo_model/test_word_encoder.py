@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
+import os
 import random
 import unicodedata
 from pathlib import Path
@@ -22,6 +23,13 @@ needs_library = pytest.mark.skipif(
     word_encoder._library() is None, reason="lingo_model/native/words.cpp is not built"
 )
 MULTI30K = Path(__file__).parents[3] / "shared" / "corpora" / "multi30k"
+
+
+def test_the_library_is_present_if_compiled_parts_are_required() -> None:
+    """Some tests are skipped without the library. This one fails if CI requires it."""
+    if os.environ.get("LINGO_REQUIRE_KERNELS") == "1":
+        assert word_encoder._library() is not None, "run `python setup.py build_ext --inplace`"
+
 
 ODD_TEXTS = [
     "",

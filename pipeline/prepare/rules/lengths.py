@@ -74,8 +74,8 @@ def _long_word(texts: PairTexts, config: CleanConfig) -> Mask:
     return rows
 
 
-def _widths(column: TextColumn) -> Counts:
-    """The length of each text, in which a wide letter counts as two.
+def widths_of(column: TextColumn) -> Counts:
+    """The width of each text: its length, in which a wide letter counts as two.
 
     Chinese, Japanese and Korean texts have fewer characters than their translations.
     """
@@ -85,7 +85,7 @@ def _widths(column: TextColumn) -> Counts:
 
 
 def _ratio(texts: PairTexts, config: CleanConfig) -> Mask:
-    widths = _widths(texts.source), _widths(texts.target)
+    widths = widths_of(texts.source), widths_of(texts.target)
     limit = config.max_length_ratio or 1.0
     n_characters = np.maximum(texts.source.n_characters, texts.target.n_characters)
     is_long = n_characters >= config.ratio_min_characters

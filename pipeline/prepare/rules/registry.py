@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lingo_model import InputError
 from pipeline.prepare.config import CleanConfig
-from pipeline.prepare.rules import characters, copies, lengths, literals, scripts
+from pipeline.prepare.rules import characters, copies, languages, lengths, literals, scripts
 from pipeline.prepare.rules.own import own_rules, reason_of
 from pipeline.prepare.rules.rule import Rule
 from pipeline.prepare.texts import Mask, PairTexts
@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     characters.REPEATED_CHARACTERS,
     characters.REPEATED_WORDS,
     scripts.WRONG_SCRIPT,
+    languages.WRONG_LANGUAGE,
     literals.NUMBERS,
     literals.URLS,
     literals.EMAILS,
@@ -38,6 +39,9 @@ RULES: tuple[Rule, ...] = (
 )
 """The checks in the order in which they are made. A row gets the reason of the first that rejects
 it."""
+
+
+_HUGE_CHARACTERS = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,11 +106,22 @@ def check(
     for number, rule in enumerate(rules):
         if not rule.is_on(config):
             continue
-        rows = rule.rejects(texts, config)
+        rows = _rejects(rule, texts, config, first < 0)
         first[rows & (first < 0)] = number
         if all_masks:
             masks[rule.name] = rows
     return Verdicts(tuple(rule.name for rule in rules), first, masks if all_masks else None)
+
+
+def _rejects(rule: Rule, texts: PairTexts, config: CleanConfig, kept: Mask) -> Mask:
+    """The pairs that a rule rejects. Does not look at huge texts that are rejected already."""
+    longest = np.maximum(texts.source.n_characters, texts.target.n_characters)
+    is_done = ~kept & (longest > _HUGE_CHARACTERS)
+    if not is_done.any():
+        return rule.rejects(texts, config)
+    rows = np.zeros(len(texts), np.bool_)
+    rows[~is_done] = rule.rejects(texts.take(~is_done), config)
+    return rows
 
 
 def details(

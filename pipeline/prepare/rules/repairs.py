@@ -82,7 +82,8 @@ _BYTE_OF = {character: byte for byte, character in enumerate(BYTES_AS_WINDOWS_12
     chr(byte): byte for byte in range(0x80, 0x100)
 }
 _NEXT = f"[{re.escape(''.join(BYTES_AS_WINDOWS_1252[0x80:0xC0]))}\x80-\x9f]"
-_SEQUENCE = re.compile(f"[\xc2-\xdf]{_NEXT}|[\xe0-\xef]{_NEXT}{{2}}|[\xf0-\xf4]{_NEXT}{{3}}")
+# The lead byte of N'Ko is `ß`, which good text has: `heiß…`.
+_SEQUENCE = re.compile(f"[\xc2-\xde]{_NEXT}|[\xe0-\xef]{_NEXT}{{2}}|[\xf0-\xf4]{_NEXT}{{3}}")
 # A no-break space that is a part of a sequence often became a space.
 _LOST_NO_BREAK_SPACE = re.compile("\xc3 ")
 _C1 = re.compile("[\x80-\x9f]")
@@ -107,7 +108,7 @@ def _decoded(text: str) -> str:
 
 def _decoded_once(text: str) -> str:
     sequences = list(_SEQUENCE.finditer(text))
-    if all(text[: match.start()][-1:].isupper() for match in sequences):
+    if all(map(_may_be_good, sequences)):
         return text
     decoded = _from_bytes(text)
     if decoded is None:
@@ -119,6 +120,12 @@ def _decoded_once(text: str) -> str:
     if not is_latin and len(others) < _MIN_SEQUENCES_OF_OTHER_SCRIPTS:
         return text
     return decoded if all(map(str.isprintable, set(others) - {"\xa0", "\xad"})) else text
+
+
+def _may_be_good(sequence: re.Match[str]) -> bool:
+    """Whether a sequence may be good text: a capital after another, before a mark, as in `IRMÃ…`."""
+    start = sequence.start()
+    return len(sequence[0]) == 2 and start > 0 and sequence.string[start - 1].isupper()
 
 
 def _from_bytes(text: str) -> str | None:
@@ -151,21 +158,27 @@ def _may_be_encoded_twice(column: TextColumn) -> Mask:
 _CONTROL_CODES = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
 # Marks of one use stay where they have it; `_kept` decides.
 _JOINERS = "\u200c\u200d"
-_DIRECTION_MARKS = "\u061c\u200e\u200f"
+_DIRECTION_MARKS = re.compile("[\u061c\u200e\u200f]")
 _REMOVABLE = re.compile(
-    f"[{_CONTROL_CODES}\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    f"[{_CONTROL_CODES}\u00ad\u200b-\u200d\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ufe00-\ufe0f\U000e0000-\U000e007f]"
 )
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
+_RIGHT_TO_LEFT = re.compile(
+    "[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]"
+)
 _ALPHABETS_WITHOUT_JOINERS = re.compile("[\\s\x00-\u058f\u1e00-\u1fff\u3000-\u9fff\uac00-\ud7af]")
-_WITHOUT_SPACES = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
-)  # Thai, Lao, Burmese, Khmer
-_TAG_BASE = "\U0001f3f4"
+# Thai, Lao, Burmese and Khmer.
+_WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_KEYS = "#*0123456789"  # which become emoji of keys
+_CATEGORIES_WITH_VARIANTS = ("So", "Sm", "Po", "Sk", "Lo")
+_TAG_BASE = "\U0001f3f4"  # the black flag, before the letters of a region as tags
+_MAX_FLAG_TAGS = 8
 
 
 def _visible(text: str) -> str:
     """The text without control, zero width and direction characters that have no use in it."""
+    if _DIRECTION_MARKS.search(text) and not _RIGHT_TO_LEFT.search(text):
+        text = _DIRECTION_MARKS.sub("", text)
     return _REMOVABLE.sub(_kept, text)
 
 
@@ -180,24 +193,18 @@ def _kept(match: re.Match[str]) -> str:
     """
     character, text, at = match[0], match.string, match.start()
     before, after = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
-    is_of_use = False
+    if not before:
+        return ""
     if character in _JOINERS:
-        is_of_use = bool(before) and not _ALPHABETS_WITHOUT_JOINERS.match(before)
-    elif character in _DIRECTION_MARKS:
-        is_of_use = _RIGHT_TO_LEFT.search(text) is not None
+        is_of_use = not _ALPHABETS_WITHOUT_JOINERS.match(before)
     elif character == "\u200b":
         is_of_use = bool(_WITHOUT_SPACES.match(before) and _WITHOUT_SPACES.match(after))
     elif "\ufe00" <= character <= "\ufe0f":
-        is_of_use = before in "#*0123456789\xa9\xae" if before else False
-        is_of_use = is_of_use or unicodedata.category(before or " ") in (
-            "So",
-            "Sm",
-            "Po",
-            "Sk",
-            "Lo",
-        )
+        is_of_use = before in _KEYS or unicodedata.category(before) in _CATEGORIES_WITH_VARIANTS
     elif character >= "\U000e0020":
-        is_of_use = _TAG_BASE in text[:at]
+        is_of_use = text.rfind(_TAG_BASE, max(0, at - _MAX_FLAG_TAGS), at) >= 0
+    else:
+        is_of_use = False
     return character if is_of_use else ""
 
 
@@ -272,6 +279,7 @@ REPAIRS: tuple[Repair, ...] = (
 )
 """The repairs in the order in which they are made."""
 
+_MAX_ROUNDS = 4
 _OF_GIVEN_FILES = (_STRIP, _NFC)
 
 
@@ -309,12 +317,28 @@ def _repaired_side(
         candidates |= repair.candidates(column)
     new_texts: dict[int, str] = {}
     for row in np.flatnonzero(candidates).tolist():
-        text = before = column.text(row)
+        text = column.text(row)
+        after, names = _repaired_text(text, repairs)
+        if after != text:
+            new_texts[row] = after
+        for name in names:
+            changed[name][row] = True
+    return column.with_texts(new_texts)
+
+
+def _repaired_text(text: str, repairs: tuple[Repair, ...]) -> tuple[str, set[str]]:
+    """A text after all repairs, and the names of those that changed it.
+
+    A repair can make another possible: without the zero width space in it, an entity is one.
+    """
+    names: set[str] = set()
+    for _ in range(_MAX_ROUNDS):
+        before = text
         for repair in repairs:
             after = repair.change(text)
             if after is not text and after != text:
-                changed[repair.name][row] = True
+                names.add(repair.name)
                 text = after
-        if text != before:
-            new_texts[row] = text
-    return column.with_texts(new_texts)
+        if text == before:
+            break
+    return text, names

@@ -139,6 +139,15 @@ def test_the_limits_can_be_set(lingo: Lingo, leaking: Path) -> None:
     assert "similarity=7" in ended.err
 
 
+def test_validation_pairs_near_to_a_test_file_are_named_only(
+    lingo: Lingo, dataset: Path, tmp_path: Path
+) -> None:
+    file = write_tsv(tmp_path / "news.tsv", [(f"so {VALID[1][0]}", "nada")])
+    ended = lingo("dataset", "check", dataset, "--against", file)
+    assert ended.status == CLEAN
+    assert "near_source, 0.94: valid.tsv:2 (valid), news.tsv:1\n" in ended.out
+
+
 @pytest.mark.parametrize("kind", ["table", "columns", "aligned", "sources", "jsonl"])
 def test_a_test_file_in_any_format_is_compared(
     lingo: Lingo, dataset: Path, tmp_path: Path, kind: str

@@ -163,6 +163,15 @@ def test_an_entry_that_cannot_be_decoded_is_undecodable(tmp_path: Path, bilingua
     assert bilingual(path, encoding="latin-1")[-1].values["target"] == "éx"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_catalogue_in_utf16_needs_the_name_of_its_encoding(
+    tmp_path: Path, bilingual: Read, refusal: Callable[..., str], encoding: str
+) -> None:
+    path = po(tmp_path / "a.po", 'msgid "a dog"\nmsgstr "año"\n' * 3, HEADER, encoding)
+    assert f"set `encoding: {encoding}`" in refusal(path, bilingual)
+    assert bilingual(path, encoding=encoding)[0].values["target"] == "año"
+
+
 def test_an_unknown_encoding_is_refused(
     tmp_path: Path, bilingual: Read, refusal: Callable[..., str]
 ) -> None:
@@ -258,6 +267,39 @@ def test_compiled_catalogues_are_read(
     ]
     assert [row.unit for row in rows] == [None, "menu", None, None, None]
     assert [row.problem for row in rows] == [None] * 4 + ["untranslated"]
+
+
+def mo_of_the_system(order: str, name: bytes) -> bytes:
+    """An MO file with one entry, ``%<name> dogs`` and its translation ``%<name> perros``."""
+    header = struct.pack(f"{order}12I", 0x950412DE, 1, 0, 48, 48, 0, 48, 1, 48, 1, 56, 60)
+    texts = [b"%", b" dogs\0", b"%", b" perros\0"]
+    start_of_texts = 64 + 2 * 20 + len(name) + 1
+    content = header + struct.pack(f"{order}2I", len(name) + 1, 104)
+    content += struct.pack(f"{order}2I", 64, 84)
+    for number in (0, 2):
+        first, last = texts[number : number + 2]
+        start = start_of_texts + sum(map(len, texts[:number]))
+        content += struct.pack(f"{order}5I", start, len(first), 0, len(last), 0xFFFFFFFF)
+    return content + name + b"\0" + b"".join(texts)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("name", "written"), [(b"PRIu64", "<PRIu64>"), (b"I", "I")])
+def test_strings_that_depend_on_the_system_are_read(
+    tmp_path: Path,
+    bilingual: Read,
+    refusal: Callable[..., str],
+    order: str,
+    name: bytes,
+    written: str,
+) -> None:
+    path = tmp_path / "a.mo"
+    content = mo_of_the_system(order, name)
+    path.write_bytes(content)
+    assert bilingual(path) == [Row({"source": f"%{written} dogs", "target": f"%{written} perros"})]
+    for n_kept in (40, 60, 80, len(content) - 3):
+        path.write_bytes(content[:n_kept])
+        assert "damaged (" in refusal(path, bilingual)
 
 
 @pytest.mark.parametrize(

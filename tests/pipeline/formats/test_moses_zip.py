@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,14 @@ def test_a_pair_has_the_problem_of_one_side(tmp_path: Path, bilingual: Read) -> 
     assert rows[0].values == {"source": "caf\ufffd", "target": "x"}
     rows = bilingual(tmp_path / "a.zip", encoding="cp1252")
     assert (rows[0].values["source"], rows[0].problem) == ("café", None)
+
+
+def test_a_compressed_archive_is_refused(
+    tmp_path: Path, bilingual: Read, refusal: Callable[..., str]
+) -> None:
+    path = archive(tmp_path / "a.zip.gz", OPUS)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    assert "is a compressed zip archive" in refusal(path, bilingual)
 
 
 @pytest.mark.parametrize("n_kept", [40, 150, -30])

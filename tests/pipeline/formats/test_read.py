@@ -184,3 +184,19 @@ def test_rows_are_read_as_a_stream(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(lines)[:-1])
     first = next(iter_rows(path))  # the damage is at the end, which is not read
     assert first.values["text"] == "line 0 0"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", b"x,y,x\n1,2,3\n"), ("a.tsv", b"x\tx\n1\t2\n"), ("a.parquet", None)],
+)
+def test_two_columns_of_one_name_are_refused(
+    tmp_path: Path, refusal: Callable[..., str], name: str, content: bytes | None
+) -> None:
+    path = tmp_path / name
+    if content is None:
+        pq.write_table(pa.table([["a"], ["b"]], names=["x", "x"]), path)
+    else:
+        path.write_bytes(content)
+    for read in (None, describe_columns):
+        assert "two columns are named 'x'" in refusal(path, read)

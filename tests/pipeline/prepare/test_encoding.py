@@ -22,6 +22,7 @@ from pipeline.prepare.encoding import (
     row_group_bounds,
     train_subwords,
 )
+from pipeline.prepare.piece_counts import PieceCounts
 from pipeline.schemas import ENCODED, PAIRS
 
 N_PAIRS = 203
@@ -59,19 +60,13 @@ def subwords(pairs_files: list[Path]) -> Subwords:
 def encoded(
     root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, *, seed: int = 1
 ) -> list[Path]:
-    """Encode all files of a split, one task after the other, the last one first."""
+    """Write the ENCODED files of a split, one task after the other."""
     root.mkdir(exist_ok=True)
     model = root / "subwords.model"
     model.write_bytes(subwords.to_bytes())
     sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
-    tasks = encoding_tasks(root, split, sizes, model, seed)
-    results = [encode_file(task) for task in reversed(tasks)][::-1]
-    files = [root / result["file"] for result in results]
-    for file, result in zip(files, results, strict=True):
-        assert result["n_pairs"] == pq.read_metadata(file).num_rows
-        for name in ("n_source_tokens", "n_target_tokens"):
-            assert result[name] == sum(pq.ParquetFile(file).read()[name].to_pylist())
-    return files
+    results = [encode_file(task) for task in encoding_tasks(root, split, sizes, model, seed)]
+    return [root / result["file"] for result in results]
 
 
 def read(files: list[Path]) -> pa.Table:
@@ -212,13 +207,13 @@ def test_the_files_are_those_of_a_table_that_is_reordered_and_cut(
     }
     table = pa.table(columns, schema=ENCODED)
     if split == "train":
-        # The rows of each PAIRS file are shuffled. The files hold random samples of the corpus.
-        first, second = N_IN_FIRST_FILE, N_PAIRS - N_IN_FIRST_FILE
-        orders = (
-            np.random.default_rng([7, 0]).permutation(first),
-            np.random.default_rng([7, 1]).permutation(second) + first,
-        )
-        table = table.take(np.concatenate(orders))
+        rows = [
+            first + np.random.default_rng([7, number]).permutation(last - first)
+            for number, (first, last) in enumerate(
+                [(0, N_IN_FIRST_FILE), (N_IN_FIRST_FILE, N_PAIRS)]
+            )
+        ]
+        table = table.take(np.concatenate(rows))
     with pq.ParquetWriter(tmp_path / "expected.parquet", ENCODED, compression="zstd") as writer:
         for first, stop in row_group_bounds(N_PAIRS):
             writer.write_table(table.slice(first, stop - first))
@@ -237,16 +232,31 @@ def test_an_empty_side_is_encoded_as_eos(tmp_path: Path, subwords: Subwords) -> 
     assert table["n_target_tokens"].to_pylist() == [1, 1]
 
 
-def test_a_new_subword_model_in_an_old_place_is_used(
-    tmp_path: Path, pairs_files: list[Path], subwords: Subwords
+def test_the_result_of_a_task_counts_its_rows_tokens_and_pieces(
+    tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords
 ) -> None:
-    """One process may prepare a folder again after its dataset was removed."""
-    other = train_subwords(pairs_files, SubwordsConfig(vocab_size=100), seed=1)
-    old = read(encoded(tmp_path, "test", pairs_files, subwords))
-    new = read(encoded(tmp_path, "test", pairs_files, other))
-    elsewhere = read(encoded(tmp_path / "elsewhere", "test", pairs_files, other))
-    assert new.equals(elsewhere)
-    assert not new.equals(old)
+    (tmp_path / "subwords.model").write_bytes(subwords.to_bytes())
+    sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
+    (task,) = encoding_tasks(tmp_path, "train", sizes, tmp_path / "subwords.model", 1)
+    result = encode_file(task)
+    counts = PieceCounts(subwords.vocab_size)
+    counts.add_json(result["counts"])
+    assert result["n_pairs"] == N_PAIRS
+    for side in ("source", "target"):
+        ids = subwords.encode(pairs[side].to_pylist())
+        assert result[f"n_{side}_tokens"] == sum(map(len, ids)) + N_PAIRS
+        assert counts.sides[side].statistics().n_pieces == sum(map(len, ids))
+        assert counts.sides[side].n_texts == N_PAIRS
+
+
+def test_another_model_at_the_same_path_is_used(
+    tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords
+) -> None:
+    other = train_subwords(pairs_files, SubwordsConfig(vocab_size=100, algorithm="bpe"), seed=1)
+    for model in (subwords, other):
+        table = read(encoded(tmp_path / "dataset", "test", pairs_files, model))
+        expected = [[*ids, EOS_ID] for ids in model.encode(pairs["source"].to_pylist())]
+        assert table["source_ids"].to_pylist() == expected
 
 
 def test_a_task_reads_only_the_pairs_files_that_it_needs(

@@ -209,6 +209,43 @@ def test_files_of_one_input_have_one_format(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("README.md", "# Card\n", "a file that ends in .md cannot be read"),
+        ("LICENSE", "Free.\n", "the files of one input have different formats: text"),
+        ("z.bin", "\0\1\2" * 99, "is not text"),
+    ],
+)
+def test_a_file_without_pairs_among_the_data_is_named_with_a_pattern(
+    tmp_path: Path, name: str, content: str, reason: str
+) -> None:
+    make(tmp_path, "t/m.tsv", "t/n.tsv")
+    make(tmp_path, f"t/{name}", content=content)
+    with pytest.raises(InputError) as error:
+        check_inputs(load_corpus(description(tmp_path, {"path": "t"})))
+    assert str(tmp_path / "t" / name) in str(error.value)
+    assert reason in str(error.value)
+    assert str(error.value).endswith(", such as path: t/*.tsv")
+    check_inputs(load_corpus(description(tmp_path, {"path": "t/*.tsv"})))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("t/{a,b}.tsv", "t/{a,b}.tsv: braces do not stand for several names; give a list of paths"),
+        ("~/x.tsv", "~/x.tsv: ~ does not stand for a home folder here; give the whole path"),
+    ],
+)
+def test_what_only_shells_expand_is_refused(tmp_path: Path, entry: str, message: str) -> None:
+    make(tmp_path, "t/a.tsv", "t/b.tsv")
+    with pytest.raises(InputError) as error:
+        found(tmp_path, entry)
+    assert str(error.value) == message
+    make(tmp_path, entry)  # a file of this name is read
+    assert found(tmp_path, entry) == [entry]
+
+
 def test_one_file_in_both_roles_is_refused(tmp_path: Path) -> None:
     make(tmp_path, "a.en", "b.en", "a.de", content="one\n")
     (tmp_path / "b.de").symlink_to("a.en")

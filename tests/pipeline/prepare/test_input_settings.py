@@ -21,7 +21,7 @@ from pipeline.prepare.corpus import (
 )
 from pipeline.prepare.input_names import named_inputs
 from pipeline.prepare.pairs import iter_pairs
-from pipeline.prepare.reuse import values_made_from
+from pipeline.prepare.reuse import differences, values_made_from
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.settings import parse_settings
 
@@ -95,6 +95,9 @@ def test_the_cleaning_of_an_input_replaces_single_values() -> None:
     expected = CleanConfig(max_characters=1000, max_length_ratio=3)
     assert effective_clean(item, config) == expected
     assert effective_clean(corpus({"path": "x.tsv"}).inputs[0], config) is config.clean
+    nested = corpus({"path": "x.tsv", "clean": {"language": {"min_letters": 40}}}).inputs[0]
+    language = effective_clean(nested, config).language
+    assert language == config.clean.language.model_copy(update={"min_letters": 40})
 
 
 def entry_of(path: Path | list[Path], **settings: Any) -> dict[str, Any]:
@@ -130,6 +133,31 @@ def test_the_fingerprint_holds_every_file_of_an_input(tmp_path: Path) -> None:
     write(second, "source\ttarget\ntwo\tdos\n")
     changed = entry_of([first, second])["files"]
     assert [left == right for left, right in zip(files, changed, strict=True)] == [True, False]
+
+
+def test_a_file_that_came_or_went_is_named(tmp_path: Path) -> None:
+    files = [write(tmp_path / f"{n}.tsv", f"source\ttarget\n{n}\t{n}\n") for n in range(5)]
+
+    def values(*inputs: list[Path]) -> dict[str, Any]:
+        description = corpus(*({"path": paths} for paths in inputs))
+        return values_made_from(description, named_inputs(description.inputs), CONFIG)
+
+    before = values(files[:4])
+    assert list(differences(before, values(files))) == [
+        "inputs.0 (0.tsv+1.tsv and 3 more): file 4.tsv is new"
+    ]
+    assert list(differences(before, values(files[1:4]))) == [
+        "inputs.0 (1.tsv+2.tsv and 1 more): file 0.tsv is missing"
+    ]
+    assert list(differences(before, values(files[4:]))) == [
+        "input 0.tsv+1.tsv and 2 more is missing",
+        "inputs.0 (4.tsv) is new",
+    ]
+    assert list(differences(before, values(files[4:], files[:4]))) == ["inputs.0 (4.tsv) is new"]
+    write(files[2], "source\ttarget\n")
+    assert list(differences(before, values(files[:4]))) == [
+        "inputs.0 (0.tsv+1.tsv and 2 more): the content of 2.tsv changed"
+    ]
 
 
 def test_inputs_with_one_name_are_numbered() -> None:

@@ -63,19 +63,21 @@ def near_by_definition(first: list[str], second: list[str], config: LeaksConfig)
         return False
     counts = Counter(first), Counter(second)
     changed = max((counts[0] - counts[1]).total(), (counts[1] - counts[0]).total())
-    if changed > 1:
+    if changed > config.max_changed_words:
         return False
     return 1 - changed / max(len(first), len(second)) >= config.similarity - 1e-9
 
 
 @pytest.mark.parametrize("similarity", [0.5, 0.75, 0.8, 0.9, 1.0])
-@pytest.mark.parametrize("min_words", [2, 4])
+@pytest.mark.parametrize(("min_words", "max_changed_words"), [(2, 1), (4, 1), (4, 2)])
 def test_texts_share_a_signature_exactly_if_they_are_near(
-    similarity: float, min_words: int
+    similarity: float, min_words: int, max_changed_words: int
 ) -> None:
     draw = random.Random(int(similarity * 100) + min_words)
     texts = [draw.choices(["a", "b", "cc", "dd", "ee"], k=draw.randint(0, 11)) for _ in range(150)]
-    config = LeaksConfig(similarity=similarity, min_words=min_words)
+    config = LeaksConfig(
+        similarity=similarity, min_words=min_words, max_changed_words=max_changed_words
+    )
     column = TextColumn.of(" ".join(words) for words in texts)
     expected = {
         two
@@ -133,6 +135,7 @@ SENTENCE = "Two dogs run over the green grass in 2023."
         "Two cats run over the green grass in 2023.",
         "Two dogs run over the grass in 2023.",
         "Two big dogs run over the green grass in 2023.",
+        '<p class="x"><i>Two</i> dogs<br/> run over the green grass in 2023.</p>',
         "NURSE: Two dogs run over the green grass in 2023.",
         "Two dogs\u00a0run over the gr\u00adeen grass\u200b in 2023.",
         "Ｔｗｏ dogs run over the green grass in ２０２３.",
@@ -149,6 +152,7 @@ def test_a_sentence_with_one_change_is_near(other: str) -> None:
         "Two cats run over the red grass in 2023.",
         "Dogs over the green grass in 2023.",
         "Two dogs run over the green grass in 2023. They bark.",
+        "Two dogs run over the green grass in 2023 < one > two",
         "Two two dogs run over the the green grass in 2023.",
         "",
     ],
@@ -197,6 +201,7 @@ def test_pairs_with_one_changed_word_on_one_side_are_near_duplicates() -> None:
         ("The dog sees the big cat.", "El perro ve el gato grande."),  # both sides change
         ("The cat sees a big dog.", first[1]),
         (first[1], first[0]),
+        ("The dog sees the cat.", "El perro ve el gato muy viejo."),  # shorter here, longer there
     ]
     found = sharing(near_keys(pairs(first, *others), CONFIG))
     assert {second for one, second in found if one == 0} == {1, 2, 3}
@@ -242,7 +247,8 @@ def test_duplicates_are_found_by_pair_source_or_target(
 ) -> None:
     texts = pairs(("a", "x"), ("a", "y"), ("b", "x"), (" a", "x "), ("x", "a"))
     keys = duplicate_keys(texts, by)
-    assert sharing(Signatures(np.arange(len(keys)), keys)) == expected
+    rows = np.arange(len(keys))
+    assert sharing(Signatures(rows, keys, np.zeros(len(keys), np.int8))) == expected
 
 
 @pytest.mark.parametrize(

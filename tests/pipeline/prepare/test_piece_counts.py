@@ -282,12 +282,19 @@ def test_a_high_share_of_unknown_pieces_is_noted(
 
 
 @pytest.mark.parametrize(("n_used", "is_noted"), [(30, False), (29, True)])
-def test_a_side_that_uses_few_pieces_is_noted(tmp_path: Path, n_used: int, is_noted: bool) -> None:
+def test_a_side_that_uses_few_of_the_pieces_that_occur_is_noted(
+    tmp_path: Path, n_used: int, is_noted: bool
+) -> None:
     manifest = prepared(tmp_path, "fr", french(), vocab_size=100)
     assert manifest.subword_statistics is not None
     changed = manifest.subword_statistics.model_copy(
-        update={"n_pieces": 90, "n_used_by_source": n_used, "n_used_by_target": 80}
+        update={
+            "n_pieces": 500,  # bytes, for example, that no text needs
+            "n_used_by_source": n_used,
+            "n_used_by_target": 80,
+            "n_used_by_both": n_used - 10,
+        }
     )
     notes = notes_of(manifest.model_copy(update={"subword_statistics": changed}))
-    assert any("training sources use 29 of the 90 pieces" in note for note in notes) == is_noted
+    assert any("sources use 29 of the 90 pieces that occur" in note for note in notes) == is_noted
     assert not any("training targets use" in note for note in notes)

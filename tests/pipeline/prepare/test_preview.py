@@ -195,7 +195,7 @@ def test_the_command_shows_inputs_and_writes_nothing(
     [
         (["--rows", "3"], "--rows and --json need --preview"),
         (["--output", "d", "--json"], "--rows and --json need --preview"),
-        ([], "missing --output DATASET, or --preview"),
+        ([], "missing --output DATASET, "),
         (["--preview", "--output", "d"], "--preview"),
     ],
 )
