@@ -220,8 +220,11 @@ def test_stored_rows_are_those_that_were_read(
     for named, schema in tables(tmp_path):
         (chunk,) = chunks(named)
         read = list(read_batches(chunk, schema))
-        files = store_rows(iter(read), tmp_path, "stored", schema)
-        stored = [batch for file in files for batch in stored_batches(file, schema)]
+        counts = dict(store_rows(iter(read), tmp_path, "stored", schema))
+        files = list(counts)
+        of_files = [list(stored_batches(file, schema)) for file in files]
+        assert [sum(map(len, some)) for some in of_files] == list(counts.values())
+        stored = [batch for some in of_files for batch in some]
         assert len(files) > 1 or sum(map(len, read)) <= 6
         assert list(rows_of(iter(stored))) == list(rows_of(iter(read)))
         if len(schema):

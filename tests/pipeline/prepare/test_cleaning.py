@@ -15,11 +15,12 @@ from lingo_model import InputError
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.batches import chunks_of
 from pipeline.prepare.cleaning import CleaningTask, clean_chunk
-from pipeline.prepare.config import CleanConfig, PrepareConfig
+from pipeline.prepare.config import CleanConfig, LanguageConfig, PrepareConfig, SplitConfig
 from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.input_names import named_inputs
 from pipeline.prepare.job import Job
 from pipeline.prepare.spill import read_partition, read_rows
+from pipeline.prepare.splitting import SplitRule
 from pipeline.schemas import REJECTED
 
 # Rules about anything else than lengths are off, so that texts can be made of any character.
@@ -38,6 +39,7 @@ LENGTHS = CleanConfig(
     match_emails=False,
     match_placeholders=False,
     match_tags=False,
+    language=LanguageConfig(enabled=False),
 )
 
 Pair = tuple[str | None, str | None]
@@ -70,6 +72,7 @@ class Cleaned:
             config=PrepareConfig(clean=config),
             extra=REJECTED.empty_table().select([]).schema,
             n_partitions=n_partitions,
+            split_rule=SplitRule.of([named.item], SplitConfig(), 0),
         )
         (chunk,) = chunks_of(named, named.parts[0], 0)
         self.result = clean_chunk(CleaningTask(job, 0, chunk))
@@ -223,7 +226,8 @@ def test_the_ratio_of_short_texts_does_not_count(tmp_path: Path) -> None:
 def test_the_defaults(tmp_path: Path) -> None:
     lengths = [(1000, 1000), (1001, 1000), (20, 100), (20, 101), (4, 19), (3, 20)]
     pairs: list[Pair] = [(words(a, "abcdefg"), words(b, "ilmnoprst")) for a, b in lengths]
-    cleaned = Cleaned(write_pairs(tmp_path, pairs), CleanConfig())
+    config = CleanConfig(language=LanguageConfig(enabled=False))
+    cleaned = Cleaned(write_pairs(tmp_path, pairs), config)
     assert cleaned.reasons == [None, "too_long", None, "ratio", None, "ratio"]
 
 
@@ -284,7 +288,7 @@ def test_both_normal_forms_become_the_same_pair(tmp_path: Path, text: str) -> No
     cleaned = Cleaned(write_pairs(tmp_path, [(f" {decomposed} ", decomposed), (text, text)]))
     first, second = cleaned.kept[1], cleaned.kept[2]
     assert (first["source"], first["target"]) == (text, text)
-    assert first["pair_hash"] == second["pair_hash"]
+    assert first["duplicate_key"] == second["duplicate_key"]
     assert first["source_hash"] == second["source_hash"]
 
 

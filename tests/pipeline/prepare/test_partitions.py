@@ -13,15 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.prepare.config import PrepareConfig, SplitConfig
+from pipeline.prepare.config import LeaksConfig, PrepareConfig, SplitConfig
 from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.input_names import named_inputs
 from pipeline.prepare.job import Job
+from pipeline.prepare.near import duplicate_keys
 from pipeline.prepare.normalise import normalise
-from pipeline.prepare.partitions import PartitionTask, write_held_out, write_partition
+from pipeline.prepare.partitions import PartitionTask, find_repeats, write_held_out
 from pipeline.prepare.spill import read_rows, write_spill
-from pipeline.prepare.splitting import TRAIN, reading_order
-from pipeline.prepare.texts import TextColumn, mix64
+from pipeline.prepare.splitting import TRAIN, SplitRule, reading_order
+from pipeline.prepare.texts import PairTexts, TextColumn
 
 SHARES = SplitConfig(valid_share=0.1, test_share=0.2)
 GIVEN: tuple[Split | None, ...] = ("test", "valid", "train")
@@ -54,15 +55,15 @@ class Passed:
             source_lang="en",
             target_lang="es",
             parts=tuple(reading_order(named_inputs(items))),
-            config=PrepareConfig(split=SHARES),
+            config=PrepareConfig(split=SHARES, leaks=LeaksConfig(near=False)),
             extra=pa.schema([]),
             n_partitions=n_partitions,
+            split_rule=SplitRule.of(items, SHARES, 0),
         )
         ranks = {named.item.split: rank for rank, (named, _) in enumerate(job.parts)}
         sources = TextColumn.of([source for _, source, _ in pairs])
         hashes = sources.letter_hashes
-        exact = [TextColumn.of([side[n] for side in pairs]) for n in (1, 2)]
-        text_hashes = [column.hashes(column.codes != 0) for column in exact]
+        targets = TextColumn.of([target for _, _, target in pairs])
         splits = [
             job.split_rule.splits_of(split, hashes[n : n + 1])[0]
             for n, (split, _, _) in enumerate(pairs)
@@ -74,9 +75,9 @@ class Passed:
                 "line": np.zeros(len(pairs), np.int64),
                 "split": splits,
                 "source": sources.to_arrow(),
-                "target": exact[1].to_arrow(),
+                "target": targets.to_arrow(),
                 "source_hash": hashes,
-                "pair_hash": mix64(text_hashes[0] + mix64(text_hashes[1])),
+                "duplicate_key": duplicate_keys(PairTexts(sources, targets, "en", "es"), "pair"),
             },
             schema=job.kept_schema,
         )
@@ -87,8 +88,8 @@ class Passed:
         for name, part in ((names[0], slice(0, half)), (names[1], slice(half, None))):
             taken = rows.take(pa.array(np.arange(len(pairs))[part]))
             write_spill(job.work / name, taken, partitions[part], n_partitions + 1)
-        self.results = [write_held_out(PartitionTask(job, names, n_partitions))]
-        self.results += [write_partition(PartitionTask(job, names, n)) for n in range(n_partitions)]
+        self.results = [write_held_out(PartitionTask(job, n_partitions, names))]
+        self.results += [find_repeats(PartitionTask(job, n, names)) for n in range(n_partitions)]
         self.rejected: dict[int, dict[str, Any]] = {}
         for result in self.results:
             if result["rejected"] is not None:
@@ -97,9 +98,9 @@ class Passed:
         self.kept: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
         for result in self.results:
             for split, files in result["files"].items():
-                for name, n_rows in files:
-                    table = pq.ParquetFile(job.dataset / name).read()
-                    assert len(table) == n_rows
+                for file in files:
+                    table = pq.ParquetFile(job.dataset / file["name"]).read()
+                    assert len(table) == file["n_pairs"]
                     self.kept[split] += table.to_pylist()
         n_rejected = Counter(row["reason"] for row in self.rejected.values())
         counted: Counter[str] = Counter()

@@ -61,7 +61,7 @@ def splits_of(rule: SplitRule, item: CorpusInput, texts: list[str]) -> list[Spli
 
 def test_variants_of_a_sentence_get_the_same_split() -> None:
     item = given(None)
-    rule = SplitRule.of([item], SHARES)
+    rule = SplitRule.of([item], SHARES, 0)
     seen = set()
     for sentence in sentences(600):
         (split,) = set(splits_of(rule, item, [sentence, *variants(sentence)]))
@@ -72,7 +72,7 @@ def test_variants_of_a_sentence_get_the_same_split() -> None:
 def test_sampled_shares_are_about_the_configured_ones() -> None:
     item = given(None)
     n = 10_000
-    counts = Counter(splits_of(SplitRule.of([item], SHARES), item, sentences(n)))
+    counts = Counter(splits_of(SplitRule.of([item], SHARES, 0), item, sentences(n)))
     # Three standard deviations: sqrt(10000 * p * (1 - p)) is 30 for 0.1 and 40 for 0.2.
     assert abs(counts["valid"] - 1000) < 90
     assert abs(counts["test"] - 2000) < 120
@@ -83,7 +83,7 @@ def test_the_shares_hold_in_each_partition() -> None:
     """Partitions and splits are chosen by one hash, and do not depend on each other."""
     item = given(None)
     texts = sentences(10_000)
-    splits = np.array(splits_of(SplitRule.of([item], SHARES), item, texts))
+    splits = np.array(splits_of(SplitRule.of([item], SHARES, 0), item, texts))
     hashes = TextColumn.of(texts).letter_hashes
     for n_partitions in (2, 3, 4, 8):
         for partition in range(n_partitions):
@@ -93,7 +93,7 @@ def test_the_shares_hold_in_each_partition() -> None:
 
 def test_a_share_of_zero_samples_nothing() -> None:
     item = given(None)
-    rule = SplitRule.of([item], SplitConfig(valid_share=0.0, test_share=0.0))
+    rule = SplitRule.of([item], SplitConfig(valid_share=0.0, test_share=0.0), 0)
     assert set(splits_of(rule, item, sentences(500))) == {"train"}
 
 
@@ -102,15 +102,23 @@ def test_a_larger_share_only_adds_to_test() -> None:
     texts = sentences(1000)
     in_test = []
     for share in (0.1, 0.3):
-        rule = SplitRule.of([item], SplitConfig(valid_share=0.0, test_share=share))
+        rule = SplitRule.of([item], SplitConfig(valid_share=0.0, test_share=share), 0)
         splits = splits_of(rule, item, texts)
         in_test.append({t for t, split in zip(texts, splits, strict=True) if split == "test"})
     assert in_test[0] < in_test[1]
 
 
+def test_the_most_pairs_of_a_large_corpus_limit_the_shares() -> None:
+    item = given(None)
+    config = SHARES.model_copy(update={"max_pairs": 100})
+    counts = Counter(splits_of(SplitRule.of([item], config, 10_000), item, sentences(10_000)))
+    for split in ("valid", "test"):
+        assert abs(counts[split] - 100) < 40  # four standard deviations
+
+
 def test_nothing_is_sampled_if_files_are_given() -> None:
     inputs = [given("train"), given(None), given("valid"), given("test")]
-    rule = SplitRule.of(inputs, SHARES)
+    rule = SplitRule.of(inputs, SHARES, 0)
     for item in inputs:
         assert set(splits_of(rule, item, sentences(500))) == {item.split or "train"}
 
@@ -118,19 +126,19 @@ def test_nothing_is_sampled_if_files_are_given() -> None:
 @pytest.mark.parametrize(("file_split", "sampled_split"), [("test", "valid"), ("valid", "test")])
 def test_a_split_without_files_is_sampled(file_split: Split, sampled_split: Split) -> None:
     inputs = [given(file_split), given(None)]
-    rule = SplitRule.of(inputs, SHARES)
+    rule = SplitRule.of(inputs, SHARES, 0)
     assert set(splits_of(rule, inputs[1], sentences(500))) == {"train", sampled_split}
     assert set(splits_of(rule, inputs[0], sentences(500))) == {file_split}
 
 
 def test_nothing_is_sampled_from_a_training_file() -> None:
-    rule = SplitRule.of([given("train")], SHARES)
+    rule = SplitRule.of([given("train")], SHARES, 0)
     assert set(splits_of(rule, given("train"), sentences(500))) == {"train"}
 
 
 def test_the_split_of_a_source_does_not_depend_on_its_neighbours() -> None:
     item = given(None)
-    rule = SplitRule.of([item], SHARES)
+    rule = SplitRule.of([item], SHARES, 0)
     texts = sentences(500)
     together = splits_of(rule, item, texts)
     assert splits_of(rule, item, texts[::-1]) == together[::-1]
@@ -151,7 +159,7 @@ def test_the_split_follows_from_the_hash_of_the_normalised_source() -> None:
         ((0.1, point - 0.1 - 1e-9), "train"),
     ):
         config = SplitConfig(valid_share=shares[0], test_share=shares[1])
-        assert splits_of(SplitRule.of([item], config), item, ["¡Good,  MORNING!"]) == [split]
+        assert splits_of(SplitRule.of([item], config, 0), item, ["¡Good,  MORNING!"]) == [split]
 
 
 def test_files_are_read_in_the_order_that_finds_every_leak() -> None:
