@@ -18,12 +18,11 @@ import pyarrow.compute as pc
 
 from lingo_model import InputError
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.formats.rows import UNDECODABLE
+from pipeline.formats.rows import UNDECODABLE, UNUSED_PROBLEMS
 from pipeline.prepare.batches import Chunk, read_batches
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.corpus import effective_clean
 from pipeline.prepare.job import Job
-from pipeline.prepare.languages import WRONG_LANGUAGE, LanguageJudge
 from pipeline.prepare.near import duplicate_keys
 from pipeline.prepare.raw_rows import RawBatch, store_rows
 from pipeline.prepare.rules.registry import check, details
@@ -101,7 +100,9 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
         texts, repairs = repaired(_texts_of(batch, job), clean, is_given=is_given)
         for name, rows in repairs.items():
             n_repaired[name] += int(np.count_nonzero(rows))
-        rejections = {} if is_given else _rejections(batch, texts, clean, job.rules_folder)
+        rejections = _unread(batch)
+        if not is_given:
+            rejections = _rejections(texts, clean, job.rules_folder) | rejections
         n_rejected.update(reason for reason, _ in rejections.values())
         output.add(batch, texts, rejections)
     output.close()
@@ -120,35 +121,26 @@ def _texts_of(batch: RawBatch, job: Job) -> PairTexts:
     return PairTexts(batch.source, batch.target, job.source_lang, job.target_lang)
 
 
-def _rejections(
-    batch: RawBatch, texts: PairTexts, config: CleanConfig, folder: Path | None
-) -> _Rejections:
+def _rejections(texts: PairTexts, config: CleanConfig, folder: Path | None) -> _Rejections:
     verdicts = check(texts, config, folder=folder)
     rows = np.flatnonzero(~verdicts.kept).tolist()
     reasons = [verdicts.reasons[number] for number in verdicts.first[rows]]
     row_details = details(texts, verdicts, rows, config, folder=folder)
-    rejections: _Rejections = dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
-    if config.language.enabled:
-        rejections |= _wrong_languages(texts, verdicts.kept, config)
-    for position, problem in batch.problems.items():
-        rejections[position] = (problem.reason, problem.detail)
-    return rejections
+    return dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
 
 
-def _wrong_languages(texts: PairTexts, kept: Mask, config: CleanConfig) -> _Rejections:
-    """The pairs in other languages, of those that passed all other rules, because it is slow."""
-    judge = LanguageJudge(texts.source_lang, texts.target_lang, config.language)
-    rows = np.flatnonzero(kept)
-    wrong = judge.wrong(texts if len(rows) == len(kept) else texts.take(rows))
+def _unread(batch: RawBatch) -> _Rejections:
+    """The rows that cannot be read, and the units that are no translations."""
     return {
-        row: (WRONG_LANGUAGE, judge.describe(texts.source.text(row), texts.target.text(row)))
-        for row in rows[wrong].tolist()
+        position: (problem.reason, problem.detail) for position, problem in batch.problems.items()
     }
 
 
 def _check_readable(batch: RawBatch, chunk: Chunk) -> None:
     """Refuse a given validation or test file with a row that cannot be read."""
     for position, problem in sorted(batch.problems.items()):
+        if problem.reason in UNUSED_PROBLEMS:
+            continue  # the unit is no translation, so it is no part of the split
         place = f"{chunk.part.origin}:{batch.numbers[position]}"
         line = f" (line {batch.lines[position]} of the file)" if batch.lines[position] else ""
         detail = "" if problem.detail is None else f" ({problem.detail})"

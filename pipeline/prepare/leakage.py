@@ -16,8 +16,8 @@ import numpy as np
 
 from pipeline.dataset.manifest import InputCounts, LeakageCertificate, LeakingPair
 from pipeline.dataset.splits import Split
-from pipeline.prepare.config import LeaksConfig
-from pipeline.prepare.near_check import N_ROWS_SHOWN, compare_splits
+from pipeline.prepare.leaks_config import N_ROWS_SHOWN, LeaksConfig
+from pipeline.prepare.near_check import compare_splits
 from pipeline.prepare.splitting import LEAK
 from pipeline.prepare.tasks import TaskResult
 from pipeline.prepare.texts import Hashes, TextColumn

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 import signal
 import subprocess
@@ -276,79 +275,74 @@ def test_a_folder_that_is_prepared_again_in_one_process_is_checked_anew(tmp_path
         held_out = {"valid": pairs[20:30], "test": pairs[30:40]}
 
 
-def square(number: int) -> TaskResult:
-    """A task."""
-    return {"square": number * number}
-
-
-def square_or_be_killed(task: tuple[int, Path]) -> TaskResult:
-    """A task whose process is killed the first time it comes to the number 5."""
-    number, mark = task
-    if number == 5 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return square(number)
-
-
-def wait_for_ever(folder: Path) -> TaskResult:
-    """A task that does not end, and names its process."""
-    (folder / f"{os.getpid()}.pid").touch()
-    time.sleep(600)
-    return {}
+# Workers import the functions of tasks by their names. `eval` is one that every process has.
+SQUARES = [f"{{'square': {number} ** 2}}" for number in range(20)]
+EXPECTED: list[TaskResult] = [{"square": number**2} for number in range(20)]
+KILL_ITSELF = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_results_are_in_the_order_of_the_tasks_and_are_kept(tmp_path: Path, n_workers: int) -> None:
-    expected = [{"square": number * number} for number in range(20)]
     seen: list[int] = []
     with task_runner(tmp_path, n_workers) as runner:
-        results = runner.run("x", square, range(20), lambda result: seen.append(result["square"]))
-        assert results == expected
-        assert sorted(seen) == [number * number for number in range(20)]
-        # Another function gives the old results: they are not computed again.
-        assert runner.run("x", wait_for_ever, [tmp_path] * 20) == expected
-        assert runner.run("y", square, []) == []
+        results = runner.run("x", eval, SQUARES, lambda result: seen.append(result["square"]))
+        assert results == EXPECTED
+        assert sorted(seen) == [number**2 for number in range(20)]
+        # Tasks that have a result are not done again.
+        assert runner.run("x", eval, ["1 / 0"] * 20) == EXPECTED
+        assert runner.run("y", eval, []) == []
+
+
+def test_an_error_of_a_task_is_raised_and_earlier_results_are_kept(tmp_path: Path) -> None:
+    tasks = [*SQUARES[:5], "1 / 0", *SQUARES[6:]]
+    for n_workers in (1, 2):
+        folder = tmp_path / str(n_workers)
+        with pytest.raises(ZeroDivisionError), task_runner(folder, n_workers) as runner:
+            runner.run("x", eval, tasks)
+        assert (folder / "x-000000.json").exists()
+        assert not (folder / "x-000005.json").exists()
 
 
 def test_a_worker_that_is_killed_is_one_line_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    tasks = [(number, tmp_path / "mark") for number in range(12)]
-    with pytest.raises(RunError) as error, task_runner(tmp_path / "results", 2) as runner:
-        runner.run("x", square_or_be_killed, tasks)
+    tasks = [*SQUARES[:5], KILL_ITSELF, *SQUARES[6:]]
+    with pytest.raises(RunError) as error, task_runner(tmp_path, 2) as runner:
+        runner.run("x", eval, tasks)
     assert "a worker process was killed" in str(error.value)
     assert one_line(error.value) == str(error.value)
-    done = {path.name for path in (tmp_path / "results").iterdir()}
-    assert "x-000005.json" not in done
-    with task_runner(tmp_path / "results", 2) as runner:
-        results = runner.run("x", square_or_be_killed, tasks)
-    assert results == [{"square": number * number} for number in range(12)]
+    assert not (tmp_path / "x-000005.json").exists()
+    with task_runner(tmp_path, 2) as runner:
+        assert runner.run("x", eval, SQUARES) == EXPECTED
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "folder").mkdir()
+    started = tmp_path / "started"
+    started.mkdir()
+    # Each task makes a file with the name of its process, and waits.
+    task = (
+        f"[__import__('pathlib').Path({str(started)!r}, str(__import__('os').getpid())).touch(), "
+        "__import__('time').sleep(600)]"
+    )
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from test_workers import wait_for_ever\n"
         "from pipeline.prepare.tasks import task_runner\n"
-        "if __name__ == '__main__':\n"
-        "    with task_runner(Path(sys.argv[1]) / 'results', 2) as runner:\n"
-        "        runner.run('x', wait_for_ever, [Path(sys.argv[1])] * 3)\n"
+        "with task_runner(Path(sys.argv[1]), 2) as runner:\n"
+        "    runner.run('x', eval, [sys.argv[2]] * 3)\n"
     )
-    paths = [Path(__file__).parents[3], Path(__file__).parent]
     parent = psutil.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "folder")],
-        env={"PYTHONPATH": os.pathsep.join(map(str, paths)), "PATH": ""},
+        [sys.executable, "-c", script, str(tmp_path / "results"), task],
+        env={"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": ""},
         stderr=subprocess.DEVNULL,
     )
     try:
         deadline = time.monotonic() + 60
-        while len(list((tmp_path / "folder").glob("*.pid"))) < 2:
+        while len(list(started.iterdir())) < 2:
             assert parent.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        workers = [psutil.Process(int(p.stem)) for p in (tmp_path / "folder").glob("*.pid")]
+        workers = [psutil.Process(int(path.name)) for path in started.iterdir()]
         parent.send_signal(number)
         parent.wait(timeout=10)
         _, alive = psutil.wait_procs(workers, timeout=5)
