@@ -26,7 +26,8 @@ from pipeline.formats.read import iter_rows
 from pipeline.formats.rows import format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.observability.progress import Bar, OnProgress, ignore_progress, progress_bar
-from pipeline.prepare.corpus import CorpusDescription, check_inputs
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.leaks_config import N_ROWS_SHOWN, LeaksConfig
 from pipeline.prepare.near_index import LEAK_KINDS, HeldOutIndex, LeakKind
 from pipeline.prepare.pairs import iter_pairs

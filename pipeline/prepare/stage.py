@@ -30,8 +30,9 @@ from pipeline.observability.progress import OnProgress, ignore_progress, progres
 from pipeline.prepare.batches import Chunk, chunks_of
 from pipeline.prepare.cleaning import CleaningTask, clean_chunk, read_chunk
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
+from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.encoding import encode_file, encoding_tasks
+from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.job import Job
 from pipeline.prepare.leakage import RecountTask, leakage_certificate, recount_shared_sources
@@ -90,9 +91,9 @@ def prepare_corpus(
         the manifest of the dataset.
 
     Raises:
-        InputError: an input cannot be used (see ``pipeline/prepare/corpus.py``) or changes while it
-            is read, no training pair remains, ``output`` holds something else, or another process
-            writes to it.
+        InputError: an input cannot be used (see ``pipeline/prepare/input_checks.py``) or changes
+            while it is read, no training pair remains, ``output`` holds something else, or another
+            process writes to it.
         RunError: the training of the subword model was killed.
     """
     columns = check_inputs(corpus)

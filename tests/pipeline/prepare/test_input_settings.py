@@ -15,10 +15,10 @@ from pipeline.prepare.config import CleanConfig, PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import (
     CorpusDescription,
     CorpusInput,
-    check_inputs,
     effective_clean,
     load_corpus,
 )
+from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.input_names import named_inputs
 from pipeline.prepare.pairs import iter_pairs
 from pipeline.prepare.reuse import differences, values_made_from
