@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +16,17 @@ from lingo_model.special_ids import EOS_ID, UNK_ID
 from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.prepare import encoding
-from pipeline.prepare.config import SubwordsConfig
+from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.encoding import (
     DATA_SHARD_MULTIPLE,
+    EncodingTask,
     encode_file,
     encoding_tasks,
     row_group_bounds,
     train_subwords,
 )
+from pipeline.prepare.job import Job
+from pipeline.prepare.pairs_files import PairsFile
 from pipeline.prepare.piece_counts import PieceCounts
 from pipeline.schemas import ENCODED, PAIRS
 
@@ -57,16 +62,25 @@ def subwords(pairs_files: list[Path]) -> Subwords:
     return train_subwords(pairs_files, SubwordsConfig(vocab_size=200), seed=1)
 
 
+def tasks_of(
+    root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, seed: int
+) -> list[EncodingTask]:
+    """The tasks that write the ENCODED files of a split."""
+    root.mkdir(exist_ok=True)
+    model = root / "subwords.model"
+    model.write_bytes(subwords.to_bytes())
+    sizes = [(file, pq.read_metadata(file).num_rows) for file in pairs_files]
+    files = [PairsFile(name=str(file), n_pairs=n, n_encoded=n) for file, n in sizes]
+    job = SimpleNamespace(dataset=root, work=root, config=PrepareConfig(seed=seed))
+    return encoding_tasks(cast(Job, job), split, files, model)
+
+
 def encoded(
     root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, *, seed: int = 1
 ) -> list[Path]:
     """Write the ENCODED files of a split, one task after the other."""
-    root.mkdir(exist_ok=True)
-    model = root / "subwords.model"
-    model.write_bytes(subwords.to_bytes())
-    sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
-    results = [encode_file(task) for task in encoding_tasks(root, split, sizes, model, seed)]
-    return [root / result["file"] for result in results]
+    tasks = tasks_of(root, split, pairs_files, subwords, seed)
+    return [root / encode_file(task)["file"] for task in tasks]
 
 
 def read(files: list[Path]) -> pa.Table:
@@ -235,13 +249,11 @@ def test_an_empty_side_is_encoded_as_eos(tmp_path: Path, subwords: Subwords) -> 
 def test_the_result_of_a_task_counts_its_rows_tokens_and_pieces(
     tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords
 ) -> None:
-    (tmp_path / "subwords.model").write_bytes(subwords.to_bytes())
-    sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
-    (task,) = encoding_tasks(tmp_path, "train", sizes, tmp_path / "subwords.model", 1)
+    (task,) = tasks_of(tmp_path, "train", pairs_files, subwords, 1)
     result = encode_file(task)
     counts = PieceCounts(subwords.vocab_size)
     counts.add_json(result["counts"])
-    assert result["n_pairs"] == N_PAIRS
+    assert result["n_encoded"] == N_PAIRS
     for side in ("source", "target"):
         ids = subwords.encode(pairs[side].to_pylist())
         assert result[f"n_{side}_tokens"] == sum(map(len, ids)) + N_PAIRS
