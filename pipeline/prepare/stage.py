@@ -30,7 +30,12 @@ from pipeline.observability.progress import OnProgress, ignore_progress, progres
 from pipeline.prepare.batches import Chunk, chunks_of
 from pipeline.prepare.cleaning import CleaningTask, clean_chunk, read_chunk
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
+from pipeline.prepare.corpus import (
+    CorpusDescription,
+    check_inputs,
+    effective_clean,
+    extra_schema,
+)
 from pipeline.prepare.encoding import encode_file, encoding_tasks
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.job import Job
@@ -49,6 +54,7 @@ from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import usable_dataset, values_made_from
+from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
@@ -96,6 +102,8 @@ def prepare_corpus(
         RunError: the training of the subword model was killed.
     """
     columns = check_inputs(corpus)
+    for item in corpus.inputs:
+        rules_of(effective_clean(item, config), corpus.folder)  # own rules can be loaded
     check_output(output.absolute())
     inputs = named_inputs(corpus.inputs)
     stamps = _stamps(corpus)
