@@ -25,7 +25,7 @@ from pathlib import Path
 
 from _shared import read_lines
 
-from pipeline.prepare.config import LeaksConfig
+from pipeline.prepare.leaks_config import LeaksConfig
 from pipeline.prepare.near import words_of
 from pipeline.prepare.near_index import LEAK_KINDS, NO_LEAK, HeldOutIndex
 from pipeline.prepare.texts import PairTexts, TextColumn

@@ -198,7 +198,8 @@ class _Words:
         Returns:
             the ids, and the status of each text. A text that is not sure has no ids.
         """
-        data, offsets = np.ascontiguousarray(texts.data), np.ascontiguousarray(texts.offsets)
+        data = np.ascontiguousarray(texts.data, np.uint8)
+        offsets = np.ascontiguousarray(texts.offsets, np.int64)
         n_rows = len(offsets) - 1
         if not is_read:  # these follow others of the same batch
             self._forget_if_full()
@@ -235,8 +236,14 @@ class _Words:
         start = self._library.lingo_words_spell(self._handle, first, _address(offsets))
         data = np.frombuffer(ctypes.string_at(start, int(offsets[-1])), np.uint8)
         words = Utf8Texts(data, offsets).strings(np.arange(n_new))
-        encoded = _flat(self._subwords.encode_read(words))
-        self._call("fill", first, encoded.ids, encoded.lengths)
+        is_filled = False
+        try:
+            encoded = _flat(self._subwords.encode_read(words))
+            self._call("fill", first, encoded.ids, encoded.lengths)
+            is_filled = True
+        finally:
+            if not is_filled:  # interrupted: no word may stay without its ids
+                self._library.lingo_words_clear(self._handle)
 
     def _call(self, name: str, *arguments: int | npt.NDArray[np.generic]) -> None:
         function = getattr(self._library, f"lingo_words_{name}")

@@ -87,9 +87,7 @@ def prepare(
     config: ConfigOption = None,
     workers: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Processes. [default: one for each core, or 1 for a small corpus]"
-        ),
+        typer.Option(min=1, help="Processes. [default: one per CPU, or one for a small corpus]"),
     ] = None,
     work_folder: Annotated[
         Path | None,
@@ -126,10 +124,19 @@ def prepare(
         typer.Option(min=1, help="Rows of each input that --advise looks at. [default: 20000]"),
     ] = None,
 ) -> None:
-    """Clean, split and encode raw parallel text into a dataset."""
+    """Clean, split and encode raw parallel text into a dataset.
+
+    The same command continues after an interruption.
+    """
     if show:
         refuse_together(
-            "--preview", {"--output": output, "--config": config, "--advise": advise or None}
+            "--preview",
+            {
+                "--output": output,
+                "--config": config,
+                "--workers": workers,
+                "--advise": advise or None,
+            },
         )
         _preview_corpus(corpus, rows, as_json=as_json)
         return
@@ -143,7 +150,7 @@ def prepare(
         raise InputError("--rows and --json need --preview")
     if output is None:
         raise InputError("missing --output DATASET, --preview or --advise")
-    advise_on_interruption(STARTS_OVER)
+    advise_on_interruption(CONTINUES)
     from pipeline.prepare.config import PrepareConfig
     from pipeline.prepare.input_layout import layout_notes
     from pipeline.prepare.input_names import named_inputs

@@ -12,15 +12,13 @@ from pipeline.cli.exit_status import EXIT_LEAKS
 from pipeline.cli.interruption import STARTS_OVER, advise_on_interruption
 from pipeline.cli.options import DatasetArgument, default_of, on_this_machine, refuse_together
 from pipeline.cli.progress import lines_without_terminal
-from pipeline.prepare.config import LeaksConfig
+from pipeline.prepare.leaks_config import N_ROWS_SHOWN, LeaksConfig
 from pipeline.settings import parse_settings
 
 if TYPE_CHECKING:
     from pipeline.prepare.near_check import DatasetCheck
 
 app = typer.Typer(help="Check datasets.", no_args_is_help=True)
-
-_N_ROWS = 20
 
 
 @app.callback()
@@ -87,13 +85,14 @@ def check(
             f"[default: {default_of(LeaksConfig, 'min_target_words')}]"
         ),
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, help="Pairs to name.")] = _N_ROWS,
+    rows: Annotated[int, typer.Option(min=0, help="Pairs to name.")] = N_ROWS_SHOWN,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find pairs that are equal or near to a test or validation pair.
 
     Compares the training pairs with the validation and test pairs, and the validation pairs with
-    the test pairs. Exit status 0: no training pair is equal or near. 4: some are.
+    the test pairs. Exit status 4: a training pair is equal or near, or the source of a validation
+    pair is equal. 0: neither.
     """
     advise_on_interruption(STARTS_OVER)
     from pipeline.dataset.dataset import open_dataset
@@ -128,7 +127,7 @@ def check(
             on_progress=on_progress,
         )
     print(result.model_dump_json(indent=2) if as_json else _table(result))
-    if sum(result.n_close("train").values()):
+    if result.has_leaks:
         raise typer.Exit(EXIT_LEAKS)
 
 
@@ -164,7 +163,7 @@ def _table(check: DatasetCheck) -> str:
         is_source = row.kind.endswith("source")
         lines.append(f"    {row.source if is_source else row.target}")
         lines.append(f"    {row.of_source if is_source else row.of_target}")
-    n_close = sum(check.n_close().values())
+    n_close = sum(check.n_close.values())
     if n_close > len(check.rows):
         lines.append(f"\n{n_close - len(check.rows):,} more; name them with --rows {n_close}")
     if check.n_unreadable:

@@ -26,7 +26,7 @@ EXIT_BAD_INPUT = 2
 EXIT_DEFERRED = 3
 """Some input is left for a later run: it changed while it was translated, or the file is bad."""
 EXIT_LEAKS = 4
-"""``lingo dataset check`` found training pairs that are equal or near to held-out pairs."""
+"""``lingo dataset check`` found leaks: pairs that are equal or near to held-out pairs."""
 _EXIT_INTERRUPTED = 130  # typer's exit status for KeyboardInterrupt
 _EXIT_CLOSED_PIPE = 128 + signal.SIGPIPE
 

@@ -26,6 +26,9 @@ from pipeline.formats.xliff import DEFAULT_STATES, KNOWN_STATES, xliff_rows
 BILINGUAL_FORMATS: frozenset[Format] = frozenset(get_args(BilingualFormat))
 """The formats that :func:`bilingual_rows` reads."""
 
+FORMATS_WITH_STATES: frozenset[Format] = frozenset(("xliff", "po"))
+"""The formats whose units have states, which :class:`BilingualOptions` can choose."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BilingualOptions:
@@ -84,7 +87,7 @@ def bilingual_rows(path: Path, options: BilingualOptions) -> Iterator[Row]:
 
 def _rows(path: Path, file_format: Format, options: BilingualOptions) -> Iterator[Row]:
     languages = (options.source_lang, options.target_lang)
-    if options.states is not None and file_format not in ("xliff", "po"):
+    if options.states is not None and file_format not in FORMATS_WITH_STATES:
         raise InputError(f"{path}: 'states' is for XLIFF and PO; leave it out")
     catalogue = Catalogue(path, *languages, options.states or (TRANSLATED,))
     match file_format:

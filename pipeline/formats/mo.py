@@ -16,7 +16,7 @@ from pipeline.formats.encoding import decoded
 from pipeline.formats.gettext_catalogue import Catalogue, Entry, charset_of
 from pipeline.formats.rows import Row, read_errors_as_input_errors
 
-MAX_MO_BYTES = 1 << 28
+MAX_MO_BYTES = 1 << 26
 """The largest catalogue that is read. Catalogues of large programs have a few megabytes."""
 
 _MAGIC_LITTLE_ENDIAN = b"\xde\x12\x04\x95"

@@ -85,6 +85,9 @@ _REFUSED_ENDINGS = frozenset(
         *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp3", ".mp4", ".wav"),
     )
 )
+# The endings of formats that are told by their content only.
+_BILINGUAL_ENDINGS = (".tmx", ".xlf", ".xliff", ".po", ".pot", ".mo", ".gmo", ".zip")
+
 # Log rotation and split writers add a number: a.csv.1, a.csv-00000-of-00010.
 _NUMBER = re.compile(r"\.\d+$|-\d+(?:-of-\d+)?$")
 
@@ -198,9 +201,10 @@ def format_of(path: Path, encoding: str | None = None) -> Format:
         return "parquet"
     _check_text(path, head)
     if ending in _REFUSED_ENDINGS:
+        limit = ", unless its content is of that format" if ending in _BILINGUAL_ENDINGS else ""
         raise InputError(
-            f"{path}: a file that ends in {ending} cannot be read; give its text as one of the "
-            f"known formats, or rename it if it is one (known: {KNOWN_FORMATS})"
+            f"{path}: a file that ends in {ending} cannot be read{limit}; give its text as one of "
+            f"the known formats, or rename it if it is one (known: {KNOWN_FORMATS})"
         )
     if json_layout(head, is_whole=len(head) < _HEAD_BYTES):
         return "jsonl"

@@ -19,16 +19,14 @@ from lxml import etree
 from lingo_model import InputError
 from pipeline.errors import one_line
 from pipeline.formats.compression import TooLargeError, open_bytes
-from pipeline.formats.rows import (
-    MAX_ROW_CHARACTERS,
-    check_readable,
-    read_errors_as_input_errors,
-    read_head,
-)
+from pipeline.formats.rows import check_readable, read_errors_as_input_errors, read_head
 from pipeline.formats.signatures import foreign_encoding
 
 Element: TypeAlias = Any
 """An element of lxml, which has no types."""
+
+MAX_UNIT_BYTES = 1 << 24
+"""The largest element that is read. Small elements take thirty times as much memory as the file."""
 
 _ENTITY = re.compile(rb"<!ENTITY\s+(?:%\s+)?([^\s\"'>]+)")
 _MAX_STORED_LINE = 65_535  # libxml2 stores the line of an element in two bytes
@@ -113,9 +111,9 @@ class _Source:
     def read(self, n_bytes: int) -> bytes:
         data = self._stream.read(n_bytes)
         self.n_bytes += len(data)
-        if self.n_bytes > MAX_ROW_CHARACTERS:
+        if self.n_bytes > MAX_UNIT_BYTES:
             raise TooLargeError(
-                f"there are more than {MAX_ROW_CHARACTERS:,} bytes from one unit to the next"
+                f"there are more than {MAX_UNIT_BYTES:,} bytes from one unit to the next"
             )
         if self._decoder is None:
             return data

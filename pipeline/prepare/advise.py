@@ -21,7 +21,8 @@ import yaml
 from pipeline.prepare.batches import chunks_of, read_batches
 from pipeline.prepare.characters import Property
 from pipeline.prepare.config import CleanConfig, PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription, check_inputs, effective_clean
+from pipeline.prepare.corpus import CorpusDescription, effective_clean
+from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.rules.lengths import widths_of
 from pipeline.prepare.rules.registry import Verdicts, check, details
@@ -367,6 +368,9 @@ def advice_lines(advice: Advice) -> Iterator[str]:
             yield f"        {_shortened(example.target)}"
     if advice.n_rows < _MIN_ROWS:
         yield f"note: thresholds are proposed from {_MIN_ROWS:,} rows on"
+    if not advice.proposed:
+        yield "no change of the settings is proposed"
+        return
     yield "# prepare.yaml"
     yield yaml.safe_dump({"clean": advice.proposed}, sort_keys=False).rstrip()
 

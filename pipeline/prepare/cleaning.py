@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from lingo_model import InputError
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.formats.rows import UNDECODABLE
+from pipeline.formats.rows import UNDECODABLE, UNUSED_PROBLEMS
 from pipeline.prepare.batches import Chunk, read_batches
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.corpus import effective_clean
@@ -100,7 +100,9 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
         texts, repairs = repaired(_texts_of(batch, job), clean, is_given=is_given)
         for name, rows in repairs.items():
             n_repaired[name] += int(np.count_nonzero(rows))
-        rejections = {} if is_given else _rejections(batch, texts, clean, job.rules_folder)
+        rejections = _unread(batch)
+        if not is_given:
+            rejections = _rejections(texts, clean, job.rules_folder) | rejections
         n_rejected.update(reason for reason, _ in rejections.values())
         output.add(batch, texts, rejections)
     output.close()
@@ -119,22 +121,26 @@ def _texts_of(batch: RawBatch, job: Job) -> PairTexts:
     return PairTexts(batch.source, batch.target, job.source_lang, job.target_lang)
 
 
-def _rejections(
-    batch: RawBatch, texts: PairTexts, config: CleanConfig, folder: Path | None
-) -> _Rejections:
+def _rejections(texts: PairTexts, config: CleanConfig, folder: Path | None) -> _Rejections:
     verdicts = check(texts, config, folder=folder)
     rows = np.flatnonzero(~verdicts.kept).tolist()
     reasons = [verdicts.reasons[number] for number in verdicts.first[rows]]
     row_details = details(texts, verdicts, rows, config, folder=folder)
-    rejections: _Rejections = dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
-    for position, problem in batch.problems.items():
-        rejections[position] = (problem.reason, problem.detail)
-    return rejections
+    return dict(zip(rows, zip(reasons, row_details, strict=True), strict=True))
+
+
+def _unread(batch: RawBatch) -> _Rejections:
+    """The rows that cannot be read, and the units that are no translations."""
+    return {
+        position: (problem.reason, problem.detail) for position, problem in batch.problems.items()
+    }
 
 
 def _check_readable(batch: RawBatch, chunk: Chunk) -> None:
     """Refuse a given validation or test file with a row that cannot be read."""
     for position, problem in sorted(batch.problems.items()):
+        if problem.reason in UNUSED_PROBLEMS:
+            continue  # the unit is no translation, so it is no part of the split
         place = f"{chunk.part.origin}:{batch.numbers[position]}"
         line = f" (line {batch.lines[position]} of the file)" if batch.lines[position] else ""
         detail = "" if problem.detail is None else f" ({problem.detail})"

@@ -25,8 +25,25 @@ from pipeline.prepare.language_scores import (
 )
 from pipeline.prepare.texts import Counts, Mask, PairTexts, Runs, TextColumn
 
+KNOWN_LANGUAGES = frozenset((
+    *("ace", "af", "am", "an", "ar", "ary", "arz", "as", "az", "ba", "bcl", "be", "bg", "bn"),
+    *("br", "bs", "ca", "crh", "cs", "cy", "da", "de", "dz", "el", "en", "eo", "es", "et"),
+    *("eu", "ext", "fa", "fi", "fo", "fr", "fuv", "fy", "ga", "gcf", "gcr", "gd", "gl", "gom"),
+    *("grc", "gu", "gug", "guw", "ha", "hbo", "he", "hi", "hr", "ht", "hu", "hy", "id", "ig"),
+    *("is", "it", "ja", "jv", "ka", "kab", "kik", "kk", "km", "kn", "ko", "ku", "ky", "la"),
+    *("lb", "lg", "lij", "ln", "lo", "lt", "ltg", "lv", "mg", "mk", "ml", "mn", "mr", "ms"),
+    *("mt", "my", "ne", "nl", "nn", "no", "nso", "oc", "om", "or", "pa", "pcm", "pl", "ps"),
+    *("pt", "qu", "ro", "ru", "rw", "sa", "sdh", "se", "si", "sk", "sl", "sn", "so", "sq"),
+    *("sr", "st", "sv", "sw", "ta", "te", "tg", "th", "tk", "tl", "tr", "tt", "ug", "uk"),
+    *("ur", "uz", "uzs", "vec", "vi", "vo", "wa", "wuu", "xh", "yo", "yue", "zh", "zu"),
+))  # fmt: skip
+"""The languages of the model, by its labels."""
+
 # Labels of the model for tags that it does not know by this name.
-_LABELS = {"nb": "no", "iw": "he", "in": "id", "sh": "sr", "ji": "yi", "ckb": "sdh", "prs": "fa"}
+_LABELS = {
+    **{"nb": "no", "iw": "he", "in": "id", "sh": "sr", "ckb": "sdh", "prs": "fa"},
+    **{"ki": "kik", "gn": "gug", "ff": "fuv", "hyw": "hy"},
+}
 
 # Languages and varieties that the model does not tell apart well enough to reject a text. A text
 # in one language of a group is not wrong where another of the group is expected.
@@ -56,7 +73,7 @@ _LANGUAGES_OF_SCRIPT = {
 _TEXTS_AT_ONCE = 8192  # their arrays fit into the cache of a processor
 # Two words are often a name or a term that several languages share.
 _MIN_WORDS = 3
-_MIN_LETTERS_OF_PROSE = 10
+_MIN_LETTERS_OF_PROSE = 8
 # A letter of a script without spaces tells as much as this many letters of others.
 _LETTERS_OF_IDEOGRAPH = 3
 _QUOTED = re.compile(
@@ -94,18 +111,6 @@ class LanguageJudge:
         self.config = config
         self._judged: weakref.WeakKeyDictionary[TextColumn, dict[str | None, _Judgement]]
         self._judged = weakref.WeakKeyDictionary()
-
-    @functools.cached_property
-    def notes(self) -> list[str]:
-        """A sentence for each side that is not judged because the model lacks its language."""
-        if not self.config.enabled:
-            return []
-        sides = {"sources": self.source_lang, "targets": self.target_lang}
-        return [
-            f"clean.language does not judge the {side}: it does not know the language {tag}"
-            for side, tag in sides.items()
-            if label_of(tag) is None
-        ]
 
     def wrong(self, texts: PairTexts) -> Mask:
         """For each pair, whether a side is in another language than it is expected to be in."""
@@ -185,6 +190,15 @@ def language_judge(source_lang: str, target_lang: str, config: LanguageConfig) -
     return LanguageJudge(source_lang, target_lang, config)
 
 
+def notes_of_languages(source_lang: str, target_lang: str) -> list[str]:
+    """A sentence for each side that is not judged because the model does not know its language."""
+    return [
+        f"clean.language does not judge the {side}, because it does not know the language {tag}"
+        for side, tag in (("sources", source_lang), ("targets", target_lang))
+        if label_of(tag) is None
+    ]
+
+
 def describe(source: str, target: str, config: LanguageConfig) -> str:
     """The languages of a pair, such as ``en and cs``, for the detail of a rejected row."""
     found = LanguageJudge("", "", config).languages(TextColumn.of([source, target]))
@@ -198,7 +212,7 @@ def label_of(tag: str) -> str | None:
     """
     language = primary_language(tag)
     label = _LABELS.get(language, language)
-    if label == NO_LANGUAGE or label not in language_model().labels:
+    if label not in KNOWN_LANGUAGES:
         return None
     subtags = tag.replace("_", "-").split("-")[1:]
     scripts = [subtag.title() for subtag in subtags if len(subtag) == 4 and subtag.isalpha()]

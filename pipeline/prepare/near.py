@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.prepare.characters import Property, properties_of
-from pipeline.prepare.config import ComparedForm, DuplicateKey, LeaksConfig
+from pipeline.prepare.leaks_config import ComparedForm, DuplicateKey, LeaksConfig
 from pipeline.prepare.texts import Hashes, Mask, PairTexts, TextColumn, mix64
 
 _ZERO = ord("0")

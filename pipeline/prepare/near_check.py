@@ -26,16 +26,14 @@ from pipeline.formats.read import iter_rows
 from pipeline.formats.rows import format_of
 from pipeline.formats.text_column import TEXT_COLUMN
 from pipeline.observability.progress import Bar, OnProgress, ignore_progress, progress_bar
-from pipeline.prepare.config import LeaksConfig
-from pipeline.prepare.corpus import CorpusDescription, check_inputs
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.input_checks import check_inputs
+from pipeline.prepare.leaks_config import N_ROWS_SHOWN, LeaksConfig
 from pipeline.prepare.near_index import LEAK_KINDS, HeldOutIndex, LeakKind
 from pipeline.prepare.pairs import iter_pairs
 from pipeline.prepare.texts import SEPARATOR, PairTexts, TextColumn
 from pipeline.prepare.written_pairs import iter_batches
 from pipeline.settings import Settings, parse_settings
-
-N_ROWS_SHOWN = 20
-"""How many leaking pairs a check names by default."""
 
 _BATCH_ROWS = 5_000
 _MAX_FILES = 2
@@ -92,13 +90,26 @@ class DatasetCheck(Settings):
     rows: tuple[LeakingTexts, ...]
     certificate: LeakageCertificate | None = None
 
-    def n_close(self, *splits: Split) -> dict[str, int]:
-        """The leaking pairs of some splits, by kind; of all splits if none is given."""
+    @property
+    def n_close(self) -> dict[str, int]:
+        """The leaking pairs of all comparisons, by kind."""
         total: Counter[str] = Counter()
         for comparison in self.comparisons:
-            if not splits or comparison.split in splits:
-                total.update(comparison.n_close)
+            total.update(comparison.n_close)
         return {kind: total[kind] for kind in LEAK_KINDS}
+
+    @property
+    def has_leaks(self) -> bool:
+        """Whether a training pair is equal or near, or the source of a validation pair is equal.
+
+        Validation pairs that are only near are named, and no leaks: given files keep them.
+        """
+        return any(
+            sum(item.n_close.values())
+            if item.split == "train"
+            else item.n_close.get("exact_source", 0)
+            for item in self.comparisons
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -184,7 +195,7 @@ def _certificate(dataset: Dataset, check: DatasetCheck) -> LeakageCertificate:
         inputs_that_lost_rows={},
     )
     counted = {
-        "n_sources_in_several_splits": check.n_close()["exact_source"],
+        "n_sources_in_several_splits": check.n_close["exact_source"],
         "similarity": check.similarity if check.near else None,
         "max_changed_words": check.max_changed_words if check.near else None,
         "min_words": check.min_words if check.near else None,

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.dataset.splits import SPLITS, Split
-from pipeline.prepare.config import LeaksConfig
+from pipeline.prepare.leaks_config import LeaksConfig
 from pipeline.prepare.near import Signatures, Words, signatures_of_words, words_of
-from pipeline.prepare.texts import Hashes, PairTexts, TextColumn
+from pipeline.prepare.texts import Hashes, Mask, PairTexts, TextColumn
 
 LeakKind = Literal["exact_source", "near_source", "exact_target", "near_target"]
 LEAK_KINDS: tuple[LeakKind, ...] = get_args(LeakKind)
@@ -238,12 +238,20 @@ class HeldOutIndex:
         splits = np.load(folder / "splits.npy", mmap_mode="r")
         return cls(config, names, splits, (sides[0], sides[1]))
 
-    def leaks(self, texts: PairTexts, *, against: Collection[Split] = ("test", "valid")) -> Leaks:
+    def leaks(
+        self,
+        texts: PairTexts,
+        *,
+        against: Collection[Split] = ("test", "valid"),
+        source_hashes: Hashes | None = None,
+    ) -> Leaks:
         """How close each of some pairs is to the held-out pairs.
 
         Args:
             texts: the pairs.
             against: the splits whose pairs count. ``("test",)`` for pairs of a validation split.
+            source_hashes: the sources' :attr:`~pipeline.prepare.texts.TextColumn.letter_hashes`, if
+                they are known.
         """
         n = len(texts)
         leaks = Leaks(np.full(n, NO_LEAK, np.int8), np.full(n, -1), np.zeros(n, np.float32))
@@ -254,18 +262,20 @@ class HeldOutIndex:
             rows = slice(start, start + _ROWS_AT_ONCE)
             part = Leaks(leaks.kind[rows], leaks.of[rows], leaks.similarity[rows])
             for number, column in enumerate((texts.source, texts.target)):
-                self._add_side(part, number, _part_of(column, rows), is_against)
+                some = _part_of(column, rows)
+                known = None if number else source_hashes
+                letters = some.letter_hashes if known is None else known[rows]
+                self._add_side(part, number, some, letters, is_against)
         return leaks
 
     def _add_side(
-        self, leaks: Leaks, number: int, column: TextColumn, is_against: npt.NDArray[np.bool_]
+        self, leaks: Leaks, number: int, column: TextColumn, letters: Hashes, is_against: Mask
     ) -> None:
         """Add what one side shows of the pairs that do not leak yet."""
         side = self._sides[number]
         words = words_of(column)
-        hashes = column.letter_hashes
-        rows, of = side.equal.find(hashes)
-        is_asked = hashes[rows] != 0
+        rows, of = side.equal.find(letters)
+        is_asked = letters[rows] != 0
         if number:
             is_asked &= words.counts[rows] >= self.config.min_target_words
         kept = is_asked & is_against[of] & (leaks.kind[rows] == NO_LEAK)
@@ -274,9 +284,7 @@ class HeldOutIndex:
         if self.config.near:
             self._add_near(leaks, number, words, is_against)
 
-    def _add_near(
-        self, leaks: Leaks, number: int, words: Words, is_against: npt.NDArray[np.bool_]
-    ) -> None:
+    def _add_near(self, leaks: Leaks, number: int, words: Words, is_against: Mask) -> None:
         side = self._sides[number]
         signed = _signatures_of_side(words, self.config, number)
         found, numbers = side.near.find(signed.hashes)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.dataset.manifest import DatasetManifest, SubwordStatistics
 from pipeline.dataset.splits import SPLITS
+from pipeline.prepare.languages import notes_of_languages
 
 _EXAMPLE_CHARACTERS = 40
 _MAX_UNKNOWN_RATE = 0.001
@@ -13,9 +14,12 @@ _MIN_SHARE_OF_PIECES = 1 / 3
 
 
 def notes_of(manifest: DatasetManifest) -> list[str]:
-    """A sentence for each fact about the subword model that limits what a model can learn."""
+    """A sentence for each check that was not made, and for what limits what a model can learn."""
     notes = []
-    wanted = manifest.made_from.get("config", {}).get("subwords", {}).get("vocab_size")
+    config = manifest.made_from.get("config", {})
+    if config.get("clean", {}).get("language", {}).get("enabled"):
+        notes += notes_of_languages(manifest.source_lang, manifest.target_lang)
+    wanted = config.get("subwords", {}).get("vocab_size")
     if wanted is not None and manifest.vocab_size < wanted:
         notes.append(
             f"the subword model has {manifest.vocab_size:,} pieces, not the {wanted:,} of "

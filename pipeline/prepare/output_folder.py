@@ -3,8 +3,8 @@
 :class:`pipeline.prepare.s3_output.S3Output` does the same on S3.
 
 Reads: the names in the output folder.
-Writes: nothing but the folder, a staging folder and a lock file. Nothing of the two is left unless
-the process is killed.
+Writes: nothing but the folder, a staging folder and a lock file. The staging folder stays if the
+process is interrupted or killed, so that the next run goes on with it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lingo_model.atomic_files import (
     sync_tree,
 )
 from pipeline.dataset.manifest import MANIFEST, SUBWORDS, DatasetManifest
+from pipeline.errors import RunError
 from pipeline.prepare.reuse import usable_dataset
 from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
@@ -133,9 +134,9 @@ class Staging:
 def staging_folder(staging: Path, fingerprint: str) -> Iterator[Staging]:
     """Yield the folders of a run in ``staging``.
 
-    If the block raises an InputError, ``staging`` is removed. If the process is interrupted or
-    killed, it stays, and the next run with the same fingerprint goes on with it. A run with another
-    fingerprint empties it.
+    If the process is interrupted or killed, or the machine has too little memory or disk space, the
+    folder stays, and the next run with the same fingerprint goes on with it. A run with another
+    fingerprint empties it. After any other error it is removed, because its files may be the cause.
 
     Args:
         staging: a path that no other process uses.
@@ -143,15 +144,20 @@ def staging_folder(staging: Path, fingerprint: str) -> Iterator[Staging]:
     """
     label = staging / _FINGERPRINT
     folders = Staging(staging / "dataset", staging / "work", staging / "results")
-    if not label.exists() or label.read_text() != fingerprint:
-        remove(staging)
+    if label.exists() and label.read_text() == fingerprint:
+        for path in folders.dataset.iterdir():
+            if path.name not in DATASET_NAMES:  # a temporary name of a process that was killed
+                remove(path)
+    else:
+        remove_staging_folder(staging)
         for folder in (folders.dataset, folders.work, folders.results):
             folder.mkdir(parents=True)
         write_bytes(label, fingerprint.encode())
     try:
         yield folders
-    except InputError:
-        remove(staging)
+    except BaseException as error:
+        if not _can_continue_after(error):
+            remove_staging_folder(staging)
         raise
 
 
@@ -168,6 +174,7 @@ def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
         fingerprint: see :func:`staging_folder`.
     """
     with staging_folder(output / _STAGING, fingerprint) as folders:
+        _undo_moves(output, folders.dataset)
         yield folders
     sync_tree(folders.dataset)
     # The manifest goes first and comes last. The staging folder marks what is between as ours.
@@ -178,8 +185,17 @@ def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
         if path.name == MANIFEST:
             sync_folder(output)
         path.rename(output / path.name)
-    remove(output / _STAGING)
+    remove_staging_folder(output / _STAGING)
     sync_folder(output)
+
+
+def _undo_moves(output: Path, dataset: Path) -> None:
+    """Move back what a process that was killed had moved to ``output`` before the manifest."""
+    if (output / MANIFEST).exists():
+        return  # a damaged dataset that this one replaces
+    for name in DATASET_NAMES:
+        if (output / name).exists() and not (dataset / name).exists():
+            (output / name).rename(dataset / name)
 
 
 class DiskOutput:
@@ -200,7 +216,10 @@ class DiskOutput:
         self, made_from: dict[str, Any], on_damage: Callable[[str], object]
     ) -> DatasetManifest | None:
         """See :func:`pipeline.prepare.reuse.usable_dataset`."""
-        return usable_dataset(self._folder, made_from, on_damage=on_damage)
+        manifest = usable_dataset(self._folder, made_from, on_damage=on_damage)
+        if manifest is not None:
+            remove_staging(self._folder)
+        return manifest
 
     def reserved(self) -> AbstractContextManager[None]:
         """See :func:`reserved_output`."""
@@ -211,6 +230,27 @@ class DiskOutput:
         return staged_output(self._folder, fingerprint)
 
 
+def remove_staging(output: Path) -> None:
+    """Remove the staging folder of a process that was killed after its dataset was complete."""
+    if (output / _STAGING).exists():
+        # A process that holds the lock removes the staging folder itself.
+        with contextlib.suppress(InputError), reserved_output(output):
+            remove_staging_folder(output / _STAGING)
+
+
+def remove_staging_folder(staging: Path) -> None:
+    """Remove a staging folder. If the process is killed meanwhile, nobody goes on with the rest."""
+    (staging / _FINGERPRINT).unlink(missing_ok=True)  # first
+    remove(staging)
+
+
+def _can_continue_after(error: BaseException) -> bool:
+    """Whether the files that were written before an error can be used by the next run."""
+    # If a file of the staging folder is missing, the next run would miss it, too.
+    is_environment = isinstance(error, OSError | MemoryError | RunError | KeyboardInterrupt)
+    return is_environment and not isinstance(error, FileNotFoundError)
+
+
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -218,7 +258,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, or a folder with its content. Does nothing if it is absent."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

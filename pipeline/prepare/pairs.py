@@ -149,49 +149,84 @@ def _json_pairs(item: CorpusInput, path: Path, origin: str) -> Iterator[RawPair]
     # The dataset has no columns for the other keys, unless the description names them.
     kept = other_keys(item.column_settings)
     take = _taker(columns)
-    # In a null object, any key is null, so that does not tell whether the other objects have it.
-    is_nested = any("." in name for name in columns.names)
-    absent = (MISSING, None) if is_nested else (MISSING,)
-    has_keys = False
-    present: set[str] = set()  # the columns that some row without the other one has
-    number = n_whole = n_foreign = first_foreign = 0
+    keys = _SeenKeys(path, columns.names, leaf_names(sample))
     for number, row in enumerate(iter_rows(path, item.read_options), start=1):
-        has_keys = has_keys or bool(row.values)
         extra = {new: as_text(row.values.get(old)) for old, new in kept.items()} if kept else {}
+        is_empty = not row.values
         source, target = take(row.values)
-        if source not in absent and target not in absent:
-            n_whole += 1
-        elif row.problem != MALFORMED:
-            both = list(zip(columns.names, (source, target), strict=True))
-            present.update(name for name, text in both if text not in absent)
-            missing = [name for name, text in both if text is MISSING]
-            if missing:
-                named = " and no ".join(map(repr, missing))
-                row.detail = row.detail or f"the row has no {named}"
-            # Writers leave out keys that are null. A row without both has another format.
-            if len(missing) == len(columns.names) and row.values:
-                n_foreign += 1
-                first_foreign = first_foreign or number
-                row.problem = row.problem or MALFORMED
+        keys.add(row, source, target, number, is_empty=is_empty)
         yield _pair(row, source, target, f"{origin}:{number}", extra)
-    if not number:
-        return
-    if not has_keys:
-        raise InputError(f"{path}: no row is a JSON object; write one JSON object on each line")
-    names = leaf_names(sample)
-    for name in columns.names:
-        if not n_whole and name not in names and name not in present:
-            named = ", ".join(map(repr, names[:_MAX_NAMED_KEYS]))
+    keys.check()
+
+
+class _SeenKeys:
+    """Which of the two columns the rows of a JSON file have.
+
+    Args:
+        path: the file.
+        columns: the columns with source and target.
+        names: the columns of the first rows.
+    """
+
+    def __init__(self, path: Path, columns: tuple[str, str], names: list[str]) -> None:
+        self._path = path
+        self._columns = columns
+        self._names = names
+        # In a null object, any key is null, so that does not tell whether other objects have it.
+        is_nested = any("." in name for name in columns)
+        self._absent = (MISSING, None) if is_nested else (MISSING,)
+        self._present = {name for name in columns if name in names}
+        self._has_keys = False
+        self._n_rows = self._n_foreign = self._first_foreign = 0
+
+    def add(self, row: Row, source: Any, target: Any, number: int, *, is_empty: bool) -> None:
+        """Note the columns of a row. A row with other keys only becomes malformed."""
+        self._n_rows = number
+        if source not in self._absent and target not in self._absent:
+            self._has_keys = True
+            if len(self._present) < len(self._columns):
+                self._present.update(self._columns)
+            return
+        self._has_keys = self._has_keys or not is_empty
+        if row.problem == MALFORMED:
+            return
+        both = list(zip(self._columns, (source, target), strict=True))
+        self._present.update(name for name, text in both if text not in self._absent)
+        missing = [name for name, text in both if text is MISSING]
+        if missing:
+            row.detail = row.detail or f"the row has no {' and no '.join(map(repr, missing))}"
+        # Writers leave out keys that are null. A row without both has another format.
+        if len(missing) == len(both) and not is_empty:
+            self._n_foreign += 1
+            self._first_foreign = self._first_foreign or number
+            row.problem = row.problem or MALFORMED
+
+    def check(self) -> None:
+        """Check the file as a whole.
+
+        Raises:
+            InputError: no row is an object, no row has one of the columns, or many have neither.
+        """
+        if not self._n_rows:
+            return
+        if not self._has_keys:
             raise InputError(
-                f"{path}: no row has {name!r}; set source_column and target_column (the rows "
-                f"have {named})"
+                f"{self._path}: no row is a JSON object; write one JSON object on each line"
             )
-    if are_too_many(n_foreign, number):
-        raise InputError(
-            f"{path}: {n_foreign} of {number} rows have neither {columns.source!r} nor "
-            f"{columns.target!r} (the first is row {first_foreign}); give all rows the same keys, "
-            "or split the file by its keys and give each part as an input"
-        )
+        for name in self._columns:
+            if name not in self._present:
+                named = ", ".join(map(repr, self._names[:_MAX_NAMED_KEYS]))
+                raise InputError(
+                    f"{self._path}: no row has {name!r}; set source_column and target_column (the "
+                    f"rows have {named})"
+                )
+        if are_too_many(self._n_foreign, self._n_rows):
+            source, target = self._columns
+            raise InputError(
+                f"{self._path}: {self._n_foreign} of {self._n_rows} rows have neither {source!r} "
+                f"nor {target!r} (the first is row {self._first_foreign}); give all rows the same "
+                "keys, or split the file by its keys and give each part as an input"
+            )
 
 
 _Take: TypeAlias = Callable[[dict[str, Any]], tuple[Any, Any]]

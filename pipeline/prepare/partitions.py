@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.dataset.manifest import LeakingPair
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.job import Job
-from pipeline.prepare.near_check import N_ROWS_SHOWN
+from pipeline.prepare.leaks_config import N_ROWS_SHOWN
 from pipeline.prepare.near_index import LEAK_KINDS, HeldOutIndex, Leaks
 from pipeline.prepare.pairs_files import (
     PairsFiles,
@@ -90,7 +90,8 @@ class _Rejections:
         for start in range(0, len(rows), BATCH_ROWS):
             numbers = rows[start : start + BATCH_ROWS]
             some = self._rows.take(pa.array(numbers))
-            leaks = index.leaks(_texts(self._job, some))
+            hashes = some["source_hash"].to_numpy()
+            leaks = index.leaks(_texts(self._job, some), source_hashes=hashes)
             for position in leaks.rows.tolist():
                 self._add_leak(int(numbers[position]), leaks, position, index)
 

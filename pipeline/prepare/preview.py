@@ -16,9 +16,8 @@ from lingo_model import InputError
 from pipeline.prepare.corpus import (
     CorpusDescription,
     CorpusInput,
-    check_inputs,
-    extra_schema,
 )
+from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.input_layout import InputLayout, layout_of
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.pairs import RawPair, iter_pairs

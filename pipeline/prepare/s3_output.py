@@ -11,7 +11,6 @@ import contextlib
 import datetime
 import hashlib
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,13 @@ from lingo_model.atomic_files import LocksUnsupportedError, reserved
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.errors import RunError
 from pipeline.observability.progress import OnProgress, progress_bar
-from pipeline.prepare.output_folder import DATASET_NAMES, Staging, check_names, staging_folder
+from pipeline.prepare.output_folder import (
+    DATASET_NAMES,
+    Staging,
+    check_names,
+    remove_staging_folder,
+    staging_folder,
+)
 from pipeline.prepare.reuse import usable_dataset
 from pipeline.prepare.tasks import TaskResult, TaskRunner
 from pipeline.storage.files import json_bytes, names_below
@@ -85,7 +90,7 @@ class S3Output:
         """Remove what a run left that was killed after it had put the manifest."""
         if self._folder.exists():
             with contextlib.suppress(InputError), reserved(self._folder):
-                shutil.rmtree(self._folder)
+                remove_staging_folder(self._folder)
         with contextlib.suppress(OSError):  # whoever may only read can use the dataset
             if (self._output / _CLAIM).is_file():
                 (self._output / _CLAIM).unlink()
@@ -121,7 +126,7 @@ class S3Output:
         with staging_folder(self._folder, fingerprint) as folders:
             yield folders
         self._publish(folders, fingerprint)
-        shutil.rmtree(self._folder)
+        remove_staging_folder(self._folder)
 
     def _publish(self, folders: Staging, fingerprint: str) -> None:
         content = (folders.dataset / MANIFEST).read_bytes()

@@ -30,8 +30,9 @@ from pipeline.observability.progress import OnProgress, ignore_progress, progres
 from pipeline.prepare.batches import Chunk, chunks_of
 from pipeline.prepare.cleaning import CleaningTask, clean_chunk, read_chunk
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
+from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.encoding import encode_file, encoding_tasks
+from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.job import Job
 from pipeline.prepare.leakage import RecountTask, leakage_certificate, recount_shared_sources
@@ -49,6 +50,7 @@ from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import values_made_from
+from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.s3_output import S3Output
 from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
@@ -97,15 +99,19 @@ def prepare_corpus(
         the manifest of the dataset.
 
     Raises:
-        InputError: an input cannot be used (see ``pipeline/prepare/corpus.py``) or changes while it
-            is read, no training pair remains, ``output`` holds something else, or another process
-            writes to it.
-        RunError: the training of the subword model was killed, or another dataset is uploaded to
-            ``output``.
+        InputError: an input cannot be used (see ``pipeline/prepare/input_checks.py``) or changes
+            while it is read, no training pair remains, ``output`` holds something else, another
+            process writes to it, or ``n_workers`` is below 1.
+        RunError: a worker process or the training of the subword model was killed, or another
+            dataset is uploaded to ``output``.
         OSError: a file cannot be written, or S3 refuses or does not answer.
     """
+    if n_workers is not None and n_workers < 1:
+        raise InputError(f"n_workers={n_workers}: needs 1 or more")
     columns = check_inputs(corpus)
     place = _place_of(output, work_folder or default_work_folder(), on_progress)
+    for item in corpus.inputs:
+        rules_of(effective_clean(item, config), corpus.folder)  # own rules can be loaded
     place.check()
     inputs = named_inputs(corpus.inputs)
     stamps = _stamps(corpus)

@@ -195,6 +195,21 @@ def test_words_are_forgotten_when_there_are_too_many(
     assert known != sorted(known)
 
 
+@needs_library
+def test_an_interrupted_batch_leaves_no_word_without_ids(
+    subwords: Subwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(texts: list[str]) -> list[list[int]]:
+        raise KeyboardInterrupt
+
+    encoder = WordEncoder(subwords)
+    with monkeypatch.context() as patch:
+        patch.setattr(subwords, "encode_read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            encoder.encode(["the cat", "a dog"])
+    check_equal(subwords, ["the cat", "a dog"], encoder)
+
+
 def test_without_the_library_ids_are_the_same(
     model: Subwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ _LETTER = re.compile(r"[^\W_]")
 # Punctuation around a word.
 _AROUND = re.compile(r"\A[^\w/@%{}<>$\\=-]+|[^\w/@%{}<>$\\=]+\Z")
 _LETTERS_IN_WORD = 2  # of a script without spaces
+_MAX_SHARP_S = 2  # that are two letters on the other side
 _MAX_PARTICLE_LETTERS = 3  # of words such as `of`, `de` and `the` in names
 
 
@@ -29,18 +30,17 @@ def words_of(text: str) -> list[str]:
     return [token for token in tokens if _WORD.fullmatch(token)]
 
 
-def _n_words(text: str) -> int:
+def _n_words(text: str, words: list[str]) -> int:
     """The number of words of a text. In scripts without spaces, two letters count as a word."""
-    n_words = len(words_of(text))
+    n_words = len(words)
     if text.isascii():
         return n_words
     column = TextColumn.of([text])
     return n_words + int(column.are(Property.NO_SPACES).sum()) // _LETTERS_IN_WORD
 
 
-def _is_name(text: str) -> bool:
+def _is_name(text: str, words: list[str]) -> bool:
     """Whether a text looks like a name: capitalised words, perhaps with `of`, `de` or `the`."""
-    words = words_of(text)
     if text.isupper():
         return False
     n_capitalised = sum(word[0].isupper() for word in words)
@@ -54,9 +54,12 @@ def _is_copy(source: str, target: str, limit: int) -> bool:
     first = [_LETTER.search(text) for text in (source, target)]
     if first[0] and first[1] and first[0][0].casefold() != first[1][0].casefold():
         return False  # as for most pairs
-    return (
-        normalise(source) == normalise(target) and _n_words(source) > limit and not _is_name(source)
-    )
+    if source != target and normalise(source) != normalise(target):
+        return False
+    words = words_of(source)
+    if len(words) != len(words_of(target)):
+        return False  # `container name` and `Containername`
+    return _n_words(source, words) > limit and not _is_name(source, words)
 
 
 def _copy(texts: PairTexts, config: CleanConfig) -> Mask:
@@ -64,12 +67,13 @@ def _copy(texts: PairTexts, config: CleanConfig) -> Mask:
     source, target = texts.source, texts.target
     n_letters = [column.count(column.are(Property.LETTER)) for column in (source, target)]
     # Copies have as many letters, perhaps in another case. A sharp s may become two letters.
-    may_be_equal = (abs(n_letters[0] - n_letters[1]) <= 1) & (n_letters[0] > limit)
+    tolerance = 0 if source.is_ascii and target.is_ascii else _MAX_SHARP_S
+    may_be_equal = (abs(n_letters[0] - n_letters[1]) <= tolerance) & (n_letters[0] > limit)
     return where_rows(may_be_equal, lambda row: _is_copy(source.text(row), target.text(row), limit))
 
 
 def _length(source: str, target: str, config: CleanConfig) -> str:
-    return f"{_n_words(source)} words"
+    return f"{_n_words(source, words_of(source))} words"
 
 
 COPY = Rule("copy", _copy, lambda config: config.max_copied_words is not None, _length)

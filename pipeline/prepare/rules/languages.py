@@ -17,4 +17,5 @@ WRONG_LANGUAGE = Rule(
     _wrong_language,
     lambda config: config.language.enabled,
     lambda source, target, config: describe(source, target, config.language),
+    is_slow=True,
 )

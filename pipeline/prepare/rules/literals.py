@@ -228,7 +228,8 @@ def _placeholders(text: str, *, with_glued: bool = False) -> Counter[str]:
 
 
 def _same_placeholders(source: str, target: str) -> bool:
-    return any(
+    written = [sorted(m[0] for m in _PLACEHOLDER.finditer(text)) for text in (source, target)]
+    return written[0] == written[1] or any(
         _placeholders(source, with_glued=with_glued) == _placeholders(target, with_glued=with_glued)
         for with_glued in (False, True)
     )

@@ -27,7 +27,6 @@ RULES: tuple[Rule, ...] = (
     characters.REPEATED_CHARACTERS,
     characters.REPEATED_WORDS,
     scripts.WRONG_SCRIPT,
-    languages.WRONG_LANGUAGE,
     literals.NUMBERS,
     literals.URLS,
     literals.EMAILS,
@@ -36,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     literals.BRACKETS_RULE,
     literals.QUOTES_RULE,
     literals.END_PUNCTUATION,
+    languages.WRONG_LANGUAGE,
 )
 """The checks in the order in which they are made. A row gets the reason of the first that rejects
 it."""
@@ -106,21 +106,29 @@ def check(
     for number, rule in enumerate(rules):
         if not rule.is_on(config):
             continue
-        rows = _rejects(rule, texts, config, first < 0)
+        is_spared = first >= 0
+        if all_masks or not rule.is_slow:
+            is_spared &= _are_huge(texts)
+        rows = _rejects(rule, texts, config, is_spared)
         first[rows & (first < 0)] = number
         if all_masks:
             masks[rule.name] = rows
     return Verdicts(tuple(rule.name for rule in rules), first, masks if all_masks else None)
 
 
-def _rejects(rule: Rule, texts: PairTexts, config: CleanConfig, kept: Mask) -> Mask:
-    """The pairs that a rule rejects. Does not look at huge texts that are rejected already."""
+def _are_huge(texts: PairTexts) -> Mask:
+    """The pairs that no rule looks at if another rule rejects them."""
     longest = np.maximum(texts.source.n_characters, texts.target.n_characters)
-    is_done = ~kept & (longest > _HUGE_CHARACTERS)
-    if not is_done.any():
+    is_huge: Mask = longest > _HUGE_CHARACTERS
+    return is_huge
+
+
+def _rejects(rule: Rule, texts: PairTexts, config: CleanConfig, is_spared: Mask) -> Mask:
+    """The pairs that a rule rejects. It does not look at some of the pairs."""
+    if not is_spared.any():
         return rule.rejects(texts, config)
     rows = np.zeros(len(texts), np.bool_)
-    rows[~is_done] = rule.rejects(texts.take(~is_done), config)
+    rows[~is_spared] = rule.rejects(texts.take(~is_spared), config)
     return rows
 
 

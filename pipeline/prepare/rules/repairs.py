@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lingo_model.unicode_text import nfc
 from pipeline.prepare.characters import BYTES_AS_WINDOWS_1252, Property
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.rules.rule import where_rows
@@ -98,6 +99,8 @@ def _decoded(text: str) -> str:
     follows the `Ã`. Rare good texts such as `IRMÃ…` are valid, so a sequence after a capital
     letter is no evidence, and neither is a single sequence for another script.
     """
+    if text.isascii():
+        return text
     for _ in range(_MAX_ESCAPES):
         decoded = _decoded_once(text)
         if decoded == text:
@@ -123,7 +126,7 @@ def _decoded_once(text: str) -> str:
 
 
 def _may_be_good(sequence: re.Match[str]) -> bool:
-    """Whether a sequence may be good text: a capital after another, and a mark (`IRMÃ…`)."""
+    """Whether it may be good text: a capital after another, before a mark, as in `IRMÃ…`."""
     start = sequence.start()
     return len(sequence[0]) == 2 and start > 0 and sequence.string[start - 1].isupper()
 
@@ -251,10 +254,6 @@ def _has_surrounding_space(column: TextColumn) -> Mask:
 # --- Form ---
 
 
-def _nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
 def _may_not_be_nfc(column: TextColumn) -> Mask:
     if column.is_ascii or unicodedata.is_normalized("NFC", column.joined):
         return np.zeros(len(column), np.bool_)
@@ -265,7 +264,7 @@ def _may_not_be_nfc(column: TextColumn) -> Mask:
 
 
 _STRIP = Repair("surrounding_space", str.strip, _has_surrounding_space, lambda config: True)
-_NFC = Repair("unicode_nfc", _nfc, _may_not_be_nfc, lambda config: True)
+_NFC = Repair("unicode_nfc", nfc, _may_not_be_nfc, lambda config: True)
 
 REPAIRS: tuple[Repair, ...] = (
     Repair("entities", _unescaped, _may_have_entities, lambda config: config.repair_entities),
@@ -280,6 +279,8 @@ REPAIRS: tuple[Repair, ...] = (
 """The repairs in the order in which they are made."""
 
 _MAX_ROUNDS = 4
+# Repairs that make no other possible.
+_OF_SPACES = {"surrounding_space", "spaces"}
 _OF_GIVEN_FILES = (_STRIP, _NFC)
 
 
@@ -339,6 +340,6 @@ def _repaired_text(text: str, repairs: tuple[Repair, ...]) -> tuple[str, set[str
             if after is not text and after != text:
                 names.add(repair.name)
                 text = after
-        if text == before:
+        if text == before or names <= _OF_SPACES:
             break
     return text, names

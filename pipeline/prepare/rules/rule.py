@@ -21,12 +21,14 @@ class Rule:
             answer for a pair does not depend on the others.
         is_on: whether the settings switch the rule on.
         detail: what is wrong with a pair that the rule rejects, such as ``12 and 13``.
+        is_slow: whether the rule is better not asked about pairs that another rule rejects.
     """
 
     name: str
     rejects: Callable[[PairTexts, CleanConfig], Mask]
     is_on: Callable[[CleanConfig], bool]
     detail: Callable[[str, str, CleanConfig], str]
+    is_slow: bool = False
 
 
 def where_rows(candidates: Mask, test: Callable[[int], bool]) -> Mask:

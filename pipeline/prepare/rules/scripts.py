@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.prepare.characters import Property, properties_of
 from pipeline.prepare.config import CleanConfig
-from pipeline.prepare.rules.rule import Rule, where_rows
+from pipeline.prepare.rules.rule import Rule
 from pipeline.prepare.texts import Mask, PairTexts, TextColumn
 
 # A run of letters and digits of ASCII, or of others.
@@ -176,15 +176,16 @@ def _wrong_script(texts: PairTexts, config: CleanConfig) -> Mask:
     candidates = _unexpected(texts.source, texts.source_lang, config)
     candidates |= _unexpected(texts.target, texts.target_lang, config)
 
-    def is_wrong(row: int) -> bool:
-        source, target = texts.source.text(row), texts.target.text(row)
-        sides = (source, target, texts.source_lang), (target, source, texts.target_lang)
-        return any(
-            _unexpected(TextColumn.of([_own_words(text, other)]), language, config)[0]
-            for text, other, language in sides
-        )
-
-    return where_rows(candidates, is_wrong)
+    rows = np.flatnonzero(candidates)
+    if not len(rows):
+        return candidates
+    pairs = [(texts.source.text(row), texts.target.text(row)) for row in rows.tolist()]
+    own_source = TextColumn.of(_own_words(source, target) for source, target in pairs)
+    own_target = TextColumn.of(_own_words(target, source) for source, target in pairs)
+    candidates[rows] = _unexpected(own_source, texts.source_lang, config) | _unexpected(
+        own_target, texts.target_lang, config
+    )
+    return candidates
 
 
 def _own_words(text: str, other: str) -> str:

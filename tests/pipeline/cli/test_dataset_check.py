@@ -139,13 +139,20 @@ def test_the_limits_can_be_set(lingo: Lingo, leaking: Path) -> None:
     assert "similarity=7" in ended.err
 
 
-def test_validation_pairs_near_to_a_test_file_are_named_only(
-    lingo: Lingo, dataset: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("source", "kind", "status"),
+    [
+        (f"so {VALID[1][0]}", "near_source, 0.94", CLEAN),
+        (VALID[1][0].title(), "exact_source, 1.00", LEAKS),
+    ],
+)
+def test_a_validation_pair_leaks_if_its_source_is_equal(
+    lingo: Lingo, dataset: Path, tmp_path: Path, source: str, kind: str, status: int
 ) -> None:
-    file = write_tsv(tmp_path / "news.tsv", [(f"so {VALID[1][0]}", "nada")])
+    file = write_tsv(tmp_path / "news.tsv", [(source, "nada")])
     ended = lingo("dataset", "check", dataset, "--against", file)
-    assert ended.status == CLEAN
-    assert "near_source, 0.94: valid.tsv:2 (valid), news.tsv:1\n" in ended.out
+    assert ended.status == status
+    assert f"{kind}: valid.tsv:2 (valid), news.tsv:1\n" in ended.out
 
 
 @pytest.mark.parametrize("kind", ["table", "columns", "aligned", "sources", "jsonl"])

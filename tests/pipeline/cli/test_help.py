@@ -20,10 +20,11 @@ ROOT = Path(__file__).parents[3]
 
 COMMANDS = (
     *("demo", "prepare", "train", "translate", "preview", "table", "evaluate", "models"),
-    *("sql", "run"),
+    *("dataset", "sql", "run"),
 )
 
 
+DATASET_COMMANDS = ("check",)
 MODELS_COMMANDS = ("list", "show", "import", "promote")
 TABLE_COMMANDS = ("plan", "abort", "retry-quarantine", "compact", "remove-orphans", "runs")
 
@@ -65,6 +66,7 @@ def command_of(words: tuple[str, ...]) -> click.Command:
     "words",
     [
         *((name,) for name in COMMANDS),
+        *(("dataset", name) for name in DATASET_COMMANDS),
         *(("models", name) for name in MODELS_COMMANDS),
         *(("table", name) for name in TABLE_COMMANDS),
     ],
@@ -88,6 +90,7 @@ def test_the_help_of_a_command_explains_it_and_its_options(
 
 def test_the_tree_of_commands_is_the_documented_one() -> None:
     assert set(command_of(()).commands) == set(COMMANDS)
+    assert set(command_of(("dataset",)).commands) == set(DATASET_COMMANDS)
     assert set(command_of(("models",)).commands) == set(MODELS_COMMANDS)
     assert set(command_of(("table",)).commands) == set(TABLE_COMMANDS)
 

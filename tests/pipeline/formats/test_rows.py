@@ -163,6 +163,15 @@ def test_endings_of_markup_code_and_documents_are_refused(
     assert all(known in message for known in (".parquet", ".jsonl", ".csv", ".tsv", ".txt", ".xz"))
 
 
+@pytest.mark.parametrize("name", ["a.tmx", "a.xlf", "a.po.gz", "a.mo", "a.zip"])
+@pytest.mark.parametrize("content", [b"", b"text\n"])
+def test_a_file_without_the_content_of_its_ending_is_refused(
+    tmp_path: Path, name: str, content: bytes, refusal: Callable[..., str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert "unless its content is of that format" in refusal(tmp_path / name, format_of)
+
+
 TEXTS = [
     "The dog runs.\nThe cat eats.\n",
     "Собака бежит.\nКошка ест.\n" * 3,

@@ -239,7 +239,7 @@ def test_a_unit_that_is_too_large_is_refused(
     refusal: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(safe_xml, "MAX_ROW_CHARACTERS", 100_000)
+    monkeypatch.setattr(safe_xml, "MAX_UNIT_BYTES", 100_000)
     path = write(tmp_path / "a.tmx", tmx(PAIR, "<note/>" * 50_000))
     assert "more than 100,000 bytes" in refusal(path, bilingual)
     assert len(bilingual(write(path, tmx(*[PAIR] * 5000)))) == 5000

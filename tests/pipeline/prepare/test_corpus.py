@@ -17,10 +17,9 @@ from lingo_model import InputError
 from pipeline.prepare.corpus import (
     CorpusDescription,
     CorpusInput,
-    check_inputs,
-    extra_schema,
     load_corpus,
 )
+from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
 TABLE = {"path": "x.tsv"}

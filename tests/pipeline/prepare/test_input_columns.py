@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lingo_model import InputError
-from pipeline.prepare.corpus import CorpusDescription, check_inputs, extra_schema
+from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
 

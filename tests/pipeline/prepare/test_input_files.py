@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from lingo_model import InputError
-from pipeline.prepare.corpus import CorpusInput, check_inputs, load_corpus
+from pipeline.prepare.corpus import CorpusInput, load_corpus
+from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.input_files import aligned_files, found_files, written_as
 from pipeline.prepare.input_names import named_inputs
 

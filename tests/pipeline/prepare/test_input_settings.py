@@ -15,10 +15,10 @@ from pipeline.prepare.config import CleanConfig, PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import (
     CorpusDescription,
     CorpusInput,
-    check_inputs,
     effective_clean,
     load_corpus,
 )
+from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.input_names import named_inputs
 from pipeline.prepare.pairs import iter_pairs
 from pipeline.prepare.reuse import differences, values_made_from
@@ -211,7 +211,9 @@ def test_states_choose_the_units_of_xliff_and_of_nothing_else(tmp_path: Path) ->
         found = [pair.problem for pair in iter_pairs(item, item.parts[0])]
         assert found[1] == problems[1]
     for name, text in (("x.tmx", TMX), ("x.tsv", "source\ttarget\n")):
-        with pytest.raises(InputError, match=r"'states' is for XLIFF, and this is (tmx|tsv)"):
+        with pytest.raises(
+            InputError, match=r"'states' is for XLIFF and PO, and this is (tmx|tsv)"
+        ):
             check_inputs(corpus({"path": write(tmp_path / name, text), "states": ["final"]}))
 
 

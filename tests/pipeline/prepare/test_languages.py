@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from pipeline.prepare.config import LanguageConfig
 from pipeline.prepare.language_scores import MAX_BYTES, language_model
 from pipeline.prepare.languages import (
+    KNOWN_LANGUAGES,
     LanguageJudge,
     close_languages,
     describe,
     label_of,
     language_judge,
     n_letters,
+    notes_of_languages,
     prose_of,
 )
 from pipeline.prepare.texts import PairTexts, TextColumn
@@ -167,17 +169,22 @@ def test_a_tag_has_the_label_of_the_model(tag: str, label: str | None) -> None:
     assert label_of(tag) == label
 
 
+def test_every_label_of_the_model_is_a_tag() -> None:
+    labels = set(language_model().labels) - {"zxx"}
+    assert labels == KNOWN_LANGUAGES
+    assert {label_of(label) for label in labels} == labels
+
+
 def test_a_language_that_the_model_does_not_know_is_not_judged() -> None:
     en = SENTENCES["en"]
     texts = PairTexts(TextColumn.of([en, en]), TextColumn.of([en, "nuqneH"]), "en", "tlh")
     judge = language_judge("en", "tlh", LanguageConfig())
-    assert judge.notes == [
-        "clean.language does not judge the targets: it does not know the language tlh"
+    assert notes_of_languages("en", "tlh") == [
+        "clean.language does not judge the targets, because it does not know the language tlh"
     ]
     assert judge.wrong(texts).tolist() == [False, False]
     assert judge.languages(texts.target) == ["en", None]
-    assert language_judge("en", "de", LanguageConfig()).notes == []
-    assert LanguageJudge("en", "tlh", LanguageConfig(enabled=False)).notes == []
+    assert notes_of_languages("en", "de") == []
 
 
 def test_the_detail_names_both_languages() -> None:
@@ -259,11 +266,11 @@ def test_the_start_of_a_long_text_decides() -> None:
 def test_the_model_is_not_loaded_without_a_text_to_judge() -> None:
     program = (
         "import sys; from pipeline.prepare.config import LanguageConfig;"
-        "from pipeline.prepare.languages import LanguageJudge;"
+        "from pipeline.prepare.languages import LanguageJudge, notes_of_languages;"
         "from pipeline.prepare.texts import PairTexts, TextColumn;"
         "column = TextColumn.of(['the old baker opens his shop'] * 9);"
         "judge = LanguageJudge('en', 'de', LanguageConfig(enabled=False));"
         "assert not judge.wrong(PairTexts(column, column, 'en', 'de')).any();"
-        "assert not judge.notes; assert 'py3langid' not in sys.modules"
+        "assert notes_of_languages('en', 'tlh'); assert 'py3langid' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

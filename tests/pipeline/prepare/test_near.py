@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipeline.prepare.config import DuplicateKey, LeaksConfig
+from pipeline.prepare.leaks_config import DuplicateKey, LeaksConfig
 from pipeline.prepare.near import Signatures, duplicate_keys, near_keys, signatures, words_of
 from pipeline.prepare.texts import PairTexts, TextColumn
 

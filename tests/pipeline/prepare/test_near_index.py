@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.splits import Split
-from pipeline.prepare.config import LeaksConfig
+from pipeline.prepare.leaks_config import LeaksConfig
 from pipeline.prepare.near_index import LEAK_KINDS, NO_LEAK, HeldOutIndex, KeyTable, Leaks
 from pipeline.prepare.texts import PairTexts, TextColumn
 
@@ -109,6 +109,9 @@ def test_the_order_and_the_batches_of_the_pairs_do_not_matter() -> None:
     )
     whole = index.leaks(pair_texts(pairs))
     assert 100 < len(whole.rows) < 400
+    hashes = pair_texts(pairs).source.letter_hashes
+    known = index.leaks(pair_texts(pairs), source_hashes=hashes)
+    assert known.of.tolist() == whole.of.tolist()
     order = draw.sample(range(400), 400)
     shuffled = index.leaks(pair_texts(pairs[n] for n in order))
     for name in ("kind", "of", "similarity"):

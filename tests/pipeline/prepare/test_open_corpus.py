@@ -12,7 +12,8 @@ import pytest
 from lingo_model import InputError
 from lingo_model.atomic_files import reserved
 from pipeline.prepare.config import LeaksConfig, PrepareConfig, SubwordsConfig
-from pipeline.prepare.corpus import CorpusDescription, check_inputs, load_corpus
+from pipeline.prepare.corpus import CorpusDescription, load_corpus
+from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.open_corpus import open_corpus
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.file_version import FileStamp

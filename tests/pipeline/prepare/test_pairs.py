@@ -14,7 +14,8 @@ from lingo_model import InputError
 from pipeline.formats.options import ReadOptions
 from pipeline.formats.rows import Row
 from pipeline.prepare import pairs
-from pipeline.prepare.corpus import CorpusDescription, CorpusInput, check_inputs
+from pipeline.prepare.corpus import CorpusDescription, CorpusInput
+from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
 

@@ -15,7 +15,13 @@ from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.manifest import MANIFEST, ChangedText, DatasetManifest, TextStatistics
 from pipeline.dataset.splits import Split
 from pipeline.evaluate.metrics import corpus_scores
-from pipeline.prepare.config import PrepareConfig, SubwordsConfig
+from pipeline.prepare.config import (
+    CleanConfig,
+    LanguageConfig,
+    LeaksConfig,
+    PrepareConfig,
+    SubwordsConfig,
+)
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.notes import notes_of, subword_table
 from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
@@ -74,7 +80,12 @@ def prepared(
     corpus = CorpusDescription.model_validate(
         {"source_lang": "en", "target_lang": target_lang, "inputs": inputs}
     )
-    config = PrepareConfig(subwords=SubwordsConfig(**({"vocab_size": 400} | subwords)))
+    # The sentences are alike, and not all are of their language.
+    config = PrepareConfig(
+        clean=CleanConfig(language=LanguageConfig(enabled=False)),
+        leaks=LeaksConfig(near=False),
+        subwords=SubwordsConfig(**({"vocab_size": 400} | subwords)),
+    )
     return prepare_corpus(corpus, folder / "dataset", config)
 
 
@@ -250,8 +261,12 @@ def test_used_pieces_are_those_of_training_text(small_model: Subwords) -> None:
     assert statistics.n_used_by_both == len(by_source & by_target) > 0
 
 
-def test_statistics_are_in_the_manifest_and_in_a_table(tmp_path: Path) -> None:
-    manifest = prepared(tmp_path, "fr", french(), vocab_size=100)
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> DatasetManifest:
+    return prepared(tmp_path_factory.mktemp("french"), "fr", french(), vocab_size=100)
+
+
+def test_statistics_are_in_the_manifest_and_in_a_table(manifest: DatasetManifest) -> None:
     statistics = manifest.subword_statistics
     assert statistics is not None
     for split in ("train", "test"):
@@ -269,9 +284,8 @@ def test_statistics_are_in_the_manifest_and_in_a_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("n_unknown", "is_noted"), [(10, False), (11, True)])
 def test_a_high_share_of_unknown_pieces_is_noted(
-    tmp_path: Path, n_unknown: int, is_noted: bool
+    manifest: DatasetManifest, n_unknown: int, is_noted: bool
 ) -> None:
-    manifest = prepared(tmp_path, "fr", french(), vocab_size=100)
     assert manifest.subword_statistics is not None
     counts = TextStatistics(
         n_texts=1, n_words=9000, n_characters=30_000, n_pieces=10_000, n_unknown=n_unknown
@@ -283,9 +297,8 @@ def test_a_high_share_of_unknown_pieces_is_noted(
 
 @pytest.mark.parametrize(("n_used", "is_noted"), [(30, False), (29, True)])
 def test_a_side_that_uses_few_of_the_pieces_that_occur_is_noted(
-    tmp_path: Path, n_used: int, is_noted: bool
+    manifest: DatasetManifest, n_used: int, is_noted: bool
 ) -> None:
-    manifest = prepared(tmp_path, "fr", french(), vocab_size=100)
     assert manifest.subword_statistics is not None
     changed = manifest.subword_statistics.model_copy(
         update={

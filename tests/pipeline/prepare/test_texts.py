@@ -87,6 +87,54 @@ def test_runs_do_not_cross_texts() -> None:
     assert runs.lengths.tolist() == [2, 1, 1, 2]
 
 
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(_TEXTS)
+def test_words_are_those_of_split(texts: list[str]) -> None:
+    column = TextColumn.of(texts)
+    words = column.words
+    spans = zip(words.starts.tolist(), words.ends.tolist(), words.rows.tolist(), strict=True)
+    found = [(row, column.joined[start:end]) for start, end, row in spans]
+    assert found == [(row, word) for row, text in enumerate(texts) for word in text.split()]
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(st.lists(st.text("ab\u00e9", max_size=9), max_size=4), st.integers(1, 9))
+def test_runs_of_a_length_are_within_texts(texts: list[str], length: int) -> None:
+    column = TextColumn.of(texts)
+    is_a = column.codes == ord("a")
+    assert column.have_runs(is_a, length).tolist() == ["a" * length in text for text in texts]
+    assert column.contain("ab").tolist() == ["ab" in text for text in texts]
+
+
+def test_some_texts_are_replaced() -> None:
+    column = TextColumn.of(["a", "b", "c"])
+    assert column.with_texts({0: "", 2: "cc"}).to_list() == ["", "b", "cc"]
+    assert column.with_texts({}) is column
+    assert [column.text(row) for row in range(3)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "members"),
+    [
+        (Property.LINE_BREAK, "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"),
+        (Property.LEAD_BYTE, "".join(map(chr, range(0xC2, 0xF5)))),
+        (Property.AMPERSAND, "&"),
+        (Property.LESS_THAN, "<"),
+        (Property.AT_SIGN, "@"),
+        (Property.PLACEHOLDER_MARK, "$%{"),
+    ],
+)
+def test_marks_that_rules_look_for(flag: Property, members: str) -> None:
+    codes = np.arange(sys.maxunicode + 1, dtype=np.uint32)
+    found = codes[(properties_of(codes) & np.uint32(flag)) != 0]
+    assert "".join(map(chr, found.tolist())) == members
+
+
+def test_wide_letters() -> None:
+    column = TextColumn.of(["aé犬あア한Ａ。ｱ😀"])
+    assert [chr(code) for code in column.codes[column.are(Property.WIDE)]] == list("犬あア한Ａ")
+
+
 def test_counts_are_by_text() -> None:
     column = TextColumn.of(["A1b2", "", "123", "é"])
     assert column.count(column.are(Property.DIGIT)).tolist() == [2, 0, 3, 0]

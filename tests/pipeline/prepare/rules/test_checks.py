@@ -9,6 +9,10 @@ from pipeline.prepare.rules.registry import check, details
 from pipeline.prepare.rules.scripts import expected_scripts
 from pipeline.prepare.texts import PairTexts, TextColumn
 
+NOT_JUDGED = {
+    "enabled": False
+}  # tests/pipeline/prepare/test_languages.py has the tests of this rule
+
 
 def texts_of(source: str, target: str, languages: str) -> PairTexts:
     """One pair."""
@@ -23,7 +27,7 @@ def texts_of(source: str, target: str, languages: str) -> PairTexts:
 
 def reason(source: str, target: str, languages: str = "en de", **settings: object) -> str | None:
     """The reason of one pair, which must be the same if the sides are exchanged."""
-    config = CleanConfig.model_validate(settings)
+    config = CleanConfig.model_validate({"language": NOT_JUDGED, **settings})
     exchanged = texts_of(target, source, " ".join(reversed(languages.split())))
     there, back = (check(t, config) for t in (texts_of(source, target, languages), exchanged))
     assert there.first[0] == back.first[0]
@@ -32,7 +36,7 @@ def reason(source: str, target: str, languages: str = "en de", **settings: objec
 
 def detail(source: str, target: str, languages: str = "en de", **settings: object) -> str | None:
     """The detail of one pair."""
-    config = CleanConfig.model_validate(settings)
+    config = CleanConfig.model_validate({"language": NOT_JUDGED, **settings})
     texts = texts_of(source, target, languages)
     return details(texts, check(texts, config), [0], config)[0]
 
@@ -40,25 +44,30 @@ def detail(source: str, target: str, languages: str = "en de", **settings: objec
 # Lengths
 
 
+LENGTHS_ONLY = {
+    **{"max_copied_words": None, "max_repeated_words": None, "min_letter_share": None},
+    **{"max_repeated_characters": None, "max_unexpected_script_share": None},
+}
+
+
 def test_lengths_at_the_limits() -> None:
-    limits = {"max_characters": 40, "max_words": 10}
-    assert reason(("ab " * 13)[:-1], "b", max_length_ratio=None, **limits) == "too_long"  # 13 words
-    assert (
-        reason("abcde " * 6 + "abcd", "abcde " * 6 + "abcd", max_copied_words=None, **limits)
-        is None
-    )
-    assert reason("abcde " * 6 + "abcde", "b" * 30, **limits) == "too_long"  # 41 characters
+    limits = {"max_characters": 40, "max_words": 10, **LENGTHS_ONLY}
+    assert reason("abcd efg " * 4 + "abcd", "b" * 40, **limits) is None
+    assert reason("abcd efg " * 4 + "abcde", "b" * 30, **limits) == "too_long"  # 41 characters
+    assert reason("a b c d e f g h i j", "x" * 5, **limits) is None
+    assert reason("a b c d e f g h i j k", "x" * 5, **limits) == "too_long"  # 11 words
+    assert reason("好" * 10, "x" * 5, "zh en", **limits) is None
+    assert reason("好" * 11, "x" * 5, "zh en", **limits) == "too_long"
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 9, 64, 70])
 def test_the_longest_word_is_at_the_limit(limit: int) -> None:
     word = ("abcdefghij" * 8)[:limit]
-    assert reason(f"x {word}.", "y " * limit, max_word_characters=limit) is None
-    rejected = reason(f"x {word}z.", "y " * limit, max_word_characters=limit)
-    assert rejected == "long_word"
-    assert detail(f"x {word}z.", "y " * limit, max_word_characters=limit) == (
-        f"a word of {limit + 1} characters"
-    )
+    settings = {"max_word_characters": limit, **LENGTHS_ONLY}
+    assert reason(f"x {word}.", "y " * limit, **settings) is None
+    assert reason(f"x {word}z.", "y " * limit, **settings) == "long_word"
+    found = detail(f"x {word}z.", "y " * limit, **settings)
+    assert found == f"a word of {limit + 1} characters"
 
 
 def test_text_without_spaces_is_no_long_word() -> None:
@@ -67,9 +76,10 @@ def test_text_without_spaces_is_no_long_word() -> None:
 
 
 def test_the_ratio_of_wide_letters() -> None:
-    assert reason("x" * 4 + " ab" * 12, "好" * 4, "en zh", max_length_ratio=5.0) is None  # 40 and 8
-    assert reason("x" * 5 + " ab" * 12, "好" * 4, "en zh", max_length_ratio=5.0) == "ratio"
-    assert reason("好" * 20, "好" * 4, "zh ja", max_length_ratio=5.0) is None
+    assert reason("x" * 4 + " ab" * 12, "好" * 4, "en zh", **LENGTHS_ONLY) is None  # 40 and 8
+    assert reason("x" * 5 + " ab" * 12, "好" * 4, "en zh", **LENGTHS_ONLY) == "ratio"
+    assert reason("好狗" * 10, "好狗" * 2, "zh ja", **LENGTHS_ONLY) is None
+    assert reason("好狗" * 10 + "猫", "好狗" * 2, "zh ja", **LENGTHS_ONLY) == "ratio"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +97,14 @@ def test_pairs_of_one_word_stay(pair: tuple[str, str]) -> None:
     [
         *("OK", "Windows", "New York", "Rio de Janeiro", "Johann Sebastian Bach", "3.14", "%s: %d"),
         *("https://example.org/a-long-path", "name@example.org", "--verbose --help --output --in"),
-        *("你好", "Москва", "foo_bar.txt baz.py /usr/lib/x", "1 2 3 4 5 6", "C++ A/B <x> {y}"),
+        *(
+            "你好",
+            "Москва",
+            "GNU General Public License",
+            "foo_bar.txt baz.py /usr/lib/x",
+            "1 2 3 4 5 6",
+            "C++ A/B <x> {y}",
+        ),
     ],
 )
 def test_copies_that_stay(text: str) -> None:
@@ -109,6 +126,10 @@ def test_copies_that_stay(text: str) -> None:
 )
 def test_copies_that_go(source: str, target: str) -> None:
     assert reason(source, target, "xx yy") == "copy"
+
+
+def test_a_compound_is_no_copy_of_its_parts() -> None:
+    assert reason("cargo container name list", "Cargo-Containername List") is None
 
 
 def test_the_share_of_letters_counts_marks_and_wide_letters() -> None:
@@ -143,12 +164,10 @@ def test_a_run_ends_with_its_text() -> None:
 @pytest.mark.parametrize("unit", ["dog", "the dog", "a b c", "one two three four"])
 @pytest.mark.parametrize("before", ["", "Look at "])
 def test_repeated_words_at_the_limit(unit: str, before: str) -> None:
-    other = "x y z " * 9
-    assert reason(before + " ".join([unit] * 4), other, max_length_ratio=None) is None
-    assert (
-        reason(before + " ".join([unit] * 5), other, max_length_ratio=None, max_repeated_words=4)
-        == "repeated_words"
-    )
+    other = "Alle anderen Wörter stehen hier nur einmal"
+    assert reason(before + " ".join([unit] * 4), other) is None
+    assert reason(before + " ".join([unit] * 5), other) == "repeated_words"
+    assert detail(before + " ".join([unit] * 5), other, max_repeated_words=4) == repr(unit)
 
 
 # Scripts
