@@ -61,10 +61,14 @@ _stage_task = task(
 
 
 @_stage_task
-def prepare_dataset(corpus: Path, output: Path, config: PrepareConfig) -> DatasetManifest:
+def prepare_dataset(
+    corpus: Path, output: Path, config: PrepareConfig, n_workers: int | None = None
+) -> DatasetManifest:
     """Run ``pipeline.prepare.stage`` on a corpus description."""
     with logged_stage("prepare", corpus, output) as log:
-        manifest = prepare_corpus(load_corpus(corpus), output, config, on_progress=log.on_progress)
+        manifest = prepare_corpus(
+            load_corpus(corpus), output, config, n_workers=n_workers, on_progress=log.on_progress
+        )
         n_read = sum(item.n_read for item in manifest.inputs)
         n_rejected = sum(manifest.n_rejected.values())
         log.result(f"{log.rate(n_read)}; {n_read - n_rejected:,} kept, {n_rejected:,} rejected")

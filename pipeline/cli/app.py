@@ -85,6 +85,10 @@ def prepare(
         typer.Option("--output", "-o", help="Folder of the new dataset.", callback=on_this_machine),
     ] = None,
     config: ConfigOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes. [default: one per CPU, or one for a small corpus]"),
+    ] = None,
     show: Annotated[
         bool,
         typer.Option(
@@ -112,10 +116,19 @@ def prepare(
         typer.Option(min=1, help="Rows of each input that --advise looks at. [default: 20000]"),
     ] = None,
 ) -> None:
-    """Clean, split and encode raw parallel text into a dataset."""
+    """Clean, split and encode raw parallel text into a dataset.
+
+    The same command continues after an interruption.
+    """
     if show:
         refuse_together(
-            "--preview", {"--output": output, "--config": config, "--advise": advise or None}
+            "--preview",
+            {
+                "--output": output,
+                "--config": config,
+                "--workers": workers,
+                "--advise": advise or None,
+            },
         )
         _preview_corpus(corpus, rows, as_json=as_json)
         return
@@ -129,7 +142,7 @@ def prepare(
         raise InputError("--rows and --json need --preview")
     if output is None:
         raise InputError("missing --output DATASET, --preview or --advise")
-    advise_on_interruption(STARTS_OVER)
+    advise_on_interruption(CONTINUES)
     from pipeline.prepare.config import PrepareConfig
     from pipeline.prepare.corpus import load_corpus
     from pipeline.prepare.input_layout import layout_notes
@@ -141,7 +154,11 @@ def prepare(
     settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
     description = load_corpus(corpus)
     manifest = prepare_corpus(
-        description, output, settings, on_progress=lines_without_terminal("prepare")
+        description,
+        output,
+        settings,
+        n_workers=workers,
+        on_progress=lines_without_terminal("prepare"),
     )
     for item in manifest.inputs:
         rejected = ", ".join(f"{n} {reason}" for reason, n in item.n_rejected.items())

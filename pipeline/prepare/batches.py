@@ -144,9 +144,10 @@ def _line_offsets(file: Path) -> tuple[list[int], int]:
                 while n_lines + n_ends >= len(offsets) * CHUNK_ROWS:
                     end = ends[len(offsets) * CHUNK_ROWS - n_lines - 1]
                     offsets.append(n_bytes + int(end) + 1)
+            if n_bytes or block != _UTF8_MARK:  # a mark alone is no line
+                last = block[-1:]
             n_lines += n_ends
             n_bytes += len(block)
-            last = block[-1:]
     n_lines += last != b"\n"
     return offsets[: max(1, -(-n_lines // CHUNK_ROWS))], n_lines
 

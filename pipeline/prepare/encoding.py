@@ -31,6 +31,7 @@ from pipeline.prepare.subword_sample import training_sentences
 from pipeline.prepare.tasks import TaskResult
 from pipeline.prepare.written_pairs import utf8_texts
 from pipeline.schemas import ENCODED
+from pipeline.storage.backend import naming_file
 
 DATA_SHARD_MULTIPLE = 8
 """The number of row groups of a split is a multiple of this, so that 1, 2, 4 or 8 data shards get
@@ -135,7 +136,10 @@ def encode_file(task: EncodingTask) -> TaskResult:
     first_row = task.groups[0][0]
     n_tokens = {"n_source_tokens": 0, "n_target_tokens": 0}
     # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
-    with pq.ParquetWriter(path.absolute(), ENCODED, compression="zstd") as writer:
+    with (
+        naming_file(path),
+        pq.ParquetWriter(path.absolute(), ENCODED, compression="zstd") as writer,
+    ):
         for first, stop in task.groups:
             group = pairs.slice(first - first_row, stop - first).combine_chunks()
             encoded = _encoded(group, encoder, subwords, counts)

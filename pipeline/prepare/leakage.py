@@ -110,7 +110,12 @@ def _batches_of_hashes(files: Sequence[Path]) -> Iterator[Hashes]:
         yield hashes[hashes != 0]
 
 
-@functools.lru_cache(maxsize=4)
 def _hashes_of(files: tuple[Path, ...]) -> Hashes:
     """The different hashes of all sources of some files, sorted."""
+    return _remembered_hashes(files, tuple(file.stat().st_mtime_ns for file in files))
+
+
+@functools.lru_cache(maxsize=4)
+def _remembered_hashes(files: tuple[Path, ...], modified_ns: tuple[int, ...]) -> Hashes:
+    """See :func:`_hashes_of`. A later dataset at the same path has other times of modification."""
     return np.unique(np.concatenate([np.zeros(0, np.uint64), *_batches_of_hashes(files)]))

@@ -1,8 +1,8 @@
 """The folder that ``prepare`` writes: it appears complete, and one process at a time writes it.
 
 Reads: the names in the output folder.
-Writes: nothing but the folder, a staging folder and a lock file. Nothing of the two is left unless
-the process is killed.
+Writes: nothing but the folder, a staging folder and a lock file. The staging folder stays if the
+process is interrupted or killed, so that the next run goes on with it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lingo_model.atomic_files import (
     sync_tree,
 )
 from pipeline.dataset.manifest import MANIFEST, SUBWORDS
+from pipeline.errors import RunError
 from pipeline.storage.files import write_bytes
 
 _STAGING = ".staging"
@@ -116,8 +117,10 @@ def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
     a shell. Its dataset, if there is one, is removed. The new manifest is moved last, so that a
     reader never sees half a dataset.
 
-    If the process is interrupted or killed, the staging folder stays, and the next run with the
-    same fingerprint goes on with it. A run with another fingerprint removes it.
+    If the process is interrupted or killed, or the machine has too little memory or disk space, the
+    staging folder stays, and the next run with the same fingerprint goes on with it. A run with
+    another fingerprint removes it. After any other error it is removed, because its files may be
+    the cause.
 
     Args:
         output: a path that is reserved by :func:`reserved_output`.
@@ -126,15 +129,18 @@ def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
     staging = output / _STAGING
     label = staging / _FINGERPRINT
     folders = Staging(staging / "dataset", staging / "work", staging / "results")
-    if not label.exists() or label.read_text() != fingerprint:
-        _remove(staging)
+    if label.exists() and label.read_text() == fingerprint:
+        _undo_half_steps(output, folders.dataset)
+    else:
+        _remove_staging(staging)
         for folder in (folders.dataset, folders.work, folders.results):
             folder.mkdir(parents=True)
         write_bytes(label, fingerprint.encode())
     try:
         yield folders
-    except InputError:
-        _remove(staging)
+    except BaseException as error:
+        if not _can_continue_after(error):
+            _remove_staging(staging)
         raise
     sync_tree(folders.dataset)
     # The manifest goes first and comes last. The staging folder marks what is between as ours.
@@ -145,8 +151,40 @@ def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
         if path.name == MANIFEST:
             sync_folder(output)
         path.rename(output / path.name)
-    _remove(staging)
+    _remove_staging(staging)
     sync_folder(output)
+
+
+def remove_staging(output: Path) -> None:
+    """Remove the staging folder of a process that was killed after its dataset was complete."""
+    if (output / _STAGING).exists():
+        # A process that holds the lock removes the staging folder itself.
+        with contextlib.suppress(InputError), reserved_output(output):
+            _remove_staging(output / _STAGING)
+
+
+def _remove_staging(staging: Path) -> None:
+    (staging / _FINGERPRINT).unlink(missing_ok=True)  # first: without it, nobody goes on with half
+    _remove(staging)
+
+
+def _undo_half_steps(output: Path, dataset: Path) -> None:
+    """Undo what a process that was killed began: files with temporary names, and moves."""
+    for path in dataset.iterdir():
+        if path.name not in _DATASET_NAMES:
+            _remove(path)
+    if (output / MANIFEST).exists():
+        return  # a damaged dataset that this one replaces
+    for name in _DATASET_NAMES:
+        if (output / name).exists() and not (dataset / name).exists():
+            (output / name).rename(dataset / name)
+
+
+def _can_continue_after(error: BaseException) -> bool:
+    """Whether the files that were written before an error can be used by the next run."""
+    # If a file of the staging folder is missing, the next run would miss it, too.
+    is_environment = isinstance(error, OSError | MemoryError | RunError | KeyboardInterrupt)
+    return is_environment and not isinstance(error, FileNotFoundError)
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -155,7 +193,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

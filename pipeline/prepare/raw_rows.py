@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.prepare.spill import SPILL_OPTIONS
+from pipeline.prepare.spill import new_spill
 from pipeline.prepare.texts import Mask, TextColumn
+from pipeline.storage.backend import naming_file
 
 BATCH_ROWS = 2048
 """Rows that are looked at together. The arrays of so many stay in the processor's cache."""
@@ -82,22 +84,18 @@ def store_rows(
     schema = pa.schema([*_STORED_COLUMNS, *extra])
     files: list[Path] = []
     n_rows_of_files: list[int] = []
-    writer: pa.ipc.RecordBatchFileWriter | None = None
-    n_characters = 0
-    for batch in batches:
-        if writer is None:
-            files.append(folder / f"{name}-{len(files):04d}.arrow")
-            writer = pa.ipc.new_file(files[-1].absolute(), schema, options=SPILL_OPTIONS)
-            n_rows_of_files.append(0)
-            n_characters = 0
-        writer.write_table(_stored_table(batch, schema))
-        n_rows_of_files[-1] += len(batch)
-        n_characters += len(batch.source.joined) + len(batch.target.joined)
-        if n_rows_of_files[-1] >= CHUNK_ROWS or n_characters >= _MAX_STORED_CHARACTERS:
-            writer.close()
-            writer = None
-    if writer is not None:
-        writer.close()
+    remaining = iter(batches)
+    while (first := next(remaining, None)) is not None:
+        files.append(folder / f"{name}-{len(files):04d}.arrow")
+        n_rows_of_files.append(0)
+        n_characters = 0
+        with naming_file(files[-1]), new_spill(files[-1], schema) as writer:
+            for batch in itertools.chain([first], remaining):
+                writer.write_table(_stored_table(batch, schema))
+                n_rows_of_files[-1] += len(batch)
+                n_characters += len(batch.source.joined) + len(batch.target.joined)
+                if n_rows_of_files[-1] >= CHUNK_ROWS or n_characters >= _MAX_STORED_CHARACTERS:
+                    break
     return list(zip(files, n_rows_of_files, strict=True))
 
 

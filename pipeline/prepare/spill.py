@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.storage.backend import naming_file
+
 KEPT_COLUMNS = pa.schema(
     [
         pa.field("rank", pa.int32()),
@@ -29,8 +31,13 @@ KEPT_COLUMNS = pa.schema(
 the part, ``number`` that of the row in its part, and ``split`` an index into ``SPLITS``. Pairs with
 one ``duplicate_key`` are duplicates."""
 
-SPILL_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
-"""How all files between the passes are compressed."""
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def new_spill(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchFileWriter:
+    """A writer of a file between the passes, which is compressed."""
+    # pyarrow takes a relative path such as `ds:1/a.arrow` for a URI.
+    return pa.ipc.new_file(path.absolute(), schema, options=_OPTIONS)
 
 
 def write_spill(
@@ -48,7 +55,7 @@ def write_spill(
     bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
     in_order = rows.combine_chunks().take(pa.array(order))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pa.ipc.new_file(path.absolute(), rows.schema, options=SPILL_OPTIONS) as writer:
+    with naming_file(path), new_spill(path, rows.schema) as writer:
         for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             part = in_order.slice(start, stop - start)
             batches = part.to_batches()
@@ -71,7 +78,7 @@ def read_partition(files: Iterable[Path], partition: int, schema: pa.Schema) -> 
 def write_rows(path: Path, rows: pa.Table) -> None:
     """Write rows in order; an old file is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pa.ipc.new_file(path.absolute(), rows.schema, options=SPILL_OPTIONS) as writer:
+    with naming_file(path), new_spill(path, rows.schema) as writer:
         writer.write_table(rows)
 
 

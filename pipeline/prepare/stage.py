@@ -30,13 +30,18 @@ from pipeline.observability.progress import OnProgress, ignore_progress, progres
 from pipeline.prepare.batches import Chunk, chunks_of
 from pipeline.prepare.cleaning import CleaningTask, clean_chunk, read_chunk
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.encoding import encode_file, encoding_tasks
 from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.job import Job
 from pipeline.prepare.leakage import RecountTask, leakage_certificate, recount_shared_sources
-from pipeline.prepare.output_folder import check_output, reserved_output, staged_output
+from pipeline.prepare.output_folder import (
+    check_output,
+    remove_staging,
+    reserved_output,
+    staged_output,
+)
 from pipeline.prepare.pairs import iter_pairs
 from pipeline.prepare.pairs_files import PairsFile, PairsFiles
 from pipeline.prepare.partitions import (
@@ -50,6 +55,7 @@ from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import usable_dataset, values_made_from
+from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
@@ -92,17 +98,22 @@ def prepare_corpus(
 
     Raises:
         InputError: an input cannot be used (see ``pipeline/prepare/input_checks.py``) or changes
-            while it is read, no training pair remains, ``output`` holds something else, or another
-            process writes to it.
-        RunError: the training of the subword model was killed.
+            while it is read, no training pair remains, ``output`` holds something else, another
+            process writes to it, or ``n_workers`` is below 1.
+        RunError: a worker process or the training of the subword model was killed.
     """
+    if n_workers is not None and n_workers < 1:
+        raise InputError(f"n_workers={n_workers}: needs 1 or more")
     columns = check_inputs(corpus)
+    for item in corpus.inputs:
+        rules_of(effective_clean(item, config), corpus.folder)  # own rules can be loaded
     check_output(output.absolute())
     inputs = named_inputs(corpus.inputs)
     stamps = _stamps(corpus)
     made_from = values_made_from(corpus, inputs, config)
     manifest = usable_dataset(output, made_from, on_damage=_report_damage)
     if manifest is not None:
+        remove_staging(output.absolute())
         return manifest
     # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
     with reserved_output(output.absolute()):

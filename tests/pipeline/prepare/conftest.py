@@ -75,7 +75,7 @@ def messy(tmp_path_factory: pytest.TempPathFactory) -> Messy:
         (
             f" {train[1][0]} \t{train[1][1]}\tx".encode(),
             "duplicate",
-            f" {train[1][0]} ",
+            train[1][0],  # found in the second pass, after the repairs
             train[1][1],
         ),
         (f"{test[3][0].upper()}\t{OTHER}\tx".encode(), "leak", test[3][0].upper(), OTHER),

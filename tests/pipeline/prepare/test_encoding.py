@@ -14,7 +14,8 @@ from lingo_model.special_ids import EOS_ID, UNK_ID
 from pipeline.dataset.splits import Split
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.prepare import encoding
-from pipeline.prepare.config import SubwordsConfig
+from pipeline.prepare.config import PrepareConfig, SplitConfig, SubwordsConfig
+from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.encoding import (
     DATA_SHARD_MULTIPLE,
     encode_file,
@@ -22,7 +23,11 @@ from pipeline.prepare.encoding import (
     row_group_bounds,
     train_subwords,
 )
+from pipeline.prepare.input_names import named_inputs
+from pipeline.prepare.job import Job
+from pipeline.prepare.pairs_files import PairsFile
 from pipeline.prepare.piece_counts import PieceCounts
+from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.schemas import ENCODED, PAIRS
 
 N_PAIRS = 203
@@ -57,6 +62,28 @@ def subwords(pairs_files: list[Path]) -> Subwords:
     return train_subwords(pairs_files, SubwordsConfig(vocab_size=200), seed=1)
 
 
+def job_of(root: Path, seed: int = 1) -> Job:
+    """A run with a folder for its files."""
+    items = [CorpusInput(path=(root / "x.tsv",))]
+    return Job(
+        dataset=root,
+        work=root / "work",
+        source_lang="en",
+        target_lang="es",
+        parts=tuple(reading_order(named_inputs(items))),
+        config=PrepareConfig(seed=seed),
+        extra=pa.schema([]),
+        n_partitions=2,
+        split_rule=SplitRule.of(items, SplitConfig(), 0),
+    )
+
+
+def described(files: list[Path]) -> list[PairsFile]:
+    """PAIRS files whose pairs give one ENCODED row each."""
+    sizes = [pq.read_metadata(file).num_rows for file in files]
+    return [PairsFile(str(file), n, n) for file, n in zip(files, sizes, strict=True)]
+
+
 def encoded(
     root: Path, split: Split, pairs_files: list[Path], subwords: Subwords, *, seed: int = 1
 ) -> list[Path]:
@@ -64,8 +91,8 @@ def encoded(
     root.mkdir(exist_ok=True)
     model = root / "subwords.model"
     model.write_bytes(subwords.to_bytes())
-    sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
-    results = [encode_file(task) for task in encoding_tasks(root, split, sizes, model, seed)]
+    tasks = encoding_tasks(job_of(root, seed), split, described(pairs_files), model)
+    results = [encode_file(task) for task in tasks]
     return [root / result["file"] for result in results]
 
 
@@ -236,12 +263,12 @@ def test_the_result_of_a_task_counts_its_rows_tokens_and_pieces(
     tmp_path: Path, pairs: pa.Table, pairs_files: list[Path], subwords: Subwords
 ) -> None:
     (tmp_path / "subwords.model").write_bytes(subwords.to_bytes())
-    sizes = [(str(file), pq.read_metadata(file).num_rows) for file in pairs_files]
-    (task,) = encoding_tasks(tmp_path, "train", sizes, tmp_path / "subwords.model", 1)
+    model = tmp_path / "subwords.model"
+    (task,) = encoding_tasks(job_of(tmp_path), "train", described(pairs_files), model)
     result = encode_file(task)
     counts = PieceCounts(subwords.vocab_size)
     counts.add_json(result["counts"])
-    assert result["n_pairs"] == N_PAIRS
+    assert result["n_encoded"] == N_PAIRS
     for side in ("source", "target"):
         ids = subwords.encode(pairs[side].to_pylist())
         assert result[f"n_{side}_tokens"] == sum(map(len, ids)) + N_PAIRS
@@ -257,3 +284,22 @@ def test_another_model_at_the_same_path_is_used(
         table = read(encoded(tmp_path / "dataset", "test", pairs_files, model))
         expected = [[*ids, EOS_ID] for ids in model.encode(pairs["source"].to_pylist())]
         assert table["source_ids"].to_pylist() == expected
+
+
+def test_a_task_reads_only_the_pairs_files_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "_MAX_ROWS_PER_GROUP", 10)
+    monkeypatch.setattr(encoding, "_GROUPS_PER_FILE", DATA_SHARD_MULTIPLE)
+    files = [PairsFile(name, n, n) for name, n in (("a", 70), ("b", 10), ("c", 80), ("d", 43))]
+    tasks = encoding_tasks(job_of(tmp_path), "train", files, tmp_path / "subwords.model")
+    assert [(task.groups[0][0], task.groups[-1][1]) for task in tasks] == [
+        (0, 67),
+        (67, 135),
+        (135, 203),
+    ]
+    assert [[(file.name, start) for file, _, start in task.pairs_files] for task in tasks] == [
+        [("a", 0)],
+        [("a", 0), ("b", 70), ("c", 80)],
+        [("c", 80), ("d", 160)],
+    ]

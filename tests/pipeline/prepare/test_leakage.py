@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare import stage
+from pipeline.prepare import partitions
 from pipeline.prepare.config import PrepareConfig, SplitConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.normalise import normalise
@@ -49,10 +49,10 @@ def test_the_leakage_certificate_counts(messy: Any) -> None:
     assert leakage.inputs_that_lost_rows == {"valid.tsv": 1, "train.tsv": 11}
 
 
-def test_a_leak_that_the_splitter_misses_is_found_in_the_written_files(
+def test_a_leak_that_the_second_pass_misses_is_found_in_the_written_files(
     messy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage.Splitter, "reason_to_reject", lambda *_: None)
+    monkeypatch.setattr(partitions._Rejections, "add_leaks", lambda *_: None)
     with pytest.raises(RuntimeError, match="4 sources are in several splits"):
         prepare_corpus(messy.corpus, tmp_path / "dataset", CONFIG)
     assert list(tmp_path.iterdir()) == []

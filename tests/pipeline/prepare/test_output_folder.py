@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from lingo_model import InputError
-from lingo_model.atomic_files import LOCK, locked, reserved
+from lingo_model.atomic_files import LOCK, locked
 from pipeline.dataset.dataset import open_dataset
 from pipeline.prepare import stage
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.output_folder import reserved_output
 from pipeline.prepare.stage import prepare_corpus
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))
@@ -217,7 +218,7 @@ def test_a_second_process_is_refused_at_once(
     output = tmp_path / "d"
     if exists:
         output.mkdir()
-    hold = locked if exists else reserved
+    hold = locked if exists else reserved_output
     with hold(output), pytest.raises(InputError) as error:
         prepare_corpus(small, output, CONFIG)
     assert str(error.value) == (
@@ -250,19 +251,23 @@ def test_a_process_that_finds_the_dataset_of_another_returns_it(
 
 def test_a_full_disk_names_the_file(tmp_path: Path, small: CorpusDescription) -> None:
     """A limit on the size of files stands in for a full disk."""
-    (tmp_path / "small.json").write_text(small.model_dump_json())
+    corpus = {"source_lang": "en", "target_lang": "es"}
+    corpus["inputs"] = [{"path": str(small.inputs[0].files[0])}]
+    (tmp_path / "small.yaml").write_text(json.dumps(corpus))
     script = (
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from pipeline.cli.exit_status import run_command_line\n"
-        "from pipeline.prepare.corpus import CorpusDescription\n"
+        "from pipeline.prepare.config import PrepareConfig, SubwordsConfig\n"
+        "from pipeline.prepare.corpus import load_corpus\n"
         "from pipeline.prepare.stage import prepare_corpus\n"
-        "corpus = CorpusDescription.model_validate_json(Path(sys.argv[1]).read_text())\n"
+        "corpus = load_corpus(Path(sys.argv[1]))\n"
+        "config = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
-        "run_command_line(lambda: prepare_corpus(corpus, Path(sys.argv[2])))\n"
+        "run_command_line(lambda: prepare_corpus(corpus, Path(sys.argv[2]), config))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "small.json"), str(tmp_path / "d")],
+        [sys.executable, "-c", script, str(tmp_path / "small.yaml"), str(tmp_path / "d")],
         env={"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": ""},
         capture_output=True,
         text=True,
@@ -270,6 +275,9 @@ def test_a_full_disk_names_the_file(tmp_path: Path, small: CorpusDescription) ->
         check=False,
     )
     assert done.returncode == 1
-    assert re.search(r"File too large: '.*/part-00000.parquet'", done.stderr)
+    assert re.fullmatch("lingo: .*File too large: '.*/kept-.*arrow'\n", done.stderr)
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "d").exists()
+    # With more space, the next run goes on.
+    assert [path.name for path in (tmp_path / "d").iterdir()] == [".staging"]
+    prepare_corpus(small, tmp_path / "d", CONFIG)
+    assert tree(tmp_path / "d") == new_dataset(small, tmp_path / "other")

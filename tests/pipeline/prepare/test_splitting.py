@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import unicodedata
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.input_names import named_inputs
-from pipeline.prepare.normalise import normalise
-from pipeline.prepare.splitting import Splitter, reading_order
+from pipeline.prepare.splitting import SplitRule, first_occurrences, reading_order
+from pipeline.prepare.texts import TextColumn, mix64
 
 SHARES = SplitConfig(valid_share=0.1, test_share=0.2)
 
@@ -53,97 +53,104 @@ def variants(sentence: str) -> list[str]:
     ]
 
 
+def splits_of(rule: SplitRule, item: CorpusInput, texts: list[str]) -> list[Split]:
+    """The split of each source."""
+    codes = rule.splits_of(item.split, TextColumn.of(texts).letter_hashes)
+    return [SPLITS[code] for code in codes]
+
+
 def test_variants_of_a_sentence_get_the_same_split() -> None:
     item = given(None)
-    splitter = Splitter([item], SHARES)
+    rule = SplitRule.of([item], SHARES, 0)
     seen = set()
     for sentence in sentences(600):
-        split = splitter.split_of(item, sentence)
-        assert {splitter.split_of(item, v) for v in variants(sentence)} == {split}, sentence
+        (split,) = set(splits_of(rule, item, [sentence, *variants(sentence)]))
         seen.add(split)
     assert seen == set(SPLITS)  # else this test would show nothing
 
 
-def test_equal_normalised_sources_never_stay_in_two_splits() -> None:
-    draw = random.Random(3)
-    base = sentences(400)
-    inputs = [given(None), given("train")]
-    splitter = Splitter(inputs, SHARES)
-    kept: dict[Split, set[str]] = {split: set() for split in SPLITS}
-    for item in (named.item for named in reading_order(named_inputs(inputs))):
-        for _ in range(3000):
-            source = draw.choice(variants(draw.choice(base)))
-            split = splitter.split_of(item, source)
-            if splitter.reason_to_reject(split, source, "x") is None:
-                kept[split].add(normalise(source))
-    assert all(kept.values())
-    for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
-        assert not kept[one] & kept[other]  # type: ignore[index]
-
-
 def test_sampled_shares_are_about_the_configured_ones() -> None:
     item = given(None)
-    splitter = Splitter([item], SHARES)
     n = 10_000
-    counts = Counter(splitter.split_of(item, text) for text in sentences(n))
+    counts = Counter(splits_of(SplitRule.of([item], SHARES, 0), item, sentences(n)))
     # Three standard deviations: sqrt(10000 * p * (1 - p)) is 30 for 0.1 and 40 for 0.2.
     assert abs(counts["valid"] - 1000) < 90
     assert abs(counts["test"] - 2000) < 120
     assert counts.total() == n
 
 
+def test_the_shares_hold_in_each_partition() -> None:
+    """Partitions and splits are chosen by one hash, and do not depend on each other."""
+    item = given(None)
+    texts = sentences(10_000)
+    splits = np.array(splits_of(SplitRule.of([item], SHARES, 0), item, texts))
+    hashes = TextColumn.of(texts).letter_hashes
+    for n_partitions in (2, 3, 4, 8):
+        for partition in range(n_partitions):
+            inside = splits[hashes % np.uint64(n_partitions) == partition]
+            assert abs((inside == "test").mean() - 0.2) < 0.05
+
+
 def test_a_share_of_zero_samples_nothing() -> None:
     item = given(None)
-    splitter = Splitter([item], SplitConfig(valid_share=0.0, test_share=0.0))
-    assert {splitter.split_of(item, text) for text in sentences(500)} == {"train"}
+    rule = SplitRule.of([item], SplitConfig(valid_share=0.0, test_share=0.0), 0)
+    assert set(splits_of(rule, item, sentences(500))) == {"train"}
 
 
 def test_a_larger_share_only_adds_to_test() -> None:
     item = given(None)
-    small = Splitter([item], SplitConfig(valid_share=0.0, test_share=0.1))
-    large = Splitter([item], SplitConfig(valid_share=0.0, test_share=0.3))
     texts = sentences(1000)
-    in_small = {text for text in texts if small.split_of(item, text) == "test"}
-    in_large = {text for text in texts if large.split_of(item, text) == "test"}
-    assert in_small < in_large
+    in_test = []
+    for share in (0.1, 0.3):
+        rule = SplitRule.of([item], SplitConfig(valid_share=0.0, test_share=share), 0)
+        splits = splits_of(rule, item, texts)
+        in_test.append({t for t, split in zip(texts, splits, strict=True) if split == "test"})
+    assert in_test[0] < in_test[1]
+
+
+def test_the_most_pairs_of_a_large_corpus_limit_the_shares() -> None:
+    item = given(None)
+    config = SHARES.model_copy(update={"max_pairs": 100})
+    counts = Counter(splits_of(SplitRule.of([item], config, 10_000), item, sentences(10_000)))
+    for split in ("valid", "test"):
+        assert abs(counts[split] - 100) < 40  # four standard deviations
 
 
 def test_nothing_is_sampled_if_files_are_given() -> None:
     inputs = [given("train"), given(None), given("valid"), given("test")]
-    splitter = Splitter(inputs, SHARES)
+    rule = SplitRule.of(inputs, SHARES, 0)
     for item in inputs:
-        splits = {splitter.split_of(item, text) for text in sentences(500)}
-        assert splits == {item.split or "train"}
+        assert set(splits_of(rule, item, sentences(500))) == {item.split or "train"}
 
 
 @pytest.mark.parametrize(("file_split", "sampled_split"), [("test", "valid"), ("valid", "test")])
 def test_a_split_without_files_is_sampled(file_split: Split, sampled_split: Split) -> None:
     inputs = [given(file_split), given(None)]
-    splitter = Splitter(inputs, SHARES)
-    assert {splitter.split_of(inputs[1], text) for text in sentences(500)} == {
-        "train",
-        sampled_split,
-    }
-    assert {splitter.split_of(inputs[0], text) for text in sentences(500)} == {file_split}
+    rule = SplitRule.of(inputs, SHARES, 0)
+    assert set(splits_of(rule, inputs[1], sentences(500))) == {"train", sampled_split}
+    assert set(splits_of(rule, inputs[0], sentences(500))) == {file_split}
 
 
 def test_nothing_is_sampled_from_a_training_file() -> None:
-    splitter = Splitter([given("train")], SHARES)
-    assert {splitter.split_of(given("train"), text) for text in sentences(500)} == {"train"}
+    rule = SplitRule.of([given("train")], SHARES, 0)
+    assert set(splits_of(rule, given("train"), sentences(500))) == {"train"}
 
 
-def test_the_same_pair_always_gets_the_same_split() -> None:
+def test_the_split_of_a_source_does_not_depend_on_its_neighbours() -> None:
     item = given(None)
+    rule = SplitRule.of([item], SHARES, 0)
     texts = sentences(500)
-    first = {text: Splitter([item], SHARES).split_of(item, text) for text in texts}
-    other = Splitter([item], SHARES)
-    assert {text: other.split_of(item, text) for text in reversed(texts)} == first
+    together = splits_of(rule, item, texts)
+    assert splits_of(rule, item, texts[::-1]) == together[::-1]
+    assert [splits_of(rule, item, [text])[0] for text in texts[:50]] == together[:50]
 
 
 def test_the_split_follows_from_the_hash_of_the_normalised_source() -> None:
     item = given(None)
-    digest = hashlib.blake2b(b"split\x1fgoodmorning", digest_size=8).digest()
-    point = int.from_bytes(digest, "big") / 2**64  # 0.1083
+    (source_hash,) = TextColumn.of(["goodmorning"]).letter_hashes
+    salted = np.array([source_hash]) ^ np.uint64(0x5851F42D4C957F2D)
+    point = float(mix64(salted)[0]) / 2**64
+    assert 0.1 < point < 0.49
     for shares, split in (
         ((0.0, point + 1e-9), "test"),
         ((0.0, point - 1e-9), "train"),
@@ -152,58 +159,12 @@ def test_the_split_follows_from_the_hash_of_the_normalised_source() -> None:
         ((0.1, point - 0.1 - 1e-9), "train"),
     ):
         config = SplitConfig(valid_share=shares[0], test_share=shares[1])
-        assert Splitter([item], config).split_of(item, "¡Good,  MORNING!") == split
-
-
-def all_given() -> Splitter:
-    """A splitter of three given files."""
-    return Splitter([given(split) for split in SPLITS], SHARES)
-
-
-def test_a_sentence_stays_in_the_first_of_test_valid_train() -> None:
-    splitter = all_given()
-    assert splitter.reason_to_reject("test", "Hello, world!", "a") is None
-    assert splitter.reason_to_reject("valid", "hello world", "b") == "leak"
-    assert splitter.reason_to_reject("train", "HELLO WORLD", "c") == "leak"
-    assert splitter.reason_to_reject("valid", "Good day.", "a") is None
-    assert splitter.reason_to_reject("train", "good day", "a") == "leak"
-    assert splitter.reason_to_reject("train", "good night", "a") is None
-
-
-def test_a_rejected_sentence_does_not_make_others_leak() -> None:
-    splitter = all_given()
-    assert splitter.reason_to_reject("test", "one", "a") is None
-    assert splitter.reason_to_reject("valid", "one", "a") == "leak"
-    assert splitter.reason_to_reject("valid", "two", "a") is None
-    assert splitter.reason_to_reject("train", "three", "a") is None
-
-
-def test_a_sampled_test_split_gives_way_to_a_validation_file() -> None:
-    inputs = [given("valid"), given(None)]
-    splitter = Splitter(inputs, SHARES)
-    sampled = next(t for t in sentences(500) if splitter.split_of(inputs[1], t) == "test")
-    assert splitter.reason_to_reject("valid", sampled.upper(), "a") is None
-    assert splitter.reason_to_reject("test", sampled, "a") == "leak"
-
-
-def test_repeated_pairs_of_training_are_rejected() -> None:
-    splitter = all_given()
-    assert splitter.reason_to_reject("train", "one", "uno") is None
-    assert splitter.reason_to_reject("train", "one", "uno") == "duplicate"
-    assert splitter.reason_to_reject("train", "one", "una") is None  # another translation
-    assert splitter.reason_to_reject("train", "One", "uno") is None  # not the same text
-    assert splitter.reason_to_reject("train", "oneu", "no") is None
-
-
-@pytest.mark.parametrize("split", ["test", "valid"])
-def test_repeated_pairs_of_given_test_and_validation_files_stay(split: Split) -> None:
-    splitter = all_given()
-    assert [splitter.reason_to_reject(split, "one", "uno") for _ in range(3)] == [None] * 3
+        assert splits_of(SplitRule.of([item], config, 0), item, ["¡Good,  MORNING!"]) == [split]
 
 
 def test_files_are_read_in_the_order_that_finds_every_leak() -> None:
     inputs = [given("train"), given(None), given("valid"), given("test"), given("train")]
-    assert [named.item.split for named in reading_order(named_inputs(inputs))] == [
+    assert [named.item.split for named, _ in reading_order(named_inputs(inputs))] == [
         "test",
         "valid",
         None,
@@ -212,16 +173,16 @@ def test_files_are_read_in_the_order_that_finds_every_leak() -> None:
     ]
 
 
-@pytest.mark.parametrize("split", ["test", "valid", "train"])
-def test_repeated_pairs_of_sampled_splits_are_rejected(split: Split) -> None:
-    item = given(None)
-    splitter = Splitter([item], SHARES)
-    text = next(t for t in sentences(500) if splitter.split_of(item, t) == split)
-    reasons = [splitter.reason_to_reject(split, text, target) for target in ("a", "a", "b", "a")]
-    assert reasons == [None, "duplicate", None, "duplicate"]
+def test_first_occurrences() -> None:
+    hashes = np.array([7, 2, 7, 0, 2, 9, 0, 2**64 - 1], np.uint64)
+    assert first_occurrences(hashes).tolist() == [True, True, False, True, False, True, False, True]
+    assert first_occurrences(hashes[:0]).tolist() == []
+    assert first_occurrences(np.full(5, 3, np.uint64)).tolist() == [True, *[False] * 4]
 
 
-@pytest.mark.parametrize("split", ["test", "valid"])
-def test_repeated_pairs_of_a_given_file_stay_beside_a_sampled_split(split: Split) -> None:
-    splitter = Splitter([given(split), given(None)], SHARES)
-    assert [splitter.reason_to_reject(split, "one", "a") for _ in range(2)] == [None, None]
+def test_first_occurrences_are_those_of_a_loop_over_many_hashes() -> None:
+    draw = random.Random(4)
+    values = [draw.randrange(300) << 55 for _ in range(1000)]
+    seen: set[int] = set()
+    expected = [not (value in seen or seen.add(value)) for value in values]  # type: ignore[func-returns-value]
+    assert first_occurrences(np.array(values, np.uint64)).tolist() == expected

@@ -17,7 +17,7 @@ from lingo_model.special_ids import EOS_ID
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare.config import PrepareConfig, SplitConfig, SubwordsConfig
+from pipeline.prepare.config import CleanConfig, PrepareConfig, SplitConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.schemas import ENCODED, PAIRS, REJECTED
@@ -158,20 +158,46 @@ def test_ids_of_inputs_with_the_same_name_and_content_are_unique(tmp_path: Path)
 
 
 def test_unusual_characters_are_kept(tmp_path: Path) -> None:
+    """If no repair is on, only NUL characters make a row useless."""
     odd = [
         {"source": "two\nlines", "target": "dos\r\nlíneas"},
-        {"source": "nul\x00byte", "target": "tab\tulador"},
-        {"source": "line\u2028separator", "target": "<ph0> 😀 <ph9>"},
+        {"source": "bell\x07character", "target": "tab\tulador"},
+        {"source": "line\u2028separator <ph0>", "target": "línea 😀 <ph0>"},
+        {"source": "two  spaces", "target": "dos\u00a0espacios &amp; \u200bmás"},
     ]
+    nul = {"source": "nul\x00byte", "target": "byte nulo"}
     path = tmp_path / "odd.jsonl"
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in odd))
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in [nul, *odd]))
     write_tsv(tmp_path / "train.tsv", TRAINING_PAIRS)
     corpus = describe({"path": tmp_path / "train.tsv"}, {"path": path, "split": "train"})
-    config = CONFIG.model_copy(update={"split": SplitConfig(valid_share=0, test_share=0)})
+    as_it_is = CleanConfig(
+        repair_entities=False,
+        repair_encoding=False,
+        repair_invisible=False,
+        repair_spaces=False,
+    )
+    config = CONFIG.model_copy(
+        update={"split": SplitConfig(valid_share=0, test_share=0), "clean": as_it_is}
+    )
     manifest = prepare_corpus(corpus, tmp_path / "dataset", config)
     rows = rows_of(tmp_path / "dataset/pairs/split=train")
-    assert [{"source": r["source"], "target": r["target"]} for r in rows[-3:]] == odd
-    assert manifest.splits["train"].n_pairs == 103
+    assert [{"source": r["source"], "target": r["target"]} for r in rows[-4:]] == odd
+    assert manifest.splits["train"].n_pairs == 104
+    assert manifest.n_rejected == {"undecodable": 1}
+
+
+def test_white_space_is_repaired_unless_it_is_switched_off(tmp_path: Path) -> None:
+    spaced = [{"source": "two\nlines", "target": "dos\r\n  líneas\u00a0"}]
+    path = tmp_path / "spaced.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in spaced))
+    write_tsv(tmp_path / "train.tsv", TRAINING_PAIRS)
+    corpus = describe({"path": path, "split": "train"}, {"path": tmp_path / "train.tsv"})
+    manifest = prepare_corpus(corpus, tmp_path / "dataset", CONFIG)
+    rows = rows_of(tmp_path / "dataset/pairs/split=train")
+    (row,) = [row for row in rows if row["origin"] == "spaced.jsonl:1"]
+    assert (row["source"], row["target"]) == ("two lines", "dos líneas")
+    assert sum(manifest.inputs[0].n_repaired.values()) == 1
+    assert sum(manifest.inputs[1].n_repaired.values()) == 0
 
 
 def test_json_keys_do_not_clash_with_columns_of_other_files(tmp_path: Path) -> None:

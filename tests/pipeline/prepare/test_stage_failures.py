@@ -1,4 +1,4 @@
-"""A dataset appears whole or not at all."""
+"""A dataset appears whole or not at all, and what is done before a failure is kept or removed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lingo_model import InputError
 from lingo_model.atomic_files import LOCK
+from pipeline.demo.sentence_pairs import generate_pairs
+from pipeline.errors import RunError
 from pipeline.prepare import stage
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.stage import prepare_corpus
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))
+GOOD_PAIRS = [(p.source, p.target) for p in generate_pairs(100, seed=2, split="train")]
 
 
 def describe(*inputs: dict[str, Any], **changed: Any) -> CorpusDescription:
@@ -41,44 +45,105 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def fail_at(monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
+FULL_DISK = OSError(28, "No space left on device")
+
+
+def fail_at(
+    monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool, error: BaseException = FULL_DISK
+) -> None:
     """Make a step of ``prepare`` fail, before or after its work."""
     real: Callable[..., Any] = getattr(stage, step)
 
     def failing(*args: Any, **kwargs: Any) -> Any:
         if after:
             real(*args, **kwargs)
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(stage, step, failing)
 
 
+STEPS = [
+    "clean_chunk",
+    "write_held_out",
+    "write_partition",
+    "write_rejected",
+    "train_subwords_in_child",
+    "encode_file",
+    "leakage_certificate",
+    "write_json",
+]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the dataset of the fixture ``small``."""
+    folder = tmp_path_factory.mktemp("expected")
+    path = write_tsv(folder / "small.tsv", GOOD_PAIRS)
+    prepare_corpus(describe({"path": path}), folder / "dataset", CONFIG)
+    return tree(folder / "dataset")
+
+
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize(
-    "step",
-    [
-        "_write_pairs",
-        "train_subwords_in_child",
-        "encode_split",
-        "leakage_certificate",
-        "write_json",
-    ],
-)
-def test_a_failure_in_any_step_leaves_nothing(
+@pytest.mark.parametrize("step", STEPS)
+def test_after_a_full_disk_in_any_step_the_same_call_goes_on(
     tmp_path: Path,
     small: CorpusDescription,
     monkeypatch: pytest.MonkeyPatch,
+    expected: dict[str, bytes],
     step: str,
     after: bool,
 ) -> None:
-    (tmp_path / "out").mkdir()
+    output = tmp_path / "dataset"
     with monkeypatch.context() as patch:
         fail_at(patch, step, after=after)
         with pytest.raises(OSError, match="No space left"):
-            prepare_corpus(small, tmp_path / "out" / "dataset", CONFIG)
-    assert list((tmp_path / "out").iterdir()) == []
-    # The same command then succeeds.
-    assert prepare_corpus(small, tmp_path / "out" / "dataset", CONFIG).splits["train"].n_pairs > 0
+            prepare_corpus(small, output, CONFIG)
+    # Nobody takes what is there for a dataset.
+    assert [path.name for path in output.iterdir()] == [".staging"]
+    prepare_corpus(small, output, CONFIG)
+    assert tree(output) == expected
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_steps_before_the_failure_are_not_done_again(
+    tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Only quick steps are: the last ones, and writing the rejected rows in order."""
+    with monkeypatch.context() as patch:
+        fail_at(patch, step, after=False)
+        with pytest.raises(OSError, match="No space left"):
+            prepare_corpus(small, tmp_path / "dataset", CONFIG)
+    for done in STEPS[: STEPS.index(step)]:
+        if done not in ("write_rejected", "leakage_certificate"):
+            fail_at(monkeypatch, done, after=False)
+    prepare_corpus(small, tmp_path / "dataset", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"),
+    [
+        (InputError("an input cannot be used"), False),
+        (RuntimeError("a bug"), False),  # files that were written may be wrong
+        (pa.ArrowInvalid("a damaged file of the staging folder"), False),
+        (FileNotFoundError(2, "No such file"), False),
+        (RunError("a worker process was killed"), True),
+        (MemoryError(), True),
+        (KeyboardInterrupt(), True),
+    ],
+)
+def test_what_is_done_stays_only_if_the_next_run_can_use_it(
+    tmp_path: Path,
+    small: CorpusDescription,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    stays: bool,
+) -> None:
+    with monkeypatch.context() as patch:
+        fail_at(patch, "encode_file", after=False, error=error)
+        with pytest.raises(type(error)):
+            prepare_corpus(small, tmp_path / "new" / "dataset", CONFIG)
+    assert (tmp_path / "new" / "dataset").exists() == stays
+    assert prepare_corpus(small, tmp_path / "new" / "dataset", CONFIG).vocab_size > 0
 
 
 def test_an_input_that_changes_while_it_is_read_leaves_nothing(
@@ -107,7 +172,7 @@ def test_the_manifest_is_written_last(
     real = stage.write_json
 
     def spy(path: Path, value: Any) -> None:
-        assert not output.exists()
+        assert {path.name for path in output.iterdir()} == {LOCK, ".staging"}
         assert path.name == "manifest.json"
         assert not seen
         seen.update(tree(path.parent))
@@ -116,7 +181,6 @@ def test_the_manifest_is_written_last(
     monkeypatch.setattr(stage, "write_json", spy)
     prepare_corpus(small, output, CONFIG)
     final = tree(output)
-    del seen[LOCK]
     assert len(seen) > 5
     assert final.keys() - seen.keys() == {"manifest.json"}
     assert {name: final[name] for name in seen} == seen
