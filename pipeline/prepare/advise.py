@@ -368,6 +368,9 @@ def advice_lines(advice: Advice) -> Iterator[str]:
             yield f"        {_shortened(example.target)}"
     if advice.n_rows < _MIN_ROWS:
         yield f"note: thresholds are proposed from {_MIN_ROWS:,} rows on"
+    if not advice.proposed:
+        yield "no change of the settings is proposed"
+        return
     yield "# prepare.yaml"
     yield yaml.safe_dump({"clean": advice.proposed}, sort_keys=False).rstrip()
 

@@ -30,7 +30,7 @@ from pipeline.observability.progress import OnProgress, ignore_progress, progres
 from pipeline.prepare.batches import Chunk, chunks_of
 from pipeline.prepare.cleaning import CleaningTask, clean_chunk, read_chunk
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import CorpusDescription
+from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.encoding import encode_file, encoding_tasks
 from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.input_names import NamedInput, named_inputs
@@ -55,6 +55,7 @@ from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import usable_dataset, values_made_from
+from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
@@ -104,6 +105,8 @@ def prepare_corpus(
     if n_workers is not None and n_workers < 1:
         raise InputError(f"n_workers={n_workers}: needs 1 or more")
     columns = check_inputs(corpus)
+    for item in corpus.inputs:
+        rules_of(effective_clean(item, config), corpus.folder)  # own rules can be loaded
     check_output(output.absolute())
     inputs = named_inputs(corpus.inputs)
     stamps = _stamps(corpus)

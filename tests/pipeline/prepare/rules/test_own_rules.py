@@ -143,6 +143,18 @@ def test_the_files_of_own_rules(folder: Path) -> None:
     assert own_rule_files(CleanConfig(own_rules=names), None) == ()
 
 
+def test_a_missing_own_rule_is_found_before_rows_are_read(folder: Path) -> None:
+    (folder / "a.en").write_text("one\ntwo\n", encoding="utf-8")
+    (folder / "a.de").write_text("eins\n", encoding="utf-8")  # reading would fail
+    (folder / "corpus.yaml").write_text(
+        "source_lang: en\ntarget_lang: de\n"
+        "inputs: [{source: a.en, target: a.de, clean: {own_rules: ['nowhere:f']}}]\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError, match="own rule 'nowhere:f': there is no module 'nowhere'"):
+        prepare_corpus(load_corpus(folder / "corpus.yaml"), folder / "out")
+
+
 def test_a_dataset_depends_on_the_code_of_its_own_rules(folder: Path) -> None:
     sides = [f"number {n} of many {'dogs' if n % 3 else 'cats'}" for n in range(60)]
     (folder / "a.en").write_text("".join(f"{text}\n" for text in sides), encoding="utf-8")
