@@ -19,6 +19,7 @@ def prepare_corpus(
     config: PrepareConfig = PrepareConfig(),
     n_workers: int | None = None,
     work_folder: LocalPath | None = None,
+    ray_address: str | None = None,
 ) -> str:
     """Clean, split and encode a corpus into a dataset.
 
@@ -30,10 +31,12 @@ def prepare_corpus(
         n_workers: the number of processes. None is one for each CPU, or one for a small corpus.
         work_folder: folder of copies of inputs on S3, and of a dataset for S3 before it is
             uploaded. None is ``lingo/prepare`` in the user's cache.
+        ray_address: a Ray cluster that does the work. Its nodes must see all files. None is
+            processes of this machine, without Ray.
 
     Returns:
         the fingerprint of the dataset.
     """
-    manifest = prepare_dataset(corpus, output, config, n_workers, work_folder)
+    manifest = prepare_dataset(corpus, output, config, n_workers, work_folder, ray_address)
     show_dataset(output, manifest)
     return manifest.fingerprint

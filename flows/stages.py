@@ -68,6 +68,7 @@ def prepare_dataset(
     config: PrepareConfig,
     n_workers: int | None = None,
     work_folder: Path | None = None,
+    ray_address: str | None = None,
 ) -> DatasetManifest:
     """Run ``pipeline.prepare.stage`` on a corpus description."""
     with logged_stage("prepare", corpus, output) as log:
@@ -79,6 +80,7 @@ def prepare_dataset(
                 config,
                 n_workers=n_workers,
                 work_folder=work_folder,
+                ray_address=ray_address,
                 on_progress=log.on_progress,
             )
         n_read = sum(item.n_read for item in manifest.inputs)

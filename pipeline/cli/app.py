@@ -89,6 +89,14 @@ def prepare(
         int | None,
         typer.Option(min=1, help="Processes. [default: one per CPU, or one for a small corpus]"),
     ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            help="A Ray cluster that does the work; 'auto' finds one on this machine. Its "
+            "nodes must see all files. [default: processes of this machine, without Ray]",
+        ),
+    ] = None,
     work_folder: Annotated[
         Path | None,
         typer.Option(
@@ -150,6 +158,8 @@ def prepare(
         raise InputError("--rows and --json need --preview")
     if output is None:
         raise InputError("missing --output DATASET, --preview or --advise")
+    if ray_address is not None:
+        refuse_together("--ray-address", {"--workers": workers})
     advise_on_interruption(CONTINUES)
     from pipeline.prepare.config import PrepareConfig
     from pipeline.prepare.input_layout import layout_notes
@@ -171,6 +181,7 @@ def prepare(
             settings,
             n_workers=workers,
             work_folder=work_folder,
+            ray_address=ray_address,
             on_progress=on_progress,
         )
         layouts = [

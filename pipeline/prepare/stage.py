@@ -11,6 +11,7 @@ import dataclasses
 import os
 import sys
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.job import Job
 from pipeline.prepare.leakage import RecountTask, leakage_certificate, recount_shared_sources
-from pipeline.prepare.output_folder import DiskOutput
+from pipeline.prepare.output_folder import DiskOutput, Staging
 from pipeline.prepare.pairs import iter_pairs
 from pipeline.prepare.pairs_files import PairsFile, PairsFiles
 from pipeline.prepare.partitions import (
@@ -75,6 +76,7 @@ def prepare_corpus(
     *,
     n_workers: int | None = None,
     work_folder: Path | None = None,
+    ray_address: str | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> DatasetManifest:
     """Read, clean, split and encode a corpus. The dataset appears whole or not at all.
@@ -93,6 +95,10 @@ def prepare_corpus(
             The dataset is the same for any number.
         work_folder: the folder where a dataset for S3 is written before it is uploaded. None is
             :func:`pipeline.prepare.work_folder.default_work_folder`.
+        ray_address: a Ray cluster that does the tasks; see
+            :func:`pipeline.cluster.ray_session.run_on_ray`. All its nodes must see the inputs and
+            ``output``, or for an output on S3 the ``work_folder``. None is processes of this
+            machine without Ray.
         on_progress: called with the rows done, or the seconds passed, as each phase proceeds.
 
     Returns:
@@ -101,13 +107,19 @@ def prepare_corpus(
     Raises:
         InputError: an input cannot be used (see ``pipeline/prepare/input_checks.py``) or changes
             while it is read, no training pair remains, ``output`` holds something else, another
-            process writes to it, or ``n_workers`` is below 1.
+            process writes to it, ``n_workers`` is below 1 or given with ``ray_address``, no cluster
+            answers there, or one of its nodes does not see the files.
         RunError: a worker process or the training of the subword model was killed, or another
             dataset is uploaded to ``output``.
         OSError: a file cannot be written, or S3 refuses or does not answer.
     """
     if n_workers is not None and n_workers < 1:
         raise InputError(f"n_workers={n_workers}: needs 1 or more")
+    if n_workers is not None and ray_address is not None:
+        raise InputError(
+            "n_workers and ray_address: the cluster decides how many tasks run at once; leave "
+            "n_workers out"
+        )
     columns = check_inputs(corpus)
     place = _place_of(output, work_folder or default_work_folder(), on_progress)
     for item in corpus.inputs:
@@ -137,13 +149,33 @@ def prepare_corpus(
                 split_rule=SplitRule.of(corpus.inputs, config.split, n_rows=0),
                 rules_folder=corpus.folder,
             )
-            n_processes = n_workers or _default_n_workers(corpus)
-            with task_runner(staging.results, n_processes) as runner:
-                manifest = _write_dataset(job, runner, inputs, made_from, on_progress)
+
+            def write(runner: TaskRunner) -> DatasetManifest:
+                return _write_dataset(job, runner, inputs, made_from, on_progress)
+
+            if ray_address is not None:
+                manifest = _write_on_ray(write, staging, ray_address, corpus)
+            else:
+                n_processes = n_workers or _default_n_workers(corpus)
+                with task_runner(staging.results, n_processes) as runner:
+                    manifest = write(runner)
             is_unchanged = _stamps(corpus) == stamps
             if not is_unchanged and values_made_from(corpus, inputs, config) != made_from:
                 raise InputError(f"{output}: an input changed while it was read; prepare it again")
     return manifest
+
+
+def _write_on_ray(
+    write: Callable[[TaskRunner], DatasetManifest],
+    staging: Staging,
+    address: str,
+    corpus: CorpusDescription,
+) -> DatasetManifest:
+    from pipeline.prepare.ray_tasks import run_tasks_on_ray  # Ray takes memory and time to import
+
+    inputs = [file for item in corpus.inputs for file in item.files]
+    inputs += [] if corpus.folder is None else [corpus.folder]  # it may have the own rules
+    return run_tasks_on_ray(write, staging.results, address=address, inputs=inputs)
 
 
 def _place_of(
