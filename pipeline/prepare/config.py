@@ -29,7 +29,7 @@ class LanguageConfig(Settings):
 
     enabled: bool = Field(default=True, description="whether languages are judged")
     min_letters: int = Field(
-        default=15,
+        default=20,
         ge=1,
         description="texts with fewer, or with less than three words, are not judged; a letter of "
         "a script without spaces counts as three letters and three words",
@@ -149,7 +149,7 @@ class SubwordsConfig(Settings):
     )
     split_digits: bool = Field(default=False, description="make each digit a piece of its own")
     max_training_sentences: int = Field(
-        default=2_000_000,
+        default=1_000_000,
         ge=1,
         description="if the training pairs have more sentences than this, that many are sampled "
         "by hash to train the subword model",
