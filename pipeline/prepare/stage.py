@@ -55,6 +55,7 @@ from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import usable_dataset, values_made_from
+from pipeline.prepare.rules.cross_entropy import check_models
 from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
@@ -106,7 +107,11 @@ def prepare_corpus(
         raise InputError(f"n_workers={n_workers}: needs 1 or more")
     columns = check_inputs(corpus)
     for item in corpus.inputs:
-        rules_of(effective_clean(item, config), corpus.folder)  # own rules can be loaded
+        clean = effective_clean(item, config)
+        rules_of(clean, corpus.folder)  # own rules can be loaded
+        check_models(
+            clean.cross_entropy, corpus.folder, corpus.source_lang, corpus.target_lang
+        )
     check_output(output.absolute())
     inputs = named_inputs(corpus.inputs)
     stamps = _stamps(corpus)
