@@ -2,17 +2,18 @@
 
     python benchmarks/cross_entropy_filter.py ../multi30k --output CROSS_ENTROPY
 
-The folder has `train.en.gz`, `train.de.gz` and the files of `val` (Multi30k). Of the training pairs,
-some are trusted: a dataset is made from them, and a model of each direction is trained on it. In the
-others, 30 % of the pairs are misaligned: in blocks of lines, the targets are shifted by one. With
-`--train-on noisy`, the models learn from all of these pairs instead. Prints for several thresholds:
+The folder has `train.en.gz`, `train.de.gz` and the files of `val` (Multi30k). Of the training
+pairs, some are trusted: a dataset is made from them, and a model of each direction is trained on
+it. In the others, 30 % of the pairs are misaligned: in blocks of lines, the targets are shifted by
+one. With `--train-on noisy`, the models learn from all of these pairs instead. Prints for several
+thresholds:
 
     rejected    pairs whose score is above the threshold
     precision   the share of misaligned pairs among them
     recall      the share of the misaligned pairs that are above the threshold
 
-Then `prepare` makes a dataset of the noisy pairs with the rule at its default, and the script counts
-the misaligned pairs among those that the rule rejects. A run that is interrupted goes on.
+Then `prepare` makes a dataset of the noisy pairs with the rule at its default, and the script
+counts the misaligned pairs among those that the rule rejects. A run that is interrupted goes on.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def main() -> None:
     valid = read_pairs(options.folder, "val", options.target)
     trusted, rest = pairs[:N_TRUSTED], pairs[N_TRUSTED:]
     noisy, is_misaligned = misaligned(rest, options.seed)
-    print(f"{len(trusted):,} trusted pairs, {len(noisy):,} others, {is_misaligned.mean():.1%} noise")
+    print(
+        f"{len(trusted):,} trusted pairs, {len(noisy):,} others, {is_misaligned.mean():.1%} noise"
+    )
 
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
@@ -109,7 +112,7 @@ def read_pairs(folder: Path, name: str, target: str) -> Pairs:
 
 
 def misaligned(pairs: Pairs, seed: int) -> tuple[Pairs, npt.NDArray[np.bool_]]:
-    """Shift the targets of some blocks of lines by one. Returns the pairs, and which are changed."""
+    """Shift the targets of some blocks of lines by one. Returns the pairs, and which changed."""
     rng = random.Random(seed)
     changed = list(pairs)
     is_changed = np.zeros(len(pairs), np.bool_)
@@ -167,9 +170,7 @@ def print_thresholds(
         )
 
 
-def print_histogram(
-    scores: npt.NDArray[np.float64], is_misaligned: npt.NDArray[np.bool_]
-) -> None:
+def print_histogram(scores: npt.NDArray[np.float64], is_misaligned: npt.NDArray[np.bool_]) -> None:
     edges = np.arange(0.0, 15.5, 0.5)
     clipped = np.minimum(scores, edges[-1] - 0.01)
     good, bad = (np.histogram(clipped[rows], edges)[0] for rows in (~is_misaligned, is_misaligned))

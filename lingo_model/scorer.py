@@ -83,14 +83,15 @@ class Scorer:
         hidden, _, _ = self._model.decode_hidden(target_in, *self._model.encode(source))
         is_token = target != PAD_ID
         losses = torch.zeros(target.shape, dtype=torch.float64, device=target.device)
+        parts = zip(
+            torch.split(hidden[is_token], _TOKENS_PER_OUTPUT),  # [N, H]
+            torch.split(target[is_token], _TOKENS_PER_OUTPUT),  # [N]
+            strict=True,
+        )
         losses[is_token] = torch.cat(
             [
                 cross_entropy(self._model.output(states), ids, reduction="none").double()
-                for states, ids in zip(
-                    hidden[is_token].split(_TOKENS_PER_OUTPUT),  # [N, H]
-                    target[is_token].split(_TOKENS_PER_OUTPUT),  # [N]
-                    strict=True,
-                )
+                for states, ids in parts
             ]
         )
         means: list[float] = (losses.sum(dim=1) / is_token.sum(dim=1)).tolist()

@@ -163,11 +163,21 @@ def open_dataset(path: Path, *, reverse: bool = False) -> Dataset:
 
 
 def _reversed(manifest: DatasetManifest) -> DatasetManifest:
+    splits = {
+        split: counts.model_copy(
+            update={
+                "n_source_tokens": counts.n_target_tokens,
+                "n_target_tokens": counts.n_source_tokens,
+            }
+        )
+        for split, counts in manifest.splits.items()
+    }
     return manifest.model_copy(
         update={
             "fingerprint": fingerprint_of([manifest.fingerprint, "reversed"]),
             "source_lang": manifest.target_lang,
             "target_lang": manifest.source_lang,
+            "splits": splits,
         }
     )
 

@@ -109,9 +109,7 @@ def prepare_corpus(
     for item in corpus.inputs:
         clean = effective_clean(item, config)
         rules_of(clean, corpus.folder)  # own rules can be loaded
-        check_models(
-            clean.cross_entropy, corpus.folder, corpus.source_lang, corpus.target_lang
-        )
+        check_models(clean.cross_entropy, corpus.folder, corpus.source_lang, corpus.target_lang)
     check_output(output.absolute())
     inputs = named_inputs(corpus.inputs)
     stamps = _stamps(corpus)

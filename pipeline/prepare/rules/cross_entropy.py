@@ -82,8 +82,9 @@ class ScoringModels:
 def dual_score(forward: _Floats, backward: _Floats) -> _Floats:
     """How little the sides of pairs fit together, 0 or more.
 
-    It is ``|forward - backward| + (forward + backward) / 2``: both models must find a pair probable,
-    and about equally so. The adequacy of the paper (equation 1) is ``exp(-score)``.
+    The score is ``|forward - backward| + (forward + backward) / 2``. It is low if both models find
+    a pair probable, and about equally so. The adequacy of the paper (equation 1) is
+    ``exp(-score)``.
 
     Args:
         forward: the cross-entropy of each target given its source ``[N]``, in nats a token.
@@ -94,7 +95,7 @@ def dual_score(forward: _Floats, backward: _Floats) -> _Floats:
 
 def describe(forward: float, backward: float) -> str:
     """The score of a pair and its parts, such as ``1.84 (forward 1.10, backward 1.62)``."""
-    score = float(dual_score(np.float64(forward), np.float64(backward)))
+    [score] = dual_score(np.array([forward]), np.array([backward]))
     return f"{score:.2f} (forward {forward:.2f}, backward {backward:.2f})"
 
 
