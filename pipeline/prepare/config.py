@@ -33,7 +33,7 @@ class LanguageConfig(Settings):
 
     enabled: bool = Field(default=True, description="whether languages are judged")
     min_letters: int = Field(
-        default=15,
+        default=20,
         ge=1,
         description="texts with fewer, or with less than three words, are not judged; a letter of "
         "a script without spaces counts as three letters and three words",
