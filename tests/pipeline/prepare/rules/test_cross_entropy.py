@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from lingo_model import InputError, Scorer, SimpleSeq2SeqLSTM, Subwords, load_bundle, save_bundle
 from pipeline.dataset.manifest import DatasetManifest
 from pipeline.demo.sentence_pairs import generate_pairs
+from pipeline.prepare.advise import advice_lines, advise
 from pipeline.prepare.config import CleanConfig, CrossEntropyConfig, PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription, load_corpus
 from pipeline.prepare.rules import cross_entropy
@@ -269,3 +270,22 @@ def test_the_number_of_threads_of_torch_is_restored(folder: Path) -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(n_threads)
+
+
+def test_advice_has_the_scores_of_the_rows_that_other_rules_keep(folder: Path) -> None:
+    scores = expected_scores(folder)
+    limit = float(np.sort(scores)[100] + np.sort(scores)[101]) / 2
+    clean = {"cross_entropy": rule(max_score=limit).model_dump(mode="json")}
+    advice = advise(corpus_in(folder, clean=clean))
+    [scored] = advice.scores
+    assert scored.name == "0.tsv"
+    assert (scored.n_rows, scored.n_above) == (60, int(np.count_nonzero(scores[:60] > limit)))
+    assert scored.percentiles[50] == pytest.approx(np.median(scores[:60]), abs=1e-4)
+    assert [line for line in advice_lines(advice) if line.startswith("rule cross_entropy: drops")]
+    assert "cross_entropy" not in {item.name for item in advice.rules}
+
+
+def test_advice_refuses_wrong_models(folder: Path) -> None:
+    clean = {"cross_entropy": rule(backward="models/en-es").model_dump(mode="json")}
+    with pytest.raises(InputError, match=r"cross_entropy\.backward: .* needs a model for es-en"):
+        advise(corpus_in(folder, clean=clean))
