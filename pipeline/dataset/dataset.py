@@ -20,9 +20,18 @@ from pipeline.dataset.splits import Split
 from pipeline.errors import one_line
 from pipeline.schemas import ENCODED, PAIRS
 from pipeline.storage.files import read_parquet, sha256_of
+from pipeline.storage.hashing import fingerprint_of
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
 
+_REVERSED = {
+    "source": "target",
+    "target": "source",
+    "source_ids": "target_ids",
+    "target_ids": "source_ids",
+    "n_source_tokens": "n_target_tokens",
+    "n_target_tokens": "n_source_tokens",
+}
 _PAIRS_COLUMNS = ("pair_id", "source", "target")
 
 # What reading a missing, damaged or foreign Parquet file raises.
@@ -37,11 +46,14 @@ class Dataset:
 
     Args:
         path: the dataset's folder.
-        manifest: the content of its ``manifest.json``.
+        manifest: the content of its ``manifest.json``, with the languages swapped and a fingerprint
+            of its own if the dataset is reversed.
+        is_reversed: whether the sources are read as targets, and the targets as sources.
     """
 
     path: Path
     manifest: DatasetManifest
+    is_reversed: bool = False
 
     def pairs(self, split: Split) -> pa.Table:
         """Read ``pair_id``, ``source`` and ``target`` of a split, in the order of the input.
@@ -79,6 +91,10 @@ class Dataset:
     def encoded_files(self, split: Split) -> list[Path]:
         """The paths of a split's ENCODED files, in order."""
         return [self.path / name for name in self.manifest.splits[split].encoded_files]
+
+    def column_in_file(self, name: str) -> str:
+        """The name that a column has in the files: that of the other side if it is reversed."""
+        return _REVERSED.get(name, name) if self.is_reversed else name
 
     def n_row_groups(self, split: Split) -> int:
         """The number of row groups of a split's ENCODED files. Reads no columns.
@@ -123,18 +139,45 @@ class Dataset:
         tables = [schema.empty_table()]
         for name in names:
             with dataset_read_errors(self.path / name):
-                table = read_parquet(self.path / name, schema.names)
-                tables.append(table.select(schema.names).cast(schema))
+                names_in_file = [self.column_in_file(name) for name in schema.names]
+                table = read_parquet(self.path / name, names_in_file).select(names_in_file)
+                tables.append(table.rename_columns(schema.names).cast(schema))
         return pa.concat_tables(tables)
 
 
-def open_dataset(path: Path) -> Dataset:
+def open_dataset(path: Path, *, reverse: bool = False) -> Dataset:
     """Open a dataset by reading its manifest.
+
+    Args:
+        path: the dataset's folder.
+        reverse: whether to read it in the opposite direction. One subword model serves both
+            languages, so a dataset can train a model of either direction.
 
     Raises:
         InputError: the folder has no manifest, or one of another format version.
     """
-    return Dataset(path, DatasetManifest.load(path / MANIFEST))
+    manifest = DatasetManifest.load(path / MANIFEST)
+    return Dataset(path, _reversed(manifest) if reverse else manifest, is_reversed=reverse)
+
+
+def _reversed(manifest: DatasetManifest) -> DatasetManifest:
+    splits = {
+        split: counts.model_copy(
+            update={
+                "n_source_tokens": counts.n_target_tokens,
+                "n_target_tokens": counts.n_source_tokens,
+            }
+        )
+        for split, counts in manifest.splits.items()
+    }
+    return manifest.model_copy(
+        update={
+            "fingerprint": fingerprint_of([manifest.fingerprint, "reversed"]),
+            "source_lang": manifest.target_lang,
+            "target_lang": manifest.source_lang,
+            "splits": splits,
+        }
+    )
 
 
 def check_files(path: Location, manifest: DatasetManifest) -> None:

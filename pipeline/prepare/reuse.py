@@ -16,6 +16,7 @@ from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.input_names import NamedInput
+from pipeline.prepare.rules.cross_entropy import model_ids
 from pipeline.prepare.rules.own import own_rule_files
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 from pipeline.storage.location import Location
@@ -35,14 +36,14 @@ def values_made_from(
     """Everything that can change the dataset. The dataset's fingerprint is a hash of this.
 
     Raises:
-        InputError: source and target of an input have the same content.
+        InputError: source and target of an input have the same content, or a model cannot be read.
     """
     return {
         "format_version": DatasetManifest.FORMAT_VERSION,
         "source_lang": corpus.source_lang,
         "target_lang": corpus.target_lang,
-        "inputs": [_input_values(named) for named in inputs],
-        "config": _config_values(config),
+        "inputs": [_input_values(named, corpus.folder) for named in inputs],
+        "config": _config_values(config, corpus.folder),
         **_own_rules_values(corpus, config),
     }
 
@@ -59,14 +60,19 @@ def _own_rules_values(corpus: CorpusDescription, config: PrepareConfig) -> dict[
     return {"own_rules": digests} if digests else {}
 
 
-def _config_values(config: PrepareConfig) -> dict[str, Any]:
+def _config_values(config: PrepareConfig, folder: Path | None) -> dict[str, Any]:
     """The settings. New ones only if they differ from their defaults, as with the inputs."""
     subwords = config.subwords.model_dump(mode="json", include=_OLD_SUBWORDS_KEYS)
     subwords |= config.subwords.model_dump(mode="json", exclude_defaults=True)
-    return config.model_dump(mode="json") | {"subwords": subwords}
+    clean = config.clean.model_dump(mode="json", exclude={"cross_entropy"})
+    rule = config.clean.cross_entropy
+    # Defaults are left out while the rule is off, so that datasets of earlier releases are used.
+    values = rule.model_dump(mode="json", exclude_defaults=not rule.is_on) | model_ids(rule, folder)
+    clean |= {"cross_entropy": values} if values else {}
+    return config.model_dump(mode="json") | {"subwords": subwords, "clean": clean}
 
 
-def _input_values(named: NamedInput) -> dict[str, Any]:
+def _input_values(named: NamedInput, folder: Path | None) -> dict[str, Any]:
     item = named.item
     names = [name for part in named.parts for name in part.file_names]
     digests = []
@@ -84,6 +90,8 @@ def _input_values(named: NamedInput) -> dict[str, Any]:
     entry |= item.model_dump(mode="json", include=new_keys, exclude_defaults=True)
     if item.clean is not None:  # a default that is given replaces another value of the settings
         entry["clean"] = item.clean.model_dump(mode="json", exclude_unset=True)
+        if ids := model_ids(item.clean.cross_entropy, folder):
+            entry["clean"]["cross_entropy"] |= ids
     # A list, because source and target may have the same name, and their order matters.
     return entry | {"files": [list(pair) for pair in zip(names, digests, strict=True)]}
 

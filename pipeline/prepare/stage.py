@@ -51,6 +51,7 @@ from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import values_made_from
+from pipeline.prepare.rules.cross_entropy import check_models
 from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.s3_output import S3Output
 from pipeline.prepare.splitting import SplitRule, reading_order
@@ -123,7 +124,9 @@ def prepare_corpus(
     columns = check_inputs(corpus)
     place = _place_of(output, work_folder or default_work_folder(), on_progress)
     for item in corpus.inputs:
-        rules_of(effective_clean(item, config), corpus.folder)  # own rules can be loaded
+        clean = effective_clean(item, config)
+        rules_of(clean, corpus.folder)  # own rules can be loaded
+        check_models(clean.cross_entropy, corpus.folder, corpus.source_lang, corpus.target_lang)
     place.check()
     inputs = named_inputs(corpus.inputs)
     stamps = _stamps(corpus)
