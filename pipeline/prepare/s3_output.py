@@ -210,7 +210,7 @@ class S3Output:
         since = "" if stamp is None else f" since {_utc(stamp.modified_ns)}"
         return RunError(
             f"{self._output}: another process uploads another dataset there{since}, or was killed "
-            f"while it did; wait for it, or remove {claim} and start the command again",
+            f"while it did; wait for it; if no process does, remove the folder, and start the command again",
             retryable=False,
         )
 

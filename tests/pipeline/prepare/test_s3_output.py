@@ -190,7 +190,10 @@ def test_another_dataset_that_is_being_uploaded_is_not_disturbed(
     stop_upload("")
     stamps = output.files()
     other = CONFIG.model_copy(update={"seed": 2})
-    with pytest.raises(RunError, match=f"remove {output}/.staging and start the command again"):
+    with pytest.raises(
+        RunError,
+        match=f"^{output}: another process uploads another dataset there since 20.* UTC, or",
+    ):
         prepared(small, output, work.with_name("elsewhere"), other)
     assert output.files() == stamps
     (output / CLAIM).unlink()
