@@ -212,7 +212,7 @@ class S3Output:
         since = "" if stamp is None else f" since {_utc(stamp.modified_ns)}"
         return RunError(
             f"{self._output}: another process uploads another dataset there{since}, or was killed "
-            "while it did; wait for it; if none does, remove the folder and start the command again",
+            "while it did; wait for it, or remove the folder and start the command again",
             retryable=False,
         )
 
