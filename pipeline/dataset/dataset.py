@@ -19,8 +19,10 @@ from pipeline.dataset.manifest import MANIFEST, SUBWORDS, DatasetManifest
 from pipeline.dataset.splits import Split
 from pipeline.errors import one_line
 from pipeline.schemas import ENCODED, PAIRS
-from pipeline.storage.files import read_parquet
-from pipeline.storage.hashing import fingerprint_of, sha256_of_file
+from pipeline.storage.files import read_parquet, sha256_of
+from pipeline.storage.hashing import fingerprint_of
+from pipeline.storage.location import Location
+from pipeline.storage.s3 import S3Path
 
 _REVERSED = {
     "source": "target",
@@ -107,23 +109,19 @@ class Dataset:
         return n_row_groups
 
     def check_files(self) -> None:
-        """Check that every file of the dataset is as ``prepare`` wrote it.
-
-        Compares the digests of the files with the manifest. Manifests of earlier releases have no
-        digests; then the files must be readable and have the right number of rows.
+        """Check that every file of the dataset is as ``prepare`` wrote it; see :func:`check_files`.
 
         Raises:
             InputError: a file is missing or damaged.
         """
-        for name, digest in self.manifest.files_sha256.items():
-            with dataset_read_errors(self.path / name):
-                is_same = sha256_of_file(self.path / name) == digest
-            if not is_same:
-                raise InputError(f"{self.path / name}: is damaged; prepare the dataset again")
-        if not self.manifest.files_sha256:
-            self._check_files_without_digests()
+        check_files(self.path, self.manifest)
 
-    def _check_files_without_digests(self) -> None:
+    def check_files_without_digests(self) -> None:
+        """Check that every file can be read, and the numbers of rows.
+
+        Raises:
+            InputError: a file is missing or damaged, or a split has another number of rows.
+        """
         self.subwords()
         for split, counts in self.manifest.splits.items():
             for names in (counts.pairs_files, counts.encoded_files):
@@ -182,21 +180,47 @@ def _reversed(manifest: DatasetManifest) -> DatasetManifest:
     )
 
 
+def check_files(path: Location, manifest: DatasetManifest) -> None:
+    """Check that every file of a dataset is as ``prepare`` wrote it.
+
+    Compares the digests of the files with the manifest. Manifests of earlier releases have no
+    digests; then the files must be readable and have the right number of rows.
+
+    Args:
+        path: the dataset's folder, here or on S3.
+        manifest: its manifest.
+
+    Raises:
+        InputError: a file is missing or damaged.
+        OSError: S3 refuses or does not answer.
+    """
+    if not manifest.files_sha256 and isinstance(path, Path):
+        Dataset(path, manifest).check_files_without_digests()
+    for name, digest in manifest.files_sha256.items():
+        with dataset_read_errors(path / name):
+            is_same = sha256_of(path / name) == digest
+        if not is_same:
+            raise InputError(f"{path / name}: is damaged; prepare the dataset again")
+
+
 def _file_metadata(file: Path) -> pq.FileMetaData:
     # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
     return pq.read_metadata(file.absolute())
 
 
 @contextmanager
-def dataset_read_errors(file: Path) -> Iterator[None]:
+def dataset_read_errors(file: Location) -> Iterator[None]:
     """Turn the errors of reading one of a dataset's Parquet files into an error that names it.
 
     Raises:
         InputError: the file is missing, damaged, or of another schema.
+        OSError: S3 refuses or does not answer.
     """
     try:
         yield
     except _READ_ERRORS as error:
+        if isinstance(file, S3Path) and not isinstance(error, FileNotFoundError):
+            raise  # nobody knows whether the file is damaged
         raise InputError(
             f"{file}: named in the manifest but not readable ({one_line(error)}); "
             "prepare the dataset again"

@@ -183,7 +183,7 @@ class SubwordsConfig(Settings):
     )
     split_digits: bool = Field(default=False, description="make each digit a piece of its own")
     max_training_sentences: int = Field(
-        default=2_000_000,
+        default=1_000_000,
         ge=1,
         description="if the training pairs have more sentences than this, that many are sampled "
         "by hash to train the subword model",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lingo_model import InputError
-from pipeline.dataset.dataset import open_dataset
+from pipeline.dataset.dataset import check_files
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, effective_clean
@@ -19,6 +19,7 @@ from pipeline.prepare.input_names import NamedInput
 from pipeline.prepare.rules.cross_entropy import model_ids
 from pipeline.prepare.rules.own import own_rule_files
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
+from pipeline.storage.location import Location
 
 _MAX_DIFFERENCES_SHOWN = 5
 _MAX_FILES_SHOWN = 2
@@ -96,12 +97,12 @@ def _input_values(named: NamedInput, folder: Path | None) -> dict[str, Any]:
 
 
 def usable_dataset(
-    output: Path, made_from: dict[str, Any], *, on_damage: Callable[[str], object]
+    output: Location, made_from: dict[str, Any], *, on_damage: Callable[[str], object]
 ) -> DatasetManifest | None:
     """The manifest of the dataset in ``output``, if it is whole and made from the given values.
 
     Args:
-        output: a folder, a file, or nothing.
+        output: a folder, here or on S3; a file, or nothing.
         made_from: the result of :func:`values_made_from`.
         on_damage: called with a description of the damage if a dataset of these values has one.
 
@@ -110,18 +111,19 @@ def usable_dataset(
 
     Raises:
         InputError: the dataset was made from other values, or its manifest cannot be read.
+        OSError: S3 refuses or does not answer.
     """
     if not (output / MANIFEST).exists():
         return None
     try:
-        dataset = open_dataset(output)
+        manifest = DatasetManifest.load(output / MANIFEST)
     except InputError as error:
         raise InputError(
             f"{output}: holds something else than a dataset of this release, or a damaged one "
             f"({error}); remove the folder, or name another output"
         ) from error
-    if dataset.manifest.fingerprint != fingerprint_of(made_from):
-        differing = list(differences(dataset.manifest.made_from, made_from))
+    if manifest.fingerprint != fingerprint_of(made_from):
+        differing = list(differences(manifest.made_from, made_from))
         shown = "; ".join(differing[:_MAX_DIFFERENCES_SHOWN])
         n_more = len(differing) - _MAX_DIFFERENCES_SHOWN
         raise InputError(
@@ -130,11 +132,11 @@ def usable_dataset(
             + "; name another output, or remove the dataset"
         )
     try:
-        dataset.check_files()
+        check_files(output, manifest)
     except InputError as error:
         on_damage(str(error).removesuffix("; prepare the dataset again"))
         return None
-    return dataset.manifest
+    return manifest
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

@@ -17,7 +17,7 @@ import pytest
 from lingo_model import InputError
 from lingo_model.atomic_files import LOCK, locked
 from pipeline.dataset.dataset import open_dataset
-from pipeline.prepare import stage
+from pipeline.prepare import output_folder
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.output_folder import reserved_output
@@ -235,16 +235,16 @@ def test_a_process_that_finds_the_dataset_of_another_returns_it(
 ) -> None:
     """The other process ends between the look at the output and the lock."""
     output = tmp_path / "d"
-    real: Callable[..., Any] = stage.reserved_output
+    real: Callable[..., Any] = output_folder.reserved_output
     inodes: list[int] = []
 
     def after_another(path: Path) -> Any:
-        monkeypatch.setattr(stage, "reserved_output", real)
+        monkeypatch.setattr(output_folder, "reserved_output", real)
         prepare_corpus(small, output, CONFIG)
         inodes.append(output.stat().st_ino)
         return real(path)
 
-    monkeypatch.setattr(stage, "reserved_output", after_another)
+    monkeypatch.setattr(output_folder, "reserved_output", after_another)
     assert prepare_corpus(small, output, CONFIG) == open_dataset(output).manifest
     assert inodes == [output.stat().st_ino]
 
