@@ -23,12 +23,13 @@ from lingo_model.atomic_files import (
     sync_tree,
 )
 from pipeline.dataset.manifest import MANIFEST, SUBWORDS
+from pipeline.dataset.report import REPORT, REPORT_PAGE
 from pipeline.errors import RunError
 from pipeline.storage.files import write_bytes
 
 _STAGING = ".staging"
 _FINGERPRINT = "fingerprint"
-_DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS}
+_DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS, REPORT, REPORT_PAGE}
 # Names that are in a folder without anybody having put them there.
 _HARMLESS_NAMES = {"lost+found", ".DS_Store", ".gitkeep", LOCK, _STAGING}
 _MAX_NAMES_SHOWN = 3
