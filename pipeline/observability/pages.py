@@ -21,7 +21,7 @@ def html_page(name: str) -> jinja2.Template:
 
 
 def markdown_page(name: str) -> jinja2.Template:
-    """The template of a Markdown page, such as ``report.md``. Its filter ``cell`` escapes a text."""
+    """The template of a Markdown page, such as ``report.md``. Its filter ``cell`` escapes text."""
     environment = _environment(autoescape=False)
     environment.filters["cell"] = _markdown_cell
     return environment.get_template(name)

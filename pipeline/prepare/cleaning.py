@@ -244,6 +244,8 @@ class _Output:
             "target": texts.target.to_arrow().filter(chosen),
             "source_hash": source_hashes,
             "duplicate_key": pa.array(keys).filter(chosen),
+            "source_characters": pa.array(texts.source.n_characters).filter(chosen),
+            "target_characters": pa.array(texts.target.n_characters).filter(chosen),
             "source_words": pa.array(word_counts(texts.source)).filter(chosen),
             "target_words": pa.array(word_counts(texts.target)).filter(chosen),
         }

@@ -26,9 +26,15 @@ from pipeline.prepare.pairs_files import (
     write_training_pairs,
 )
 from pipeline.prepare.raw_rows import BATCH_ROWS
-from pipeline.prepare.report_samples import length_counts
 from pipeline.prepare.repeated_keys import key_rows, places, repeated_places
-from pipeline.prepare.spill import read_partition, read_rows, write_rows, write_spill
+from pipeline.prepare.report_samples import length_counts
+from pipeline.prepare.spill import (
+    LENGTH_COLUMNS,
+    read_partition,
+    read_rows,
+    write_rows,
+    write_spill,
+)
 from pipeline.prepare.splitting import DUPLICATE, LEAK, TEST, TRAIN, VALID, first_occurrences
 from pipeline.prepare.tasks import TaskResult
 from pipeline.prepare.texts import Mask, PairTexts, TextColumn
@@ -281,10 +287,8 @@ def _result(
 
 
 def _lengths(job: Job, rows: pa.Table, rejections: _Rejections) -> TaskResult:
-    columns = ["rank", "source", "target", "source_words", "target_words"]
-    return length_counts(
-        rows.select(columns).filter(pa.array(rejections.kept)), job.inputs_of_ranks()
-    )
+    lengths = rows.select(["rank", *LENGTH_COLUMNS.names])
+    return length_counts(lengths.filter(pa.array(rejections.kept)), job.inputs_of_ranks())
 
 
 def _counted(ranks: npt.NDArray[np.int32]) -> list[list[int]]:

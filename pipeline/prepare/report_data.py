@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dataset.manifest import DatasetManifest, InputCounts
+from pipeline.dataset.manifest import DatasetManifest
 from pipeline.dataset.report import (
     LENGTH_EDGES,
     N_EXAMPLES,

@@ -15,6 +15,16 @@ import pyarrow as pa
 
 from pipeline.storage.backend import naming_file
 
+LENGTH_COLUMNS = pa.schema(
+    [
+        pa.field("source_characters", pa.int32()),
+        pa.field("target_characters", pa.int32()),
+        pa.field("source_words", pa.int32()),
+        pa.field("target_words", pa.int32()),
+    ]
+)
+"""The lengths of a spilled row, for the report."""
+
 KEPT_COLUMNS = pa.schema(
     [
         pa.field("rank", pa.int32()),
@@ -25,13 +35,12 @@ KEPT_COLUMNS = pa.schema(
         pa.field("target", pa.large_string()),
         pa.field("source_hash", pa.uint64()),
         pa.field("duplicate_key", pa.uint64()),
-        pa.field("source_words", pa.int32()),
-        pa.field("target_words", pa.int32()),
+        *LENGTH_COLUMNS,
     ]
 )
 """The first columns of a spilled row; the other columns of the input follow. ``rank`` is that of
 the part, ``number`` that of the row in its part, and ``split`` an index into ``SPLITS``. Pairs with
-one ``duplicate_key`` are duplicates. The numbers of words are for the report."""
+one ``duplicate_key`` are duplicates."""
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 

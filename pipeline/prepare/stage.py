@@ -54,10 +54,10 @@ from pipeline.prepare.partitions import (
 )
 from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
+from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.report import html_report
 from pipeline.prepare.report_data import dataset_report
 from pipeline.prepare.report_samples import RejectedSamples
-from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.reuse import usable_dataset, values_made_from
 from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.splitting import SplitRule, reading_order

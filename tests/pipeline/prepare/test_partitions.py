@@ -79,6 +79,8 @@ class Passed:
                 "target": targets.to_arrow(),
                 "source_hash": hashes,
                 "duplicate_key": duplicate_keys(PairTexts(sources, targets, "en", "es"), "pair"),
+                "source_characters": sources.n_characters,
+                "target_characters": targets.n_characters,
                 "source_words": word_counts(sources),
                 "target_words": word_counts(targets),
             },
