@@ -6,6 +6,7 @@ on both sides. One pair in 20 occurs twice, and one in 50 has a fault of some ki
 Run: ``python benchmarks/generate_corpus.py OUTPUT --pairs 10000000``
 """
 
+# ruff: noqa: SIM905, E501 - syllables are easier to read in a text
 from __future__ import annotations
 
 import argparse

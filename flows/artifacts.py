@@ -25,7 +25,7 @@ from pipeline.train.run_files import TrainingProgress
 from pipeline.training_record import TrainingRecord
 
 
-def show_dataset(path: Path, manifest: DatasetManifest) -> None:
+def show_dataset(path: Location, manifest: DatasetManifest) -> None:
     """Show how many rows of each input were read, kept and rejected, the report and its page."""
     create_table_artifact(
         key="dataset-rows",

@@ -27,8 +27,9 @@ from pipeline.evaluate.stage import evaluate_model
 from pipeline.models.registry import resolve_model
 from pipeline.observability.progress import ProgressEvent
 from pipeline.prepare.config import PrepareConfig
-from pipeline.prepare.corpus import load_corpus
+from pipeline.prepare.open_corpus import open_corpus
 from pipeline.prepare.stage import prepare_corpus
+from pipeline.prepare.work_folder import default_work_folder, folder_of_inputs
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RunManifest
 from pipeline.train.export import training_summary
@@ -62,13 +63,26 @@ _stage_task = task(
 
 @_stage_task
 def prepare_dataset(
-    corpus: Path, output: Path, config: PrepareConfig, n_workers: int | None = None
+    corpus: Path,
+    output: Location,
+    config: PrepareConfig,
+    n_workers: int | None = None,
+    work_folder: Path | None = None,
+    ray_address: str | None = None,
 ) -> DatasetManifest:
     """Run ``pipeline.prepare.stage`` on a corpus description."""
     with logged_stage("prepare", corpus, output) as log:
-        manifest = prepare_corpus(
-            load_corpus(corpus), output, config, n_workers=n_workers, on_progress=log.on_progress
-        )
+        copies = folder_of_inputs(work_folder or default_work_folder(), corpus, output)
+        with open_corpus(corpus, copies, on_progress=log.on_progress) as description:
+            manifest = prepare_corpus(
+                description,
+                output,
+                config,
+                n_workers=n_workers,
+                work_folder=work_folder,
+                ray_address=ray_address,
+                on_progress=log.on_progress,
+            )
         n_read = sum(item.n_read for item in manifest.inputs)
         n_rejected = sum(manifest.n_rejected.values())
         log.result(f"{log.rate(n_read)}; {n_read - n_rejected:,} kept, {n_rejected:,} rejected")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lingo_model.network.config import ModelConfig
     from lingo_model.network.loss import SummedLoss
     from lingo_model.network.lstm import SimpleSeq2SeqLSTM
+    from lingo_model.scorer import Scorer
     from lingo_model.subwords import Subwords
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Hypothesis",
     "InputError",
     "ModelConfig",
+    "Scorer",
     "SearchConfig",
     "SimpleSeq2SeqLSTM",
     "Subwords",
@@ -63,6 +65,7 @@ _NAMES_OF_MODULE = {
     "network.config": ("ModelConfig",),
     "network.loss": ("SummedLoss",),
     "network.lstm": ("SimpleSeq2SeqLSTM",),
+    "scorer": ("Scorer",),
     "subwords": ("Subwords",),
 }
 _MODULE_OF_NAME = {name: module for module, names in _NAMES_OF_MODULE.items() for name in names}

@@ -31,7 +31,11 @@ STAGES = FLOORS[4]
 ALLOWED_BETWEEN_STAGES = {("train", "pipeline.evaluate.metrics")}
 
 RAY_FOLDER = "pipeline/cluster/"
-RAY_FILES = {"pipeline/train/ray_trainer.py", "pipeline/translate/actors.py"}
+RAY_FILES = {
+    "pipeline/prepare/ray_tasks.py",
+    "pipeline/train/ray_trainer.py",
+    "pipeline/translate/actors.py",
+}
 MODEL_NEEDS = {"torch", "safetensors", "sentencepiece", "numpy"}
 
 

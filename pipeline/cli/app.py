@@ -109,6 +109,10 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(help="End the training early after this time.")
     ] = None,
+    reverse: Annotated[
+        bool,
+        typer.Option("--reverse", help="Train from the dataset's target language to its source."),
+    ] = False,
     ray_address: RayOption = None,
 ) -> None:
     """Train a model by data-parallel training. The same command continues after an interruption."""
@@ -126,7 +130,7 @@ def train(
         {"n_workers": workers, "max_minutes": max_minutes, "ray_address": ray_address},
         where="options",
     )
-    train_model(dataset, output, recipe, resources)
+    train_model(dataset, output, recipe, resources, reverse=reverse)
     print(training_summary(output))
     print(f"model: {output}")
 

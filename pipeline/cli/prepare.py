@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +10,10 @@ import typer
 
 from lingo_model import InputError
 from pipeline.cli.interruption import CONTINUES, advise_on_interruption
-from pipeline.cli.options import ConfigOption, on_this_machine, refuse_together
+from pipeline.cli.options import ConfigOption, location_of, on_this_machine, refuse_together
 from pipeline.cli.progress import lines_without_terminal
 from pipeline.settings import load_yaml
+from pipeline.storage.location import Location
 
 _PREVIEW_ROWS = 10
 
@@ -23,13 +23,29 @@ def prepare(
         Path, typer.Argument(help="A corpus description in YAML.", callback=on_this_machine)
     ],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Folder of the new dataset.", callback=on_this_machine),
+        str | None,
+        typer.Option("--output", "-o", help="Folder of the new dataset, here or on S3."),
     ] = None,
     config: ConfigOption = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes. [default: one per CPU, or one for a small corpus]"),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            help="A Ray cluster that does the work; 'auto' finds one on this machine. Its "
+            "nodes must see all files. [default: processes of this machine, without Ray]",
+        ),
+    ] = None,
+    work_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of copies of inputs on S3, and of a dataset for S3 before it is uploaded. "
+            "[default: lingo/prepare in the user's cache]",
+            callback=on_this_machine,
+        ),
     ] = None,
     show: Annotated[
         bool,
@@ -84,30 +100,47 @@ def prepare(
         raise InputError("--rows and --json need --preview")
     if output is None:
         raise InputError("missing --output DATASET, --preview or --advise")
+    if ray_address is not None:
+        refuse_together("--ray-address", {"--workers": workers})
     advise_on_interruption(CONTINUES)
-    _prepare(corpus, output, config, workers)
+    _prepare(corpus, location_of(output), config, workers, ray_address, work_folder)
 
 
-def _prepare(corpus: Path, output: Path, config: Path | None, workers: int | None) -> None:
+def _prepare(
+    corpus: Path,
+    place: Location,
+    config: Path | None,
+    workers: int | None,
+    ray_address: str | None,
+    work_folder: Path | None,
+) -> None:
     """Write a dataset, and print what became of each input."""
     from pipeline.dataset.report import REPORT_PAGE
     from pipeline.prepare.config import PrepareConfig
-    from pipeline.prepare.corpus import load_corpus
     from pipeline.prepare.input_layout import layout_notes
     from pipeline.prepare.input_names import named_inputs
     from pipeline.prepare.notes import input_table, notes_of, split_table, subword_table
+    from pipeline.prepare.open_corpus import open_corpus
     from pipeline.prepare.stage import prepare_corpus
+    from pipeline.prepare.work_folder import default_work_folder, folder_of_inputs
     from pipeline.table.query import rejected_rows_command
 
     settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
-    description = load_corpus(corpus)
-    manifest = prepare_corpus(
-        description,
-        output,
-        settings,
-        n_workers=workers,
-        on_progress=lines_without_terminal("prepare"),
-    )
+    on_progress = lines_without_terminal("prepare")
+    copies = folder_of_inputs(work_folder or default_work_folder(), corpus, place)
+    with open_corpus(corpus, copies, on_progress=on_progress) as description:
+        manifest = prepare_corpus(
+            description,
+            place,
+            settings,
+            n_workers=workers,
+            work_folder=work_folder,
+            ray_address=ray_address,
+            on_progress=on_progress,
+        )
+        layouts = [
+            note for named in named_inputs(description.inputs) for note in layout_notes(named)
+        ]
     tables = [input_table(manifest), split_table(manifest)]
     if manifest.subword_statistics is not None:
         tables.append(subword_table(manifest.subword_statistics))
@@ -115,26 +148,26 @@ def _prepare(corpus: Path, output: Path, config: Path | None, workers: int | Non
         print("\n".join(table), end="\n\n")
     if manifest.splits["valid"].n_pairs == 0:
         print("note: the validation split is empty, so no model can be trained on this dataset")
-    layouts = (layout_notes(named) for named in named_inputs(description.inputs))
-    for note in (*itertools.chain.from_iterable(layouts), *notes_of(manifest)):
+    for note in (*layouts, *notes_of(manifest)):
         print(f"note: {note}")
-    n_rejected = sum(manifest.n_rejected.values())
-    if n_rejected:
-        print(f"rejected rows, with reasons: {output / 'rejected'}")
-        print(f"query: {rejected_rows_command(output)}")
+    if manifest.n_rejected:
+        print(f"rejected rows, with reasons: {place / 'rejected'}")
+        if isinstance(place, Path):
+            print(f"query: {rejected_rows_command(place)}")
     if manifest.report is not None:
-        print(f"report: {output / REPORT_PAGE}")
-    print(f"dataset: {output}")
+        print(f"report: {place / REPORT_PAGE}")
+    print(f"dataset: {place}")
 
 
 def _advise(corpus: Path, config: Path | None, n_rows: int | None) -> None:
     """Print what each cleaning rule drops."""
     from pipeline.prepare.advise import DEFAULT_SAMPLE, advice_lines, advise
     from pipeline.prepare.config import PrepareConfig
-    from pipeline.prepare.corpus import load_corpus
+    from pipeline.prepare.open_corpus import open_corpus
 
     settings = load_yaml(PrepareConfig, config) if config is not None else PrepareConfig()
-    advice = advise(load_corpus(corpus), settings, n_rows=n_rows or DEFAULT_SAMPLE)
+    with open_corpus(corpus) as description:
+        advice = advise(description, settings, n_rows=n_rows or DEFAULT_SAMPLE)
     for line in advice_lines(advice):
         print(line)
 
@@ -146,17 +179,19 @@ def _preview_corpus(corpus: Path, n_rows: int | None, *, as_json: bool) -> None:
         InputError: an input cannot be read. Its preview says why.
     """
     from pipeline.prepare import preview as previews
-    from pipeline.prepare.corpus import load_corpus
+    from pipeline.prepare.open_corpus import open_corpus
 
-    unreadable = []
-    description = load_corpus(corpus)
-    for item in previews.preview_corpus(description, _PREVIEW_ROWS if n_rows is None else n_rows):
-        if as_json:
-            print(json.dumps(previews.as_json(item), ensure_ascii=False, default=str))
-        else:
-            print("\n".join(previews.as_lines(item)))
-        if item.error is not None:
-            unreadable.append(item.name)
-    if unreadable:
-        raise InputError(f"{', '.join(unreadable)}: cannot be read, as its preview says")
-    previews.check_together(description)
+    n_shown = _PREVIEW_ROWS if n_rows is None else n_rows
+    with open_corpus(corpus, n_parts=previews.N_CHECKED_PARTS) as description:
+        unreadable = []
+        for item in previews.preview_corpus(description, n_shown):
+            if as_json:
+                lines = json.dumps(previews.as_json(item), ensure_ascii=False, default=str)
+            else:
+                lines = "\n".join(previews.as_lines(item))
+            print(description.with_uris(lines))
+            if item.error is not None:
+                unreadable.append(item.name)
+        if unreadable:
+            raise InputError(f"{', '.join(unreadable)}: cannot be read, as its preview says")
+        previews.check_together(description)

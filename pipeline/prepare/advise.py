@@ -18,15 +18,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import yaml
 
+from pipeline.prepare.advice_examples import Example
 from pipeline.prepare.batches import chunks_of, read_batches
 from pipeline.prepare.characters import Property
-from pipeline.prepare.config import CleanConfig, PrepareConfig
+from pipeline.prepare.config import CleanConfig, CrossEntropyConfig, PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.input_names import NamedInput, named_inputs
+from pipeline.prepare.rules.cross_entropy import check_models
 from pipeline.prepare.rules.lengths import widths_of
 from pipeline.prepare.rules.registry import Verdicts, check, details
 from pipeline.prepare.rules.repairs import repaired
+from pipeline.prepare.score_advice import ScoreAdvice, score_advice
 from pipeline.prepare.texts import Counts, Mask, PairTexts, TextColumn
 
 DEFAULT_SAMPLE = 20_000
@@ -46,24 +49,6 @@ _OPTIONAL = {
     "end_punctuation": "match_end_punctuation",
 }
 _N_EXAMPLES = 3
-_MAX_SHOWN_CHARACTERS = 100
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Example:
-    """A row that a rule drops.
-
-    Args:
-        origin: its input and its number, such as ``train.tsv:7``.
-        source: the source, repaired.
-        target: the target, repaired.
-        detail: what is wrong with it.
-    """
-
-    origin: str
-    source: str
-    target: str
-    detail: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,7 +70,7 @@ class RuleAdvice:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InputAdvice:
-    """What all rules together drop from the sample of one input.
+    """What all rules but ``cross_entropy`` together drop from the sample of one input.
 
     Args:
         name: the input.
@@ -109,12 +94,14 @@ class Advice:
         n_repaired: how many rows of the sample each repair changes.
         rules: what each rule drops.
         proposed: the settings that differ from the present ones.
+        scores: for each input with the rule ``cross_entropy``, how its scores are distributed.
     """
 
     inputs: tuple[InputAdvice, ...]
     n_repaired: dict[str, int]
     rules: tuple[RuleAdvice, ...]
     proposed: dict[str, Any]
+    scores: tuple[ScoreAdvice, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -131,8 +118,20 @@ class _Sample:
     texts: PairTexts
 
     def settings(self, config: CleanConfig) -> CleanConfig:
-        """The settings for this input."""
-        return effective_clean(self.named.item, PrepareConfig(clean=config))
+        """The settings for this input, without ``cross_entropy``, which is slow."""
+        clean = effective_clean(self.named.item, PrepareConfig(clean=config))
+        return clean.model_copy(update={"cross_entropy": CrossEntropyConfig()})
+
+    def scores(self, kept: Mask, config: CleanConfig, folder: Path | None) -> ScoreAdvice | None:
+        """How the scores of the rows that the other rules keep are distributed.
+
+        Returns:
+            None if no row is kept or the rule is off.
+        """
+        rule = effective_clean(self.named.item, PrepareConfig(clean=config)).cross_entropy
+        check_models(rule, folder, self.texts.source_lang, self.texts.target_lang)
+        origins = [origin for origin, is_kept in zip(self.origins, kept, strict=True) if is_kept]
+        return score_advice(self.named.name, origins, self.texts.take(kept), rule, folder)
 
 
 def advise(
@@ -151,7 +150,8 @@ def advise(
         n_rows: rows of each input to look at, at most.
 
     Raises:
-        InputError: an input cannot be read, or an own rule cannot be loaded or fails.
+        InputError: an input cannot be read, an own rule cannot be loaded or fails, or a model of
+            ``cross_entropy`` cannot be used.
     """
     check_inputs(corpus)
     cleaned = [
@@ -168,6 +168,10 @@ def advise(
     proposed = _proposed(samples, config.clean, folder)
     settings = config.clean, config.clean.model_copy(update=proposed)
     verdicts = [_verdicts(samples, values, folder) for values in settings]
+    scores = [
+        sample.scores(verdict.kept, config.clean, folder)
+        for sample, verdict in zip(samples, verdicts[0], strict=True)
+    ]
     return Advice(
         inputs=tuple(
             InputAdvice(
@@ -180,6 +184,7 @@ def advise(
         n_repaired=n_repaired,
         rules=_rules(samples, verdicts[0], verdicts[1], settings[1], folder),
         proposed=proposed,
+        scores=tuple(item for item in scores if item is not None),
     )
 
 
@@ -363,9 +368,9 @@ def advice_lines(advice: Advice) -> Iterator[str]:
             f"{_of(rule.n_proposed, advice.n_rows)} with the proposed settings"
         )
         for example in rule.examples:
-            yield f"    {example.origin} ({example.detail})"
-            yield f"        {_shortened(example.source)}"
-            yield f"        {_shortened(example.target)}"
+            yield from example.lines()
+    for scores in advice.scores:
+        yield from scores.lines()
     if advice.n_rows < _MIN_ROWS:
         yield f"note: thresholds are proposed from {_MIN_ROWS:,} rows on"
     if not advice.proposed:
@@ -381,9 +386,3 @@ def _of(n: int | None, n_rows: int) -> str:
 
 def _share(n: int, n_rows: int) -> str:
     return f"{n:,} rows ({n / n_rows:.2%})"
-
-
-def _shortened(text: str) -> str:
-    if len(text) <= _MAX_SHOWN_CHARACTERS:
-        return text
-    return f"{text[: _MAX_SHOWN_CHARACTERS - 1]}…"

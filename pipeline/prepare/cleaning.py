@@ -234,12 +234,13 @@ class _Output:
         else:
             chosen = pa.array(kept)
         source_hashes = pa.array(texts.source.letter_hashes).filter(chosen)
+        splits = self._job.split_rule.splits_of(given, texts.source)
         keys = duplicate_keys(texts, duplicates.by, duplicates.compare)
         columns = {
             "rank": np.full(len(source_hashes), self._task.chunk.rank, np.int32),
             "number": batch.numbers[kept],
             "line": batch.lines[kept],
-            "split": self._job.split_rule.splits_of(given, source_hashes.to_numpy()),
+            "split": pa.array(splits).filter(chosen),
             "source": texts.source.to_arrow().filter(chosen),
             "target": texts.target.to_arrow().filter(chosen),
             "source_hash": source_hashes,
@@ -280,10 +281,7 @@ class _Output:
 
     def _splits_of_rejected(self, batch: RawBatch, rows: npt.NDArray[np.int64]) -> list[Split]:
         given = self._task.chunk.named.item.split
-        rule = self._job.split_rule
-        if given is not None or not rule.samples:
-            return [given or "train"] * len(rows)
-        codes = rule.splits_of(None, batch.source.take(rows).letter_hashes)
+        codes = self._job.split_rule.splits_of(given, batch.source.take(rows))
         return [SPLITS[code] for code in codes]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from lingo_model.subwords import DEFAULT_ALGORITHM, MIN_CHARACTER_COVERAGE, Algorithm
 from lingo_model.unicode_text import DEFAULT_NORMALISATION, Normalisation
@@ -24,12 +25,15 @@ OwnRule = Annotated[str, AfterValidator(_own_rule)]
 """A function that rejects rows, in the form ``module:function``."""
 
 
+DEFAULT_MAX_SCORE = 5.0
+
+
 class LanguageConfig(Settings):
     """The rule `wrong_language`: texts in another language than the corpus description says."""
 
     enabled: bool = Field(default=True, description="whether languages are judged")
     min_letters: int = Field(
-        default=15,
+        default=20,
         ge=1,
         description="texts with fewer, or with less than three words, are not judged; a letter of "
         "a script without spaces counts as three letters and three words",
@@ -40,6 +44,35 @@ class LanguageConfig(Settings):
         description="how much more probable another language must be: the difference of the log "
         "probabilities over the square root of the number of bytes",
     )
+
+
+class CrossEntropyConfig(Settings):
+    """The rule `cross_entropy`: pairs that two models find improbable."""
+
+    forward: Path | None = Field(
+        default=None,
+        description="a model from source to target; a relative path begins in the folder of the "
+        "corpus description",
+    )
+    backward: Path | None = Field(default=None, description="a model from target to source")
+    max_score: float = Field(
+        default=DEFAULT_MAX_SCORE,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="the difference of both cross-entropies plus their mean, in nats a token",
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether both models are given."""
+        return self.forward is not None and self.backward is not None
+
+    @model_validator(mode="after")
+    def _has_both_models(self) -> Self:
+        if (self.forward is None) != (self.backward is None):
+            missing = "backward" if self.backward is None else "forward"
+            raise ValueError(f"{missing!r} is missing; the rule needs a model of each direction")
+        return self
 
 
 class CleanConfig(Settings):
@@ -112,6 +145,7 @@ class CleanConfig(Settings):
         default=False, description="both sides end with the same kind of punctuation mark"
     )
     language: LanguageConfig = LanguageConfig()
+    cross_entropy: CrossEntropyConfig = CrossEntropyConfig()
     own_rules: tuple[OwnRule, ...] = Field(
         default=(), description="functions that reject rows, such as `my_rules:too_shouty`"
     )
@@ -149,7 +183,7 @@ class SubwordsConfig(Settings):
     )
     split_digits: bool = Field(default=False, description="make each digit a piece of its own")
     max_training_sentences: int = Field(
-        default=2_000_000,
+        default=1_000_000,
         ge=1,
         description="if the training pairs have more sentences than this, that many are sampled "
         "by hash to train the subword model",

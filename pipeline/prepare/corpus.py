@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -30,13 +30,16 @@ from pipeline.prepare.input_columns import (
     ColumnSettings,
 )
 from pipeline.prepare.input_files import (
+    CopyOf,
     InputPart,
-    LocalPaths,
+    Locations,
     aligned_files,
     found_files,
+    no_copies,
     written_as,
 )
 from pipeline.settings import Settings, load_yaml, merged, parse_settings
+from pipeline.storage.s3 import SCHEME
 
 LANGUAGE_TAG = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*$"
 """A pattern that accepts language tags such as ``en``, ``pt-BR`` and ``zh_Hant``."""
@@ -67,8 +70,8 @@ _PREPARE_SETTINGS = dict.fromkeys(
 class CorpusInput(Settings):
     """One input of a corpus: aligned text files, tables, or files that hold texts and translations.
 
-    ``source``, ``target`` and ``path`` take a file, a folder, a glob, or a list of them. After
-    :func:`load_corpus` they hold the files.
+    ``source``, ``target`` and ``path`` take a file, a folder, a glob, or a list of them, on this
+    machine or on S3. After :func:`load_corpus` they hold the files, those of S3 as local copies.
 
     Args:
         source: text files with a source sentence on each line.
@@ -105,9 +108,9 @@ class CorpusInput(Settings):
         if key not in CleanConfig.model_fields
     }
 
-    source: LocalPaths | None = None
-    target: LocalPaths | None = None
-    path: LocalPaths | None = None
+    source: Locations | None = None
+    target: Locations | None = None
+    path: Locations | None = None
     name: str | None = Field(default=None, min_length=1)
     source_column: str = "source"
     target_column: str = "target"
@@ -207,9 +210,25 @@ class CorpusInput(Settings):
     def parts(self) -> tuple[InputPart, ...]:
         """The tables of this input, or its pairs of aligned files, in the order of reading."""
         if self.path is not None:
-            return tuple(InputPart(path=path) for path in self.path)
-        sides = zip(self.source or (), self.target or (), strict=True)
+            return tuple(InputPart(path=path) for path in self.tables)
+        sides = zip(self.files_of("source"), self.files_of("target"), strict=True)
         return tuple(InputPart(source=source, target=target) for source, target in sides)
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """The files of ``path``. None for aligned text."""
+        return self.files_of("path")
+
+    def files_of(self, side: Literal["source", "target", "path"]) -> tuple[Path, ...]:
+        """The files of one side.
+
+        Raises:
+            InputError: they are on S3 and were not copied.
+        """
+        return tuple(
+            file if isinstance(file, Path) else no_copies(file)
+            for file in getattr(self, side) or ()
+        )
 
     @property
     def files(self) -> list[Path]:
@@ -228,17 +247,19 @@ class CorpusInput(Settings):
             update={side: files and files[:n_parts] for side, files in sides.items()}
         )
 
-    def with_files(self, folder: Path) -> CorpusInput:
+    def with_files(self, folder: Path, copy_of: CopyOf = no_copies) -> CorpusInput:
         """The input with the files that its paths mean.
 
         Args:
             folder: relative paths are relative to it.
+            copy_of: gives the paths of files on S3.
 
         Raises:
             InputError: a glob or a folder has no file, or an aligned file has no partner.
+            OSError: S3 refuses or does not answer.
         """
         given = {side: getattr(self, side) for side in _SIDES if getattr(self, side) is not None}
-        found = {side: found_files(paths, folder) for side, paths in given.items()}
+        found = {side: found_files(paths, folder, copy_of) for side, paths in given.items()}
         if self.path is None:
             both = aligned_files(found["source"], found["target"], self.langs)
             found = dict(zip(("source", "target"), both, strict=True))
@@ -260,6 +281,7 @@ class CorpusDescription(Settings):
     MISPLACED: ClassVar[Mapping[str, str]] = _PREPARE_SETTINGS
 
     _folder: Path | None = PrivateAttr(None)
+    _copies: Path | None = PrivateAttr(None)
 
     source_lang: LanguageTag
     target_lang: LanguageTag
@@ -278,21 +300,40 @@ class CorpusDescription(Settings):
         """The folder of the file that the description was read from, or None."""
         return self._folder
 
+    def with_uris(self, text: str) -> str:
+        """A text for people, with the URIs of files on S3 in place of the paths of their copies."""
+        return text if self._copies is None else text.replace(f"{self._copies}/", SCHEME)
 
-def load_corpus(path: Path) -> CorpusDescription:
+
+def with_copies(corpus: CorpusDescription, folder: Path) -> CorpusDescription:
+    """The corpus, with the folder of the copies of its files on S3; see ``with_uris``."""
+    copied = corpus.model_copy()
+    copied._copies = folder
+    return copied
+
+
+def load_corpus(path: Path, copy_of: CopyOf = no_copies) -> CorpusDescription:
     """Read a corpus description, and find its files. Relative paths are relative to its folder.
+
+    A corpus with files on S3 is opened with :func:`pipeline.prepare.open_corpus.open_corpus`, which
+    copies them.
+
+    Args:
+        path: the file with the description.
+        copy_of: gives the paths of files on S3.
 
     Returns:
         the description, with absolute paths of files.
 
     Raises:
-        InputError: the file is missing or does not validate, a glob or a folder has no file, or an
-            aligned file has no partner.
+        InputError: the file is missing or does not validate, a glob or a folder has no file, an
+            aligned file has no partner, or a file is on S3 and ``copy_of`` is not given.
+        OSError: S3 refuses or does not answer.
     """
     description = load_yaml(CorpusDescription, path)
     folder = path.resolve().parent
     try:
-        inputs = tuple(item.with_files(folder) for item in description.inputs)
+        inputs = tuple(item.with_files(folder, copy_of) for item in description.inputs)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     loaded = description.model_copy(update={"inputs": inputs})

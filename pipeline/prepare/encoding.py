@@ -27,11 +27,11 @@ from pipeline.prepare.config import SubwordsConfig
 from pipeline.prepare.job import Job
 from pipeline.prepare.pairs_files import PairsFile
 from pipeline.prepare.piece_counts import PieceCounts
+from pipeline.prepare.spill import whole_file
 from pipeline.prepare.subword_sample import training_sentences
 from pipeline.prepare.tasks import TaskResult
 from pipeline.prepare.written_pairs import utf8_texts
 from pipeline.schemas import ENCODED
-from pipeline.storage.backend import naming_file
 
 DATA_SHARD_MULTIPLE = 8
 """The number of row groups of a split is a multiple of this, so that 1, 2, 4 or 8 data shards get
@@ -131,14 +131,12 @@ def encode_file(task: EncodingTask) -> TaskResult:
     encoder, subwords = _encoder(task.subwords, task.subwords.stat().st_mtime_ns)
     counts = PieceCounts(subwords.vocab_size)
     path = task.dataset / task.name
-    path.parent.mkdir(parents=True, exist_ok=True)
     pairs = _pairs_in_training_order(task)
     first_row = task.groups[0][0]
     n_tokens = {"n_source_tokens": 0, "n_target_tokens": 0}
-    # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
     with (
-        naming_file(path),
-        pq.ParquetWriter(path.absolute(), ENCODED, compression="zstd") as writer,
+        whole_file(path, task.work) as temporary,
+        pq.ParquetWriter(temporary, ENCODED, compression="zstd") as writer,
     ):
         for first, stop in task.groups:
             group = pairs.slice(first - first_row, stop - first).combine_chunks()

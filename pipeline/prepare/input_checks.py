@@ -53,7 +53,7 @@ def check_inputs(description: CorpusDescription) -> dict[Path, FileColumns]:
         if item.path is None:
             _check_aligned(item, columns)
         else:
-            for file in item.path:
+            for file in item.tables:
                 _check_table(file, columns[file], item)
             _check_named_columns(item, columns)
     return columns
@@ -71,8 +71,8 @@ def _check_aligned(item: CorpusInput, columns: Mapping[Path, FileColumns]) -> No
     for part in item.parts:
         if part.source is not None and part.target is not None:
             _check_two_files(part.source, part.target)
-    sources = {_identity(file): file for file in item.source or ()}
-    for target in item.target or ():
+    sources = {_identity(file): file for file in item.files_of("source")}
+    for target in item.files_of("target"):
         if (source := sources.get(_identity(target))) is not None:
             also = "" if source == target else f", there as {source}"
             raise InputError(
@@ -103,7 +103,7 @@ def _formats_of(item: CorpusInput) -> dict[Path, Format]:
         except InputError as error:
             unreadable = unreadable or error
     if item.path is not None:
-        _check_one_format(item.path, formats, unreadable)
+        _check_one_format(item.tables, formats, unreadable)
     if unreadable is not None:
         raise unreadable
     return formats
@@ -132,7 +132,7 @@ def _check_one_format(
 
 def _check_named_columns(item: CorpusInput, columns: Mapping[Path, FileColumns]) -> None:
     """Refuse names in ``keep_columns``, ``drop_columns`` and ``rename`` that no table has."""
-    schemas = [columns[file].schema for file in item.path or ()]
+    schemas = [columns[file].schema for file in item.tables]
     names = dict.fromkeys(name for schema in schemas if schema is not None for name in schema.names)
     if None in schemas:  # the keys of JSON are not known
         return
@@ -252,7 +252,7 @@ def extra_schema(description: CorpusDescription, columns: Mapping[Path, FileColu
     fields: dict[str, pa.Field] = {}
     first_file: dict[str, Path] = {}
     for item in description.inputs:
-        for file in item.path or ():
+        for file in item.tables:
             old_of: dict[str, str] = {}
             for old, field in _other_fields(item, columns[file]):
                 if field.name in PAIRS.names:

@@ -1,6 +1,6 @@
 """The files of one input: lists, globs and folders become parts with one or two files each.
 
-Reads: the names in folders.
+Reads: the names in folders, on this machine and on S3.
 Writes: nothing.
 """
 
@@ -18,11 +18,17 @@ from pydantic import BeforeValidator
 
 from lingo_model import InputError
 from pipeline.formats.temporary_names import is_temporary_name
+from pipeline.storage.backend import backend_of
 from pipeline.storage.disk_listing import FolderListing, cannot_read, list_folder, status_of
-from pipeline.storage.location import without_uris
+from pipeline.storage.file_version import FileStamp
+from pipeline.storage.location import Location, location
+from pipeline.storage.s3 import SCHEME, S3Path
 
 _WILDCARD = re.compile(r"[*?\[]")
 _SKIPPED = "names that begin with '.' or '_' and temporary files are skipped"
+_NO_MATCH = "the pattern matches no file"
+_GLOB_HINT = "* and ? stand for a part of one name, ** for any folders"
+_PATH_HINT = "check the path"
 _MAX_NAMED_FILES = 3
 _ROLE_WORDS = ("source", "src", "target", "tgt", "trg", "ref")
 
@@ -47,31 +53,55 @@ class InputPart:
         return tuple(path for path in (self.source, self.target, self.path) if path is not None)
 
 
-def _as_paths(value: Any) -> tuple[Path, ...]:
+def _as_paths(value: Any) -> tuple[Location, ...]:
     """One path or a list of paths, as a description gives them."""
     entries = list(value) if isinstance(value, list | tuple) else [value]
     if not entries:
         raise ValueError("is an empty list; needs one path or more")
-    wrong = [entry for entry in map(without_uris, entries) if not isinstance(entry, str | Path)]
+    wrong = [entry for entry in entries if not isinstance(entry, str | Path | S3Path)]
     if wrong:
         raise ValueError(
             f"{wrong[0]!r} is not a path; put it in quotes if it is the name of a file"
         )
-    return tuple(map(Path, entries))
+    return tuple(map(_location, entries))
 
 
-LocalPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_paths)]
-"""The type of a setting that holds one path of this machine or more. It is given as one or as a
-list."""
+def _location(entry: str | Location) -> Location:
+    if isinstance(entry, str) and "://" in entry and not entry.startswith(SCHEME):
+        raise ValueError("needs a path of this machine, or s3://BUCKET/KEY")
+    try:
+        return location(entry)
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
-def found_files(entries: Iterable[Path], folder: Path) -> tuple[Path, ...]:
+Locations = Annotated[tuple[Location, ...], BeforeValidator(_as_paths)]
+"""The type of a setting that holds one path or more, on this machine or on S3. It is given as one
+or as a list."""
+
+CopyOf = Callable[[S3Path, FileStamp], Path]
+"""Gives the path on this machine where a file on S3 is copied to."""
+
+
+def no_copies(file: S3Path, _stamp: FileStamp | None = None) -> Path:
+    """The place of the copy of a file for those who read corpora of this machine only.
+
+    Raises:
+        InputError: always.
+    """
+    raise InputError(f"{file}: is on S3; open the corpus with open_corpus, which copies its files")
+
+
+def found_files(
+    entries: Iterable[Location], folder: Path, copy_of: CopyOf = no_copies
+) -> tuple[Path, ...]:
     """The files that the paths of a description mean, sorted by name, each of them once.
 
     Args:
         entries: files, folders, and globs in which ``*`` and ``?`` stand for characters of one
             name, and ``**`` for any number of folders.
         folder: relative paths are relative to it.
+        copy_of: gives the paths of files on S3.
 
     Returns:
         absolute paths if ``folder`` is one. A path without a wildcard that does not exist is among
@@ -79,9 +109,56 @@ def found_files(entries: Iterable[Path], folder: Path) -> tuple[Path, ...]:
 
     Raises:
         InputError: a glob matches no file, a folder has no file, or a folder cannot be listed.
+        OSError: S3 refuses or does not answer.
     """
-    files = {file for entry in entries for file in _files_of(entry, folder)}
+    files: set[Path] = set()
+    for entry in entries:
+        if isinstance(entry, S3Path):
+            files.update(copy_of(file, stamp) for file, stamp in _files_on_s3(entry))
+        else:
+            files.update(_files_of(entry, folder))
     return tuple(sorted(files, key=lambda file: file.parts))
+
+
+def _files_on_s3(entry: S3Path) -> list[tuple[S3Path, FileStamp]]:
+    _check_key(entry)
+    stamp = entry.stamp() if entry.key else None
+    if stamp is not None:
+        return [(entry, stamp)]
+    parts = tuple(entry.key.split("/"))
+    n_literal = next((n for n, part in enumerate(parts) if _WILDCARD.search(part)), None)
+    if n_literal is None:
+        base = entry
+        files = backend_of(base).list_files(base, _is_data_path).files
+        names = list(files)
+    else:
+        base, pattern = S3Path(entry.bucket, "/".join(parts[:n_literal])), parts[n_literal:]
+        files = (
+            backend_of(base)
+            .list_files(base, lambda relative: _leads_to_match(tuple(relative.split("/")), pattern))
+            .files
+        )
+        names = _matching_names(files, pattern)
+    if not names:
+        what = "no such file, and no folder with a file" if n_literal is None else _NO_MATCH
+        raise InputError(f"{entry}: {what} ({_SKIPPED}); {_GLOB_HINT if n_literal else _PATH_HINT}")
+    found = [(base / name, files[name]) for name in names]
+    for file, _ in found:
+        _check_key(file)
+    return found
+
+
+def _check_key(file: S3Path) -> None:
+    """Refuse a key that is no path, because the file is copied to a path of that name."""
+    if file.key and {"", ".", ".."} & set(file.key.split("/")):
+        raise InputError(
+            f"{file}: a part of the key is empty, '.' or '..', so it is no path of a disk; give "
+            "the file another key"
+        )
+
+
+def _is_data_path(relative: str) -> bool:
+    return all(map(_is_data, relative.split("/")))
 
 
 def _files_of(entry: Path, folder: Path) -> list[Path]:
@@ -127,16 +204,22 @@ def _files_of_glob(entry: Path, folder: Path) -> list[Path]:
         return _leads_to_match(parts, pattern)
 
     listing = list_folder(base, is_wanted)
-    parts_of = {name: tuple(name.split("/")) for name in listing.files}
-    files = [name for name, parts in parts_of.items() if _matches(parts, pattern)]
-    if not files:  # the pattern may be one of folders, such as those that Spark writes
-        files = [name for name, parts in parts_of.items() if _is_below_match(parts, pattern)]
+    files = _matching_names(listing.files, pattern)
     if not files:
         raise InputError(
-            f"{folder / entry}: the pattern matches no file ({_SKIPPED}{_loops(base, listing)}); "
-            "* and ? stand for a part of one name, ** for any folders"
+            f"{folder / entry}: {_NO_MATCH} ({_SKIPPED}{_loops(base, listing)}); {_GLOB_HINT}"
         )
     return [base / name for name in files]
+
+
+def _matching_names(names: Iterable[str], pattern: tuple[str, ...]) -> list[str]:
+    """The relative paths that match a pattern of files, or one of folders."""
+    parts_of = {name: tuple(name.split("/")) for name in names}
+    matching = [name for name, parts in parts_of.items() if _matches(parts, pattern)]
+    if matching:
+        return matching
+    # The pattern may be one of folders, such as those that Spark writes.
+    return [name for name, parts in parts_of.items() if _is_below_match(parts, pattern)]
 
 
 def _loops(base: Path, listing: FolderListing) -> str:
@@ -191,15 +274,17 @@ def _leads_to_match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return _name_matches(parts[0], pattern[0]) and _leads_to_match(parts[1:], pattern[1:])
 
 
-def written_as(entries: Sequence[Path]) -> str:
+def written_as(entries: Sequence[Location]) -> str:
     """The paths of a description, as a name for reports. Those of other folders are cut."""
     names = [_relative_part(entry) for entry in entries]
     n_more = len(names) - _MAX_NAMED_FILES
     return ",".join(names[:_MAX_NAMED_FILES]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
-def _relative_part(entry: Path) -> str:
+def _relative_part(entry: Location) -> str:
     """A relative path as it is. Of an absolute one, the name, or the part with wildcards."""
+    if isinstance(entry, S3Path):
+        entry = Path("/", entry.bucket, entry.key)
     if not entry.is_absolute():
         return entry.as_posix()
     wild = [n for n, part in enumerate(entry.parts) if _WILDCARD.search(part)]

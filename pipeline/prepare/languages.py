@@ -17,6 +17,7 @@ from pipeline.languages import primary_language
 from pipeline.prepare.characters import Property
 from pipeline.prepare.config import LanguageConfig
 from pipeline.prepare.language_scores import (
+    MAX_BYTES,
     NO_LANGUAGE,
     LanguageModel,
     Scores,
@@ -120,11 +121,11 @@ class LanguageJudge:
 
     def wrong_sources(self, texts: PairTexts) -> Mask:
         """For each pair, whether its source is in another language."""
-        return self._judgement(texts.source, label_of(self.source_lang)).wrong
+        return self._wrong(texts.source, self.source_lang)
 
     def wrong_targets(self, texts: PairTexts) -> Mask:
         """For each pair, whether its target is in another language."""
-        return self._judgement(texts.target, label_of(self.target_lang)).wrong
+        return self._wrong(texts.target, self.target_lang)
 
     def languages(self, column: TextColumn) -> list[str | None]:
         """The most probable language of each text, or None for a text that is not judged."""
@@ -132,6 +133,12 @@ class LanguageJudge:
         judgement = next(iter(known.values())) if known else self._judgement(column, None)
         labels: list[str | None] = [*language_model().labels, None]
         return [labels[number] for number in judgement.best.tolist()]
+
+    def _wrong(self, column: TextColumn, language: str) -> Mask:
+        label = label_of(language)
+        if label is None:
+            return np.zeros(len(column), np.bool_)
+        return self._judgement(column, label).wrong
 
     def _judgement(self, column: TextColumn, expected: str | None) -> _Judgement:
         of_column = self._judged.setdefault(column, {})
@@ -265,6 +272,7 @@ def prose_of(column: TextColumn, min_letters: int) -> TextColumn:
 
 
 def _outside_quotations(text: str) -> str:
+    text = text[:MAX_BYTES]  # the rest does not count, and the search takes quadratic time
     outside = _QUOTED.sub(" ", text)
     return outside if any(map(str.isalpha, outside)) else text
 

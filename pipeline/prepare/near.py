@@ -235,8 +235,12 @@ def _spaced_hashes(column: TextColumn) -> Hashes:
     if column.have(Property.IGNORABLE).any():
         column = TextColumn.from_codes(column.codes[~column.are(Property.IGNORABLE)])
     is_space = column.are(Property.SPACE)
-    if is_space.any():
-        is_edge = is_space | (column.codes == 0)
+    is_edge = is_space | (column.codes == 0)
+    # A space after an edge is one too many, and one before an edge, too.
+    has_odd_space = bool((is_space[1:] & is_edge[:-1] | is_edge[1:] & is_space[:-1]).any()) or bool(
+        (is_space & (column.codes != _SPACE)).any() or is_space[:1].any()
+    )
+    if has_odd_space:
         codes = np.where(is_space, np.uint32(_SPACE), column.codes)
         codes = codes[~(is_space & np.append(is_edge[1:], False))]  # the last of a run stays
         starts = np.flatnonzero(codes == 0)[:-1] + 1

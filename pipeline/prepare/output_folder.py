@@ -1,5 +1,7 @@
 """The folder that ``prepare`` writes: it appears complete, and one process at a time writes it.
 
+:class:`pipeline.prepare.s3_output.S3Output` does the same on S3.
+
 Reads: the names in the output folder.
 Writes: nothing but the folder, a staging folder and a lock file. The staging folder stays if the
 process is interrupted or killed, so that the next run goes on with it.
@@ -10,9 +12,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from lingo_model import InputError
 from lingo_model.atomic_files import (
@@ -22,14 +25,18 @@ from lingo_model.atomic_files import (
     sync_folder,
     sync_tree,
 )
-from pipeline.dataset.manifest import MANIFEST, SUBWORDS
+from pipeline.dataset.manifest import MANIFEST, SUBWORDS, DatasetManifest
 from pipeline.dataset.report import REPORT, REPORT_PAGE
 from pipeline.errors import RunError
+from pipeline.prepare.reuse import usable_dataset
 from pipeline.storage.files import write_bytes
+from pipeline.storage.location import Location
+
+DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS, REPORT, REPORT_PAGE}
+"""The files and folders of a dataset."""
 
 _STAGING = ".staging"
 _FINGERPRINT = "fingerprint"
-_DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS, REPORT, REPORT_PAGE}
 # Names that are in a folder without anybody having put them there.
 _HARMLESS_NAMES = {"lost+found", ".DS_Store", ".gitkeep", LOCK, _STAGING}
 _MAX_NAMES_SHOWN = 3
@@ -54,14 +61,28 @@ def check_output(output: Path) -> None:
     if not output.is_dir():
         raise InputError(f"{output}: is a file; name a new or an empty folder for the dataset")
     names = {path.name for path in output.iterdir()}
-    others = sorted(names - _HARMLESS_NAMES)
-    is_interrupted = _STAGING in names and _DATASET_NAMES.issuperset(others)
+    check_names(output, names - _HARMLESS_NAMES, is_interrupted=_STAGING in names)
+
+
+def check_names(output: Location, names: set[str], *, is_interrupted: bool) -> None:
+    """Check by the names in a folder that a dataset can be written there.
+
+    Args:
+        output: the folder.
+        names: the files and folders in it.
+        is_interrupted: whether it has a sign of an interrupted run.
+
+    Raises:
+        InputError: it has other files than those of a dataset, or a dataset without its manifest.
+    """
+    others = sorted(names)
+    is_interrupted = is_interrupted and DATASET_NAMES.issuperset(others)
     if not others or is_interrupted or MANIFEST in names:
         return
     shown = ", ".join(others[:_MAX_NAMES_SHOWN]) + (
         " ..." if len(others) > _MAX_NAMES_SHOWN else ""
     )
-    if _DATASET_NAMES.issuperset(others):
+    if DATASET_NAMES.issuperset(others):
         raise InputError(
             f"{output}: holds a dataset without its {MANIFEST} ({shown}); remove the folder and "
             "start again, or name another output"
@@ -111,29 +132,25 @@ class Staging:
 
 
 @contextmanager
-def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
-    """Yield a staging folder. If the block succeeds, its dataset becomes that of ``output``.
-
-    The folder ``output`` stays the same one: it may be mounted, linked to, or the current folder of
-    a shell. Its dataset, if there is one, is removed. The new manifest is moved last, so that a
-    reader never sees half a dataset.
+def staging_folder(staging: Path, fingerprint: str) -> Iterator[Staging]:
+    """Yield the folders of a run in ``staging``.
 
     If the process is interrupted or killed, or the machine has too little memory or disk space, the
-    staging folder stays, and the next run with the same fingerprint goes on with it. A run with
-    another fingerprint removes it. After any other error it is removed, because its files may be
-    the cause.
+    folder stays, and the next run with the same fingerprint goes on with it. A run with another
+    fingerprint empties it. After any other error it is removed, because its files may be the cause.
 
     Args:
-        output: a path that is reserved by :func:`reserved_output`.
+        staging: a path that no other process uses.
         fingerprint: a hash of everything that the files in the folder depend on.
     """
-    staging = output / _STAGING
     label = staging / _FINGERPRINT
     folders = Staging(staging / "dataset", staging / "work", staging / "results")
     if label.exists() and label.read_text() == fingerprint:
-        _undo_half_steps(output, folders.dataset)
+        for path in folders.dataset.iterdir():
+            if path.name not in DATASET_NAMES:  # a temporary name of a process that was killed
+                remove(path)
     else:
-        _remove_staging(staging)
+        remove_staging_folder(staging)
         for folder in (folders.dataset, folders.work, folders.results):
             folder.mkdir(parents=True)
         write_bytes(label, fingerprint.encode())
@@ -141,19 +158,77 @@ def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
         yield folders
     except BaseException as error:
         if not _can_continue_after(error):
-            _remove_staging(staging)
+            remove_staging_folder(staging)
         raise
+
+
+@contextmanager
+def staged_output(output: Path, fingerprint: str) -> Iterator[Staging]:
+    """Yield a staging folder. If the block succeeds, its dataset becomes that of ``output``.
+
+    The folder ``output`` stays the same one: it may be mounted, linked to, or the current folder of
+    a shell. Its dataset, if there is one, is removed. The new manifest is moved last, so that a
+    reader never sees half a dataset.
+
+    Args:
+        output: a path that is reserved by :func:`reserved_output`.
+        fingerprint: see :func:`staging_folder`.
+    """
+    with staging_folder(output / _STAGING, fingerprint) as folders:
+        _undo_moves(output, folders.dataset)
+        yield folders
     sync_tree(folders.dataset)
     # The manifest goes first and comes last. The staging folder marks what is between as ours.
-    for name in sorted(_DATASET_NAMES, key=lambda name: name != MANIFEST):
-        _remove(output / name)
+    for name in sorted(DATASET_NAMES, key=lambda name: name != MANIFEST):
+        remove(output / name)
     sync_folder(output)
     for path in sorted(folders.dataset.iterdir(), key=lambda path: path.name == MANIFEST):
         if path.name == MANIFEST:
             sync_folder(output)
         path.rename(output / path.name)
-    _remove_staging(staging)
+    remove_staging_folder(output / _STAGING)
     sync_folder(output)
+
+
+def _undo_moves(output: Path, dataset: Path) -> None:
+    """Move back what a process that was killed had moved to ``output`` before the manifest."""
+    if (output / MANIFEST).exists():
+        return  # a damaged dataset that this one replaces
+    for name in DATASET_NAMES:
+        if (output / name).exists() and not (dataset / name).exists():
+            (output / name).rename(dataset / name)
+
+
+class DiskOutput:
+    """A dataset to write to a folder of this machine.
+
+    Args:
+        folder: the folder, as an absolute path.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def check(self) -> None:
+        """See :func:`check_output`."""
+        check_output(self._folder)
+
+    def usable(
+        self, made_from: dict[str, Any], on_damage: Callable[[str], object]
+    ) -> DatasetManifest | None:
+        """See :func:`pipeline.prepare.reuse.usable_dataset`."""
+        manifest = usable_dataset(self._folder, made_from, on_damage=on_damage)
+        if manifest is not None:
+            remove_staging(self._folder)
+        return manifest
+
+    def reserved(self) -> AbstractContextManager[None]:
+        """See :func:`reserved_output`."""
+        return reserved_output(self._folder)
+
+    def staged(self, fingerprint: str) -> AbstractContextManager[Staging]:
+        """See :func:`staged_output`."""
+        return staged_output(self._folder, fingerprint)
 
 
 def remove_staging(output: Path) -> None:
@@ -161,24 +236,13 @@ def remove_staging(output: Path) -> None:
     if (output / _STAGING).exists():
         # A process that holds the lock removes the staging folder itself.
         with contextlib.suppress(InputError), reserved_output(output):
-            _remove_staging(output / _STAGING)
+            remove_staging_folder(output / _STAGING)
 
 
-def _remove_staging(staging: Path) -> None:
-    (staging / _FINGERPRINT).unlink(missing_ok=True)  # first: without it, nobody goes on with half
-    _remove(staging)
-
-
-def _undo_half_steps(output: Path, dataset: Path) -> None:
-    """Undo what a process that was killed began: files with temporary names, and moves."""
-    for path in dataset.iterdir():
-        if path.name not in _DATASET_NAMES:
-            _remove(path)
-    if (output / MANIFEST).exists():
-        return  # a damaged dataset that this one replaces
-    for name in _DATASET_NAMES:
-        if (output / name).exists() and not (dataset / name).exists():
-            (output / name).rename(dataset / name)
+def remove_staging_folder(staging: Path) -> None:
+    """Remove a staging folder. If the process is killed meanwhile, nobody goes on with the rest."""
+    (staging / _FINGERPRINT).unlink(missing_ok=True)  # first
+    remove(staging)
 
 
 def _can_continue_after(error: BaseException) -> bool:
@@ -193,7 +257,8 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with its content. Does nothing if it is absent."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from pipeline.dataset.splits import Split
 from pipeline.prepare.job import Job
 from pipeline.prepare.repeated_keys import places
+from pipeline.prepare.spill import whole_file
 from pipeline.prepare.texts import mix64
 from pipeline.schemas import PAIRS
-from pipeline.storage.backend import naming_file
 
 _ROWS_PER_GROUP = 1 << 16
 _ROWS_PER_FILE = 1 << 20
@@ -56,7 +56,8 @@ def write_training_pairs(job: Job, partition: int, rows: pa.Table) -> list[Pairs
         return [PairsFile(name, len(rows), len(rows))]
     copies = _copies(rows, weights)
     file_name = f"copies-{partition:06d}.npy"
-    np.save(job.work / file_name, copies)
+    with whole_file(job.work / file_name, job.work) as temporary, temporary.open("wb") as file:
+        np.save(file, copies)
     return [PairsFile(name, len(rows), int(copies.sum()), file_name)]
 
 
@@ -83,12 +84,11 @@ def _write_file(job: Job, split: Split, number: int, rows: pa.Table) -> str:
     """Write a PAIRS file. Returns its path relative to the dataset."""
     name = f"pairs/split={split}/part-{number:05d}.parquet"
     path = job.dataset / name
-    path.parent.mkdir(parents=True, exist_ok=True)
     pairs = job.pairs_of(rows)
-    with naming_file(path):
+    with whole_file(path, job.work) as temporary:
         pq.write_table(
             pairs,
-            path.absolute(),  # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI
+            temporary,
             compression="zstd",
             row_group_size=_ROWS_PER_GROUP,
             use_dictionary=[name for name in pairs.schema.names if name not in _UNIQUE_COLUMNS],

@@ -22,7 +22,7 @@ from pipeline.prepare.input_layout import InputLayout, layout_of
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
-_N_CHECKED_PARTS = 20
+N_CHECKED_PARTS = 20
 _MAX_TEXT_CHARACTERS = 200
 _MAX_COLUMNS = 20
 _LABEL_WIDTH = 9
@@ -92,7 +92,7 @@ def _preview_of(description: CorpusDescription, named: NamedInput, n_rows: int) 
 
 def _beginning(description: CorpusDescription, *items: CorpusInput) -> CorpusDescription:
     """A corpus with the first files of some inputs."""
-    first = tuple(item.first_parts(_N_CHECKED_PARTS) for item in items)
+    first = tuple(item.first_parts(N_CHECKED_PARTS) for item in items)
     return description.model_copy(update={"inputs": first})
 
 

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from pipeline.prepare.spill import new_spill
 from pipeline.prepare.texts import Mask, TextColumn
-from pipeline.storage.backend import naming_file
 
 BATCH_ROWS = 2048
 """Rows that are looked at together. The arrays of so many stay in the processor's cache."""
@@ -89,7 +88,7 @@ def store_rows(
         files.append(folder / f"{name}-{len(files):04d}.arrow")
         n_rows_of_files.append(0)
         n_characters = 0
-        with naming_file(files[-1]), new_spill(files[-1], schema) as writer:
+        with new_spill(files[-1], schema) as writer:
             for batch in itertools.chain([first], remaining):
                 writer.write_table(_stored_table(batch, schema))
                 n_rows_of_files[-1] += len(batch)

@@ -31,6 +31,7 @@ REASON_WORDS: Mapping[str, str] = {
     "brackets": "the sides have different brackets",
     "quotes": "only one side has quotation marks",
     "end_punctuation": "the sides end with different punctuation marks",
+    "cross_entropy": "the two models find the pair improbable",
     "duplicate": "the pair occurred before",
     "near_duplicate": "the pair has the words of an earlier pair, up to one word",
     "leak": "the pair is equal or near to a pair of another split",

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from lingo_model import InputError
-from pipeline.dataset.dataset import open_dataset
+from pipeline.dataset.dataset import check_files
 from pipeline.dataset.manifest import MANIFEST, DatasetManifest
 from pipeline.prepare.config import PrepareConfig
 from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.input_names import NamedInput
+from pipeline.prepare.rules.cross_entropy import model_ids
 from pipeline.prepare.rules.own import own_rule_files
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
+from pipeline.storage.location import Location
 
 _MAX_DIFFERENCES_SHOWN = 5
 _MAX_FILES_SHOWN = 2
@@ -34,14 +36,14 @@ def values_made_from(
     """Everything that can change the dataset. The dataset's fingerprint is a hash of this.
 
     Raises:
-        InputError: source and target of an input have the same content.
+        InputError: source and target of an input have the same content, or a model cannot be read.
     """
     return {
         "format_version": DatasetManifest.FORMAT_VERSION,
         "source_lang": corpus.source_lang,
         "target_lang": corpus.target_lang,
-        "inputs": [_input_values(named) for named in inputs],
-        "config": _config_values(config),
+        "inputs": [_input_values(named, corpus.folder) for named in inputs],
+        "config": _config_values(config, corpus.folder),
         **_own_rules_values(corpus, config),
     }
 
@@ -58,14 +60,19 @@ def _own_rules_values(corpus: CorpusDescription, config: PrepareConfig) -> dict[
     return {"own_rules": digests} if digests else {}
 
 
-def _config_values(config: PrepareConfig) -> dict[str, Any]:
+def _config_values(config: PrepareConfig, folder: Path | None) -> dict[str, Any]:
     """The settings. New ones only if they differ from their defaults, as with the inputs."""
     subwords = config.subwords.model_dump(mode="json", include=_OLD_SUBWORDS_KEYS)
     subwords |= config.subwords.model_dump(mode="json", exclude_defaults=True)
-    return config.model_dump(mode="json") | {"subwords": subwords}
+    clean = config.clean.model_dump(mode="json", exclude={"cross_entropy"})
+    rule = config.clean.cross_entropy
+    # Defaults are left out while the rule is off, so that datasets of earlier releases are used.
+    values = rule.model_dump(mode="json", exclude_defaults=not rule.is_on) | model_ids(rule, folder)
+    clean |= {"cross_entropy": values} if values else {}
+    return config.model_dump(mode="json") | {"subwords": subwords, "clean": clean}
 
 
-def _input_values(named: NamedInput) -> dict[str, Any]:
+def _input_values(named: NamedInput, folder: Path | None) -> dict[str, Any]:
     item = named.item
     names = [name for part in named.parts for name in part.file_names]
     digests = []
@@ -83,17 +90,19 @@ def _input_values(named: NamedInput) -> dict[str, Any]:
     entry |= item.model_dump(mode="json", include=new_keys, exclude_defaults=True)
     if item.clean is not None:  # a default that is given replaces another value of the settings
         entry["clean"] = item.clean.model_dump(mode="json", exclude_unset=True)
+        if ids := model_ids(item.clean.cross_entropy, folder):
+            entry["clean"]["cross_entropy"] |= ids
     # A list, because source and target may have the same name, and their order matters.
     return entry | {"files": [list(pair) for pair in zip(names, digests, strict=True)]}
 
 
 def usable_dataset(
-    output: Path, made_from: dict[str, Any], *, on_damage: Callable[[str], object]
+    output: Location, made_from: dict[str, Any], *, on_damage: Callable[[str], object]
 ) -> DatasetManifest | None:
     """The manifest of the dataset in ``output``, if it is whole and made from the given values.
 
     Args:
-        output: a folder, a file, or nothing.
+        output: a folder, here or on S3; a file, or nothing.
         made_from: the result of :func:`values_made_from`.
         on_damage: called with a description of the damage if a dataset of these values has one.
 
@@ -102,18 +111,19 @@ def usable_dataset(
 
     Raises:
         InputError: the dataset was made from other values, or its manifest cannot be read.
+        OSError: S3 refuses or does not answer.
     """
     if not (output / MANIFEST).exists():
         return None
     try:
-        dataset = open_dataset(output)
+        manifest = DatasetManifest.load(output / MANIFEST)
     except InputError as error:
         raise InputError(
             f"{output}: holds something else than a dataset of this release, or a damaged one "
             f"({error}); remove the folder, or name another output"
         ) from error
-    if dataset.manifest.fingerprint != fingerprint_of(made_from):
-        differing = list(differences(dataset.manifest.made_from, made_from))
+    if manifest.fingerprint != fingerprint_of(made_from):
+        differing = list(differences(manifest.made_from, made_from))
         shown = "; ".join(differing[:_MAX_DIFFERENCES_SHOWN])
         n_more = len(differing) - _MAX_DIFFERENCES_SHOWN
         raise InputError(
@@ -122,11 +132,11 @@ def usable_dataset(
             + "; name another output, or remove the dataset"
         )
     try:
-        dataset.check_files()
+        check_files(output, manifest)
     except InputError as error:
         on_damage(str(error).removesuffix("; prepare the dataset again"))
         return None
-    return dataset.manifest
+    return manifest
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

@@ -6,7 +6,9 @@ partition, and a partition fits in memory whatever the size of the corpus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +47,41 @@ one ``duplicate_key`` are duplicates."""
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
-def new_spill(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchFileWriter:
-    """A writer of a file between the passes, which is compressed."""
+@contextmanager
+def whole_file(path: Path, work: Path) -> Iterator[Path]:
+    """Yield a temporary path, which becomes ``path`` if the block succeeds.
+
+    A task may run twice at the same time: on a Ray node that is taken for lost, and on another. The
+    file of one replaces the whole file of the other, and no reader sees half a file.
+
+    Args:
+        path: the file; an old one is replaced.
+        work: the folder of the files between the passes, which has the temporary file. A process
+            that is killed leaves it there, where nobody looks for files of a dataset.
+
+    Raises:
+        OSError: the file cannot be written. Names ``path``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     # pyarrow takes a relative path such as `ds:1/a.arrow` for a URI.
-    return pa.ipc.new_file(path.absolute(), schema, options=_OPTIONS)
+    temporary = work.absolute() / f"new-{secrets.token_hex(8)}"
+    try:
+        with naming_file(path):
+            yield temporary
+            temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_spill(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    """A writer of a file between the passes, which is compressed."""
+    with (
+        whole_file(path, path.parent) as temporary,
+        pa.ipc.new_file(temporary, schema, options=_OPTIONS) as writer,
+    ):
+        yield writer
 
 
 def write_spill(
@@ -65,8 +98,7 @@ def write_spill(
     order = np.argsort(partitions, kind="stable")
     bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
     in_order = rows.combine_chunks().take(pa.array(order))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with naming_file(path), new_spill(path, rows.schema) as writer:
+    with new_spill(path, rows.schema) as writer:
         for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             part = in_order.slice(start, stop - start)
             batches = part.to_batches()
@@ -88,8 +120,7 @@ def read_partition(files: Iterable[Path], partition: int, schema: pa.Schema) -> 
 
 def write_rows(path: Path, rows: pa.Table) -> None:
     """Write rows in order; an old file is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with naming_file(path), new_spill(path, rows.schema) as writer:
+    with new_spill(path, rows.schema) as writer:
         writer.write_table(rows)
 
 

@@ -17,7 +17,7 @@ from pipeline.dataset.splits import SPLITS, Split
 from pipeline.prepare.config import SplitConfig
 from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.input_names import NamedInput, NamedPart
-from pipeline.prepare.texts import Hashes, Mask, mix64
+from pipeline.prepare.texts import Hashes, Mask, TextColumn, mix64
 
 LEAK = "leak"
 """The reason of a pair that another split has."""
@@ -77,16 +77,17 @@ class SplitRule:
         """Whether pairs of inputs without a split are sampled for validation or test."""
         return self.valid_share + self.test_share > 0
 
-    def splits_of(self, given: Split | None, source_hashes: Hashes) -> npt.NDArray[np.int8]:
+    def splits_of(self, given: Split | None, sources: TextColumn) -> npt.NDArray[np.int8]:
         """The number of the split of each pair.
 
         Args:
             given: the split of their input, or None.
-            source_hashes: the hashes of the normalised sources.
+            sources: their sources.
         """
-        if given is not None:
-            return np.full(len(source_hashes), SPLITS.index(given), np.int8)
-        points = mix64(source_hashes ^ _SALT).astype(np.float64) / 2.0**64
+        if given is not None or not self.samples:
+            return np.full(len(sources), SPLITS.index(given or "train"), np.int8)
+        # Sources that differ in digits only are near, so one of them would be rejected.
+        points = mix64(sources.digitless_hashes ^ _SALT).astype(np.float64) / 2.0**64
         splits = np.full(len(points), TRAIN, np.int8)
         splits[points < self.test_share + self.valid_share] = VALID
         splits[points < self.test_share] = TEST

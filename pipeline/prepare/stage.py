@@ -11,6 +11,7 @@ import dataclasses
 import os
 import sys
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,7 @@ from pipeline.prepare.input_checks import check_inputs, extra_schema
 from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.job import Job
 from pipeline.prepare.leakage import RecountTask, leakage_certificate, recount_shared_sources
-from pipeline.prepare.output_folder import (
-    check_output,
-    remove_staging,
-    reserved_output,
-    staged_output,
-)
+from pipeline.prepare.output_folder import DiskOutput, Staging
 from pipeline.prepare.pairs import iter_pairs
 from pipeline.prepare.pairs_files import PairsFile, PairsFiles
 from pipeline.prepare.partitions import (
@@ -58,14 +54,19 @@ from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
 from pipeline.prepare.report import html_report
 from pipeline.prepare.report_data import dataset_report
 from pipeline.prepare.report_samples import RejectedSamples
-from pipeline.prepare.reuse import usable_dataset, values_made_from
+from pipeline.prepare.reuse import values_made_from
+from pipeline.prepare.rules.cross_entropy import check_models
 from pipeline.prepare.rules.registry import rules_of
+from pipeline.prepare.s3_output import S3Output
 from pipeline.prepare.splitting import SplitRule, reading_order
 from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
+from pipeline.prepare.work_folder import default_work_folder, folder_of_output
 from pipeline.storage.file_version import FileStamp
 from pipeline.storage.files import names_below, stamp_of, write_bytes, write_json
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
+from pipeline.storage.location import Location
+from pipeline.storage.s3 import S3Path
 
 _BYTES_PER_PARTITION = 1 << 25
 _MAX_PARTITIONS = 1024
@@ -75,26 +76,34 @@ _COMPRESSED_RATIO = 4
 
 def prepare_corpus(
     corpus: CorpusDescription,
-    output: Path,
+    output: Location,
     config: PrepareConfig = PrepareConfig(),
     *,
     n_workers: int | None = None,
+    work_folder: Path | None = None,
+    ray_address: str | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> DatasetManifest:
     """Read, clean, split and encode a corpus. The dataset appears whole or not at all.
 
-    A run that is interrupted or killed leaves what it has done in a hidden folder of ``output``,
-    and the same call goes on with it.
+    A run that is interrupted or killed leaves what it has done in a hidden folder of ``output``, or
+    for an output on S3 in ``work_folder``. The same call goes on with it.
 
     If ``output`` is a dataset made from the same inputs and settings, it is left as it is. If such
     a dataset is damaged, it is made anew, and a line on standard error says so.
 
     Args:
         corpus: the languages and the inputs, with absolute paths.
-        output: the folder of the dataset; new or empty.
+        output: the folder of the dataset, here or on S3; new or empty.
         config: the settings.
         n_workers: the number of processes. None is one for each core, or one for a small corpus.
             The dataset is the same for any number.
+        work_folder: the folder where a dataset for S3 is written before it is uploaded. None is
+            :func:`pipeline.prepare.work_folder.default_work_folder`.
+        ray_address: a Ray cluster that does the tasks; see
+            :func:`pipeline.cluster.ray_session.run_on_ray`. All its nodes must see the inputs and
+            ``output``, or for an output on S3 the ``work_folder``. None is processes of this
+            machine without Ray.
         on_progress: called with the rows done, or the seconds passed, as each phase proceeds.
 
     Returns:
@@ -103,29 +112,38 @@ def prepare_corpus(
     Raises:
         InputError: an input cannot be used (see ``pipeline/prepare/input_checks.py``) or changes
             while it is read, no training pair remains, ``output`` holds something else, another
-            process writes to it, or ``n_workers`` is below 1.
-        RunError: a worker process or the training of the subword model was killed.
+            process writes to it, ``n_workers`` is below 1 or given with ``ray_address``, no cluster
+            answers there, or one of its nodes does not see the files.
+        RunError: a worker process or the training of the subword model was killed, or another
+            dataset is uploaded to ``output``.
+        OSError: a file cannot be written, or S3 refuses or does not answer.
     """
     if n_workers is not None and n_workers < 1:
         raise InputError(f"n_workers={n_workers}: needs 1 or more")
+    if n_workers is not None and ray_address is not None:
+        raise InputError(
+            "n_workers and ray_address: the cluster decides how many tasks run at once; leave "
+            "n_workers out"
+        )
     columns = check_inputs(corpus)
+    place = _place_of(output, work_folder or default_work_folder(), on_progress)
     for item in corpus.inputs:
-        rules_of(effective_clean(item, config), corpus.folder)  # own rules can be loaded
-    check_output(output.absolute())
+        clean = effective_clean(item, config)
+        rules_of(clean, corpus.folder)  # own rules can be loaded
+        check_models(clean.cross_entropy, corpus.folder, corpus.source_lang, corpus.target_lang)
+    place.check()
     inputs = named_inputs(corpus.inputs)
     stamps = _stamps(corpus)
     made_from = values_made_from(corpus, inputs, config)
-    manifest = usable_dataset(output, made_from, on_damage=_report_damage)
+    manifest = place.usable(made_from, _report_damage)
     if manifest is not None:
-        remove_staging(output.absolute())
         return manifest
-    # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
-    with reserved_output(output.absolute()):
-        if (output / MANIFEST).exists():  # perhaps of the process that held the lock before
-            manifest = usable_dataset(output, made_from, on_damage=lambda damage: None)
-            if manifest is not None:
-                return manifest
-        with staged_output(output.absolute(), fingerprint_of(made_from)) as staging:
+    with place.reserved():
+        # Perhaps the process that held the lock before has written it.
+        manifest = place.usable(made_from, lambda damage: None)
+        if manifest is not None:
+            return manifest
+        with place.staged(fingerprint_of(made_from)) as staging:
             job = Job(
                 dataset=staging.dataset,
                 work=staging.work,
@@ -138,13 +156,43 @@ def prepare_corpus(
                 split_rule=SplitRule.of(corpus.inputs, config.split, n_rows=0),
                 rules_folder=corpus.folder,
             )
-            n_processes = n_workers or _default_n_workers(corpus)
-            with task_runner(staging.results, n_processes) as runner:
-                manifest = _write_dataset(job, runner, inputs, made_from, on_progress)
+
+            def write(runner: TaskRunner) -> DatasetManifest:
+                return _write_dataset(job, runner, inputs, made_from, on_progress)
+
+            if ray_address is not None:
+                manifest = _write_on_ray(write, staging, ray_address, corpus)
+            else:
+                n_processes = n_workers or _default_n_workers(corpus)
+                with task_runner(staging.results, n_processes) as runner:
+                    manifest = write(runner)
             is_unchanged = _stamps(corpus) == stamps
             if not is_unchanged and values_made_from(corpus, inputs, config) != made_from:
                 raise InputError(f"{output}: an input changed while it was read; prepare it again")
     return manifest
+
+
+def _write_on_ray(
+    write: Callable[[TaskRunner], DatasetManifest],
+    staging: Staging,
+    address: str,
+    corpus: CorpusDescription,
+) -> DatasetManifest:
+    from pipeline.prepare.ray_tasks import run_tasks_on_ray  # Ray takes memory and time to import
+
+    inputs = [file for item in corpus.inputs for file in item.files]
+    inputs += [] if corpus.folder is None else [corpus.folder]  # it may have the own rules
+    return run_tasks_on_ray(write, staging.results, address=address, inputs=inputs)
+
+
+def _place_of(
+    output: Location, work_folder: Path, on_progress: OnProgress
+) -> DiskOutput | S3Output:
+    if isinstance(output, S3Path):
+        folder = folder_of_output(work_folder.absolute(), output)
+        return S3Output(output, folder, on_progress)
+    # pyarrow takes a relative path such as `ds:1/a.parquet` for a URI.
+    return DiskOutput(output.absolute())
 
 
 def _stamps(corpus: CorpusDescription) -> list[FileStamp | None]:

@@ -1,5 +1,7 @@
 """Runs the tasks of ``prepare`` in this process or in several, each of them once.
 
+:mod:`pipeline.prepare.ray_tasks` runs them on a Ray cluster.
+
 A task writes its files and returns a small result. The result is written last, under a name of its
 own. So a run that was killed goes on with the tasks that have no result yet.
 """
@@ -76,15 +78,25 @@ class TaskRunner:
                 results[number] = json.loads(path.read_bytes())
                 on_result(results[number])
         todo = [number for number in range(len(tasks)) if number not in results]
-        for number, result in self._results(function, tasks, todo):
+        for number, result in self.execute(function, tasks, todo):
             write_json(paths[number], result)
             results[number] = result
             on_result(result)
         return [results[number] for number in range(len(tasks))]
 
-    def _results(
+    def execute(
         self, function: Callable[[T], TaskResult], tasks: Sequence[T], todo: list[int]
     ) -> Iterator[tuple[int, TaskResult]]:
+        """Run a function for some of the tasks, and yield numbers and results as tasks end.
+
+        Args:
+            function: does one task.
+            tasks: all tasks.
+            todo: the numbers of those to do.
+
+        Raises:
+            RunError: a worker process was killed.
+        """
         if self._pool is None or len(todo) < 2:
             yield from ((number, function(tasks[number])) for number in todo)
             return

@@ -324,13 +324,27 @@ class TextColumn:
         Texts have one hash if they have the same letters, marks and digits. A text without any has
         a hash of its other characters that are not spaces. An empty text has 0.
         """
+        return self.folded.hashes(self._letters_of_folded)
+
+    @cached_property
+    def digitless_hashes(self) -> Hashes:
+        """Hashes as :attr:`letter_hashes`, but all digits count as the same."""
+        folded = self.folded
+        if not folded.have(Property.DIGIT).any():
+            return self.letter_hashes
+        codes = np.where(folded.are(Property.DIGIT), np.uint32(ord("0")), folded.codes)
+        return TextColumn.from_codes(codes).hashes(self._letters_of_folded)
+
+    @cached_property
+    def _letters_of_folded(self) -> Mask:
+        """The code points of the folded texts that tell two texts apart."""
         folded = self.folded
         kept = folded.are(Property.WORD)
         without = folded.count(kept) == 0
         if without.any():
             visible = ~folded.are(Property.SPACE) & (folded.codes != 0)
             kept = kept | (visible & np.repeat(without, folded.n_characters + 1))
-        return folded.hashes(kept)
+        return kept
 
     def hashes(self, of_codes: Mask) -> Hashes:
         """A hash of the code points of each text for which a mask is true. 0 if there are none.

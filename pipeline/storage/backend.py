@@ -28,6 +28,7 @@ from pipeline.storage.disk_listing import (
     status_of,
 )
 from pipeline.storage.file_version import FileStamp
+from pipeline.storage.hashing import sha256_of_file
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
 
@@ -121,6 +122,10 @@ class Backend(ABC, Generic[L]):
         """Copy a file to this machine."""
 
     @abstractmethod
+    def sha256(self, path: L) -> str:
+        """SHA-256 of a file's content, hexadecimal."""
+
+    @abstractmethod
     def write_bytes(self, path: L, content: bytes) -> None:
         """Write a file."""
 
@@ -178,6 +183,9 @@ class _Disk(Backend[Path]):
 
     def download(self, path: Path, to: Path) -> None:
         shutil.copyfile(path, to)
+
+    def sha256(self, path: Path) -> str:
+        return sha256_of_file(path)
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         with naming_file(path), _temporary_name(path) as temporary, temporary.open("wb") as file:
@@ -238,6 +246,9 @@ class _ObjectStore(Backend[S3Path]):
 
     def download(self, path: S3Path, to: Path) -> None:
         path.download(to)
+
+    def sha256(self, path: S3Path) -> str:
+        return path.sha256()
 
     def write_bytes(self, path: S3Path, content: bytes) -> None:
         path.write_bytes(content)

@@ -46,6 +46,15 @@ def stamp_of(path: Location) -> FileStamp | None:
     return backend_of(path).stamp(path)
 
 
+def sha256_of(path: Location) -> str:
+    """SHA-256 of a file's content, hexadecimal.
+
+    Raises:
+        OSError: the file is missing, or S3 refuses or does not answer.
+    """
+    return backend_of(path).sha256(path)
+
+
 def write_bytes(path: Location, content: bytes) -> None:
     """Write a file. On a disk: temporary name, fsync, atomic rename. On S3: one request."""
     backend_of(path).write_bytes(path, content)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from pipeline.storage.file_version import FileStamp
 
 SCHEME = "s3://"
 _NANOSECONDS = 1_000_000_000
+_PIECE_BYTES = 1 << 20
 
 # The address from which a machine gets the credentials of its role. The client asks there if the
 # environment has no credentials.
@@ -35,9 +37,9 @@ class S3Path:
     """A file or a folder on S3. A folder is a common prefix of keys and exists while it has files.
 
     Methods with the names of :class:`pathlib.Path` do the same as there. The others are
-    :meth:`files`, :meth:`stamp`, :meth:`create`, :meth:`download` and :meth:`remove_tree`. Every
-    method that sends a request raises OSError if S3 refuses or does not answer. The message is one
-    line and names the path.
+    :meth:`files`, :meth:`stamp`, :meth:`create`, :meth:`download`, :meth:`upload`, :meth:`sha256`
+    and :meth:`remove_tree`. Every method that sends a request raises OSError if S3 refuses or does
+    not answer. The message is one line and names the path.
 
     Attributes:
         bucket: the bucket's name.
@@ -180,16 +182,47 @@ class S3Path:
         with self._client_errors_as_os_errors():
             return bytes(obstore.get(_store(self.bucket), self.key).bytes())
 
-    def download(self, to: Path) -> None:
+    def download(self, to: Path) -> FileStamp:
         """Copy a file to this machine, in pieces of at least 1 MiB.
+
+        Returns:
+            the stamp of the content that was copied.
 
         Raises:
             FileNotFoundError: there is no such file.
             OSError: S3 refuses or does not answer, or the disk is full.
         """
         with self._client_errors_as_os_errors(), to.open("wb") as file:
-            for piece in obstore.get(_store(self.bucket), self.key).stream(min_chunk_size=1 << 20):
+            answer = obstore.get(_store(self.bucket), self.key)
+            for piece in answer.stream(min_chunk_size=_PIECE_BYTES):
                 file.write(piece)
+            return _stamp_of(answer.meta)
+
+    def upload(self, file: Path) -> str | None:
+        """Copy a file of this machine to S3, in several requests if it is large. It is atomic.
+
+        Returns:
+            the ETag of the content.
+
+        Raises:
+            OSError: S3 refuses or does not answer, or the file cannot be read.
+        """
+        with self._client_errors_as_os_errors():
+            return obstore.put(_store(self.bucket), self.key, file)["e_tag"]
+
+    def sha256(self) -> str:
+        """SHA-256 of the content, hexadecimal. The file is read in pieces.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            OSError: S3 refuses or does not answer.
+        """
+        digest = hashlib.sha256()
+        with self._client_errors_as_os_errors():
+            answer = obstore.get(_store(self.bucket), self.key)
+            for piece in answer.stream(min_chunk_size=_PIECE_BYTES):
+                digest.update(piece)
+        return digest.hexdigest()
 
     def write_bytes(self, content: bytes) -> None:
         """Write a file in one request, which is atomic.
@@ -261,7 +294,7 @@ class S3Path:
             raise FileExistsError(f"{self}: exists") from error
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{self}: no such file") from error
-        except BaseError as error:
+        except (BaseError, ValueError) as error:  # ValueError: the client refuses keys such as a//b
             raise OSError(f"{self}: {_reason(error)}") from error
 
 
@@ -270,7 +303,7 @@ def _stamp_of(metadata: obstore.ObjectMeta) -> FileStamp:
     return FileStamp(metadata["size"], modified_ns, metadata["e_tag"])
 
 
-def _reason(error: BaseError) -> str:
+def _reason(error: Exception) -> str:
     """S3's own message if there is one, else the first line of the client's message."""
     text = str(error)
     if _METADATA_SERVER in text:

@@ -35,8 +35,13 @@ _ROW_GROUP_ORDER = 1_000_003
 
 @dataclasses.dataclass(frozen=True)
 class RowGroup:
-    """One row group of an ENCODED file, with its number of rows and target tokens."""
+    """One row group of an ENCODED file, with its number of rows and target tokens.
 
+    Attributes:
+        dataset: the dataset that the file belongs to. It tells the columns of each side.
+    """
+
+    dataset: Dataset
     path: Path
     index: int
     n_rows: int
@@ -48,7 +53,7 @@ class RowGroup:
         They are read from the file at each call, so that memory holds the totals of the row groups
         alone, whatever the size of the corpus.
         """
-        return _lengths(pq.ParquetFile(self.path), self.index)
+        return _lengths(self.dataset, pq.ParquetFile(self.path), self.index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,14 +191,15 @@ def _row_groups(dataset: Dataset) -> list[RowGroup]:
         with dataset_read_errors(file):
             parquet = pq.ParquetFile(file)
             for index in range(parquet.num_row_groups):
-                _, target = _lengths(parquet, index)
-                groups.append(RowGroup(file, index, len(target), int(target.sum())))
+                _, target = _lengths(dataset, parquet, index)
+                groups.append(RowGroup(dataset, file, index, len(target), int(target.sum())))
     return groups
 
 
-def _lengths(parquet: pq.ParquetFile, index: int) -> tuple[Ints, Ints]:
-    table = parquet.read_row_group(index, columns=["n_source_tokens", "n_target_tokens"])
-    source, target = (column.to_numpy().astype(np.int64) for column in table.columns)
+def _lengths(dataset: Dataset, parquet: pq.ParquetFile, index: int) -> tuple[Ints, Ints]:
+    names = [dataset.column_in_file(name) for name in ("n_source_tokens", "n_target_tokens")]
+    table = parquet.read_row_group(index, columns=names)
+    source, target = (table[name].to_numpy().astype(np.int64) for name in names)
     return source, target
 
 
@@ -248,11 +254,10 @@ def _read_ids(group: RowGroup) -> list[tuple[Ints, Ints]]:
 
     Row ``r`` has the ids from ``offsets[r]`` to ``offsets[r + 1]``; offsets are ``[n_rows + 1]``.
     """
-    table = pq.ParquetFile(group.path).read_row_group(
-        group.index, columns=["source_ids", "target_ids"]
-    )
+    names = [group.dataset.column_in_file(name) for name in ("source_ids", "target_ids")]
+    table = pq.ParquetFile(group.path).read_row_group(group.index, columns=names)
     flat = []
-    for column in table.combine_chunks().columns:
+    for column in table.combine_chunks().select(names).columns:
         chunk = column.chunk(0)
         ids = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
         offsets = chunk.offsets.to_numpy().astype(np.int64)

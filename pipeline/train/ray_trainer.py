@@ -15,6 +15,7 @@ from lingo_model import InputError
 from pipeline.cluster.failures import reason_of_training_failure
 from pipeline.cluster.loopback_backend import LOOPBACK_ENVIRONMENT, LoopbackConfig, is_on_loopback
 from pipeline.cluster.ray_session import is_local
+from pipeline.dataset.dataset import Dataset
 from pipeline.errors import RunError
 from pipeline.train.checkpoint import last_checkpoint
 from pipeline.train.recipe import TrainConfig, TrainResources
@@ -43,14 +44,14 @@ class PrivateRayTrainer(TorchTrainer):  # type: ignore[misc]
 
 
 def run_workers(
-    dataset: Path, training_dir: Path, config: TrainConfig, resources: TrainResources
+    dataset: Dataset, training_dir: Path, config: TrainConfig, resources: TrainResources
 ) -> None:
     """Run the training workers until the run ends. Ray must be running.
 
     Ray Train replaces workers that fail, a few times; they continue from the last checkpoint.
 
     Args:
-        dataset: folder of the dataset, at the same path on every machine.
+        dataset: the dataset, at the same path on every machine.
         training_dir: folder of the run, at the same path on every machine.
         config: the recipe.
         resources: what the run may use.
@@ -72,7 +73,8 @@ def run_workers(
     trainer = trainer_class(
         _run_worker,
         train_loop_config={
-            "dataset": str(dataset),
+            "dataset": str(dataset.path),
+            "reverse": dataset.is_reversed,
             "training_dir": str(training_dir),
             "config": config.model_dump(mode="json"),
             "max_minutes": resources.max_minutes,
@@ -157,5 +159,6 @@ def _run_worker(loop_config: dict[str, Any]) -> None:
         Path(loop_config["training_dir"]),
         TrainConfig.model_validate(loop_config["config"]),
         context,
+        reverse=loop_config["reverse"],
     )
     worker.train(max_minutes=loop_config["max_minutes"])

@@ -45,6 +45,7 @@ def train_model(
     config: TrainConfig = recipe_named(),
     resources: TrainResources = TrainResources(),
     *,
+    reverse: bool = False,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> BundleManifest:
     """Train a model and write it as a bundle.
@@ -57,6 +58,7 @@ def train_model(
         output: folder of the new bundle.
         config: the recipe.
         resources: what the run may use.
+        reverse: whether to train from the dataset's targets to its sources.
         on_progress: called in this thread whenever the progress changes.
 
     Returns:
@@ -69,7 +71,7 @@ def train_model(
             same call continues from the last checkpoint.
     """
     dataset, output = dataset.resolve(), output.resolve()
-    opened = open_dataset(dataset)
+    opened = open_dataset(dataset, reverse=reverse)
     identity = RunIdentity.of(config, opened.manifest.fingerprint)
     training_dir = output.parent / "_runs" / output.name
     if output.exists():
@@ -86,7 +88,7 @@ def train_model(
         with progress_bar("train", None) as bar:
             watcher = ProgressWatcher(training_dir, bar, on_progress)
             run_on_ray(
-                lambda: run_workers(dataset, training_dir, config, resources),
+                lambda: run_workers(opened, training_dir, config, resources),
                 address=resources.ray_address,
                 on_poll=watcher,
             )

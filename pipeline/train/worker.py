@@ -51,6 +51,7 @@ class TrainWorker:
         training_dir: folder of the run.
         config: the recipe.
         context: this worker.
+        reverse: whether to train from the dataset's targets to its sources.
 
     Raises:
         InputError: the dataset or the checkpoint cannot be used.
@@ -58,9 +59,15 @@ class TrainWorker:
     """
 
     def __init__(
-        self, dataset: Path, training_dir: Path, config: TrainConfig, context: WorkerContext
+        self,
+        dataset: Path,
+        training_dir: Path,
+        config: TrainConfig,
+        context: WorkerContext,
+        *,
+        reverse: bool = False,
     ) -> None:
-        opened = open_dataset(dataset)
+        opened = open_dataset(dataset, reverse=reverse)
         subwords = opened.subwords()
         self._config = config
         self._context = context

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from pipeline.prepare.characters import Property
 from pipeline.prepare.config import CleanConfig
-from pipeline.prepare.normalise import normalise
 from pipeline.prepare.rules.rule import Rule, where_rows
 from pipeline.prepare.texts import Mask, PairTexts, TextColumn
 
 # Letters, with apostrophes, hyphens and points within.
 _WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
-_LETTER = re.compile(r"[^\W_]")
 # Punctuation around a word.
 _AROUND = re.compile(r"\A[^\w/@%{}<>$\\=-]+|[^\w/@%{}<>$\\=]+\Z")
 _LETTERS_IN_WORD = 2  # of a script without spaces
@@ -51,11 +51,7 @@ def _is_name(text: str, words: list[str]) -> bool:
 
 
 def _is_copy(source: str, target: str, limit: int) -> bool:
-    first = [_LETTER.search(text) for text in (source, target)]
-    if first[0] and first[1] and first[0][0].casefold() != first[1][0].casefold():
-        return False  # as for most pairs
-    if source != target and normalise(source) != normalise(target):
-        return False
+    """Whether two texts of equal letters are a copy that teaches nothing."""
     words = words_of(source)
     if len(words) != len(words_of(target)):
         return False  # `container name` and `Containername`
@@ -69,6 +65,10 @@ def _copy(texts: PairTexts, config: CleanConfig) -> Mask:
     # Copies have as many letters, perhaps in another case. A sharp s may become two letters.
     tolerance = 0 if source.is_ascii and target.is_ascii else _MAX_SHARP_S
     may_be_equal = (abs(n_letters[0] - n_letters[1]) <= tolerance) & (n_letters[0] > limit)
+    rows = np.flatnonzero(may_be_equal)
+    if len(rows):
+        are_equal = source.take(rows).letter_hashes == target.take(rows).letter_hashes
+        may_be_equal[rows[~are_equal]] = False
     return where_rows(may_be_equal, lambda row: _is_copy(source.text(row), target.text(row), limit))
 
 

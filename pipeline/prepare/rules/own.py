@@ -41,7 +41,7 @@ def own_rules(config: CleanConfig, folder: Path | None) -> tuple[Rule, ...]:
     Raises:
         InputError: a module or a function is not found, cannot be imported, or is not callable.
     """
-    return tuple(_rule(name, folder) for name in config.own_rules)
+    return tuple(_rule(name, folder, _modified_ns(name, folder)) for name in config.own_rules)
 
 
 def own_rule_files(config: CleanConfig, folder: Path | None) -> tuple[Path, ...]:
@@ -59,8 +59,15 @@ def reason_of(name: str) -> str:
     return name.rpartition(":")[2]
 
 
+def _modified_ns(name: str, folder: Path | None) -> int:
+    """When the file of an own rule in the folder was written. 0 for an installed module."""
+    file = None if folder is None else _file_of(name.partition(":")[0], folder)
+    return 0 if file is None else file.stat().st_mtime_ns
+
+
 @functools.cache
-def _rule(name: str, folder: Path | None) -> Rule:
+def _rule(name: str, folder: Path | None, modified_ns: int) -> Rule:
+    """An own rule. A file that was changed since is imported again."""
     function = _function(name, folder)
 
     def rejects(texts: PairTexts, config: CleanConfig) -> Mask:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lingo_model import InputError
 from pipeline.prepare.config import CleanConfig
 from pipeline.prepare.rules import characters, copies, languages, lengths, literals, scripts
+from pipeline.prepare.rules.cross_entropy import CROSS_ENTROPY, cross_entropy_rules
 from pipeline.prepare.rules.own import own_rules, reason_of
 from pipeline.prepare.rules.rule import Rule
 from pipeline.prepare.texts import Mask, PairTexts
@@ -49,7 +50,7 @@ class Verdicts:
     """What the checks say of a batch of pairs.
 
     Args:
-        reasons: the names of all checks, in order: those of :data:`RULES`, then own rules.
+        reasons: the names of all checks, in order; see :func:`rules_of`.
         first: for each pair, the position in ``reasons`` of the first check that rejects it, or -1
             if no check does.
         masks: for each check that is on, the pairs that it rejects; None if only the first check
@@ -67,23 +68,25 @@ class Verdicts:
 
 
 def rules_of(config: CleanConfig, folder: Path | None = None) -> tuple[Rule, ...]:
-    """All checks in order, those that are off included: :data:`RULES`, then own rules.
+    """All checks in order: :data:`RULES`, also those that are off, then own rules, and at last
+    the rule ``cross_entropy`` if it is on.
 
     Args:
         config: the settings.
-        folder: the folder of the corpus description, in which the modules of own rules are.
+        folder: the folder of the corpus description, in which the modules of own rules and the
+            models are.
 
     Raises:
         InputError: an own rule cannot be loaded, or has the reason of another rule.
     """
-    names = [rule.name for rule in RULES]
+    names = [CROSS_ENTROPY, *(rule.name for rule in RULES)]
     for name in config.own_rules:
         if (reason := reason_of(name)) in names:
             raise InputError(
                 f"own rule {name!r}: another rule has the reason {reason!r}; rename the function"
             )
         names.append(reason)
-    return RULES + own_rules(config, folder)
+    return RULES + own_rules(config, folder) + cross_entropy_rules(config, folder)
 
 
 def check(

@@ -42,7 +42,7 @@ def handlers() -> Iterator[None]:
     [
         (("sql", "SELECT 1"), "pipeline.table.query.connect", ""),
         (("train", "d", "-o", "m"), "pipeline.train.stage.train_model", f"; {CONTINUES}"),
-        (("prepare", "c", "-o", "d"), "pipeline.prepare.corpus.load_corpus", f"; {CONTINUES}"),
+        (("prepare", "c", "-o", "d"), "pipeline.prepare.open_corpus.load_corpus", f"; {CONTINUES}"),
         (("table", "compact", "t"), "pipeline.table.compaction.compact", f"; {CONTINUES}"),
         (("evaluate", "d"), "pipeline.models.registry.resolve_model", f"; {STARTS_OVER}"),
         (("models", "list"), "pipeline.models.registry.list_models", ""),

@@ -24,8 +24,9 @@ def with_training_files(dataset: Path, path: Path, *names: str) -> Dataset:
     return Dataset(path, manifest.model_copy(update={"splits": splits}))
 
 
-def test_pairs_encoded_rows_and_subwords_fit_together(dataset: Path) -> None:
-    opened = open_dataset(dataset)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_pairs_encoded_rows_and_subwords_fit_together(dataset: Path, reverse: bool) -> None:
+    opened = open_dataset(dataset, reverse=reverse)
     subwords = opened.subwords()
     for split in SPLITS:
         counts = opened.manifest.splits[split]
@@ -38,6 +39,21 @@ def test_pairs_encoded_rows_and_subwords_fit_together(dataset: Path) -> None:
             n_tokens = sum(len(ids) + 1 for ids in subwords.encode(pairs[side].to_pylist()))
             assert n_tokens == pc.sum(encoded[f"n_{side}_tokens"]).as_py()
             assert n_tokens == getattr(counts, f"n_{side}_tokens")
+
+
+def test_a_reversed_dataset_has_the_other_direction(dataset: Path) -> None:
+    opened, reverse = open_dataset(dataset), open_dataset(dataset, reverse=True)
+    assert (opened.manifest.source_lang, opened.manifest.target_lang) == ("en", "es")
+    assert (reverse.manifest.source_lang, reverse.manifest.target_lang) == ("es", "en")
+    assert reverse.manifest.fingerprint != opened.manifest.fingerprint
+    for split in SPLITS:
+        pairs, swapped = opened.pairs(split), reverse.pairs(split)
+        assert swapped["source"].equals(pairs["target"])
+        assert swapped["target"].equals(pairs["source"])
+        assert swapped["pair_id"].equals(pairs["pair_id"])
+        encoded, swapped = opened.encoded(split), reverse.encoded(split)
+        assert swapped["source_ids"].equals(encoded["target_ids"])
+        assert swapped["n_target_tokens"].equals(encoded["n_source_tokens"])
 
 
 def test_row_groups_are_counted_over_all_files(dataset: Path, tmp_path: Path) -> None:

@@ -112,8 +112,8 @@ def write(path: Path, *lines: str) -> Path:
         (describe(TABLE, vocab_size=9), ["'vocab_size': it belongs in the settings", "--config"]),
         (describe(TABLE | {"seed": 1}), ["'inputs.0.seed': it belongs in the settings of prepare"]),
         (
-            describe({"path": "s3://b/x.tsv"}),
-            ["inputs.0.path='s3://b/x.tsv': needs a path"],
+            describe({"path": "gs://b/x.tsv"}),
+            ["inputs.0.path='gs://b/x.tsv': needs a path of this machine, or s3://BUCKET/KEY"],
         ),
         (
             describe({"source": "https://h/a", "target": "file:///b"}),

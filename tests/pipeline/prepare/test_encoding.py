@@ -64,6 +64,7 @@ def subwords(pairs_files: list[Path]) -> Subwords:
 
 def job_of(root: Path, seed: int = 1) -> Job:
     """A run with a folder for its files."""
+    (root / "work").mkdir(parents=True, exist_ok=True)
     items = [CorpusInput(path=(root / "x.tsv",))]
     return Job(
         dataset=root,

@@ -263,6 +263,11 @@ def test_the_start_of_a_long_text_decides() -> None:
     assert wrong([long], "en") == [True]
 
 
+def test_a_long_text_of_opening_quotation_marks_takes_no_long_time() -> None:
+    text = SENTENCES["en"] * 20 + "„" * 300_000
+    assert wrong([text], "de") == [True]
+
+
 def test_the_model_is_not_loaded_without_a_text_to_judge() -> None:
     program = (
         "import sys; from pipeline.prepare.config import LanguageConfig;"

@@ -17,7 +17,7 @@ import pytest
 from lingo_model import InputError
 from lingo_model.atomic_files import LOCK, locked
 from pipeline.dataset.dataset import open_dataset
-from pipeline.prepare import stage
+from pipeline.prepare import output_folder
 from pipeline.prepare.config import PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.output_folder import reserved_output
@@ -235,16 +235,16 @@ def test_a_process_that_finds_the_dataset_of_another_returns_it(
 ) -> None:
     """The other process ends between the look at the output and the lock."""
     output = tmp_path / "d"
-    real: Callable[..., Any] = stage.reserved_output
+    real: Callable[..., Any] = output_folder.reserved_output
     inodes: list[int] = []
 
     def after_another(path: Path) -> Any:
-        monkeypatch.setattr(stage, "reserved_output", real)
+        monkeypatch.setattr(output_folder, "reserved_output", real)
         prepare_corpus(small, output, CONFIG)
         inodes.append(output.stat().st_ino)
         return real(path)
 
-    monkeypatch.setattr(stage, "reserved_output", after_another)
+    monkeypatch.setattr(output_folder, "reserved_output", after_another)
     assert prepare_corpus(small, output, CONFIG) == open_dataset(output).manifest
     assert inodes == [output.stat().st_ino]
 
@@ -260,7 +260,9 @@ def test_a_full_disk_names_the_file(tmp_path: Path, small: CorpusDescription) ->
         "from pipeline.cli.exit_status import run_command_line\n"
         "from pipeline.prepare.config import PrepareConfig, SubwordsConfig\n"
         "from pipeline.prepare.corpus import load_corpus\n"
+        "from pipeline.prepare.language_scores import language_model\n"
         "from pipeline.prepare.stage import prepare_corpus\n"
+        "language_model()  # is unpacked to a temporary file\n"
         "corpus = load_corpus(Path(sys.argv[1]))\n"
         "config = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"

@@ -236,7 +236,7 @@ def test_an_output_may_have_a_colon_in_its_path(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("prepare", "corpus.yaml", "--output", "URI"),
+        ("prepare", "corpus.yaml", "--output", "d", "--work-folder", "URI"),
         ("prepare", "URI", "--output", "d"),
         ("prepare", "corpus.yaml", "--output", "d", "--config", "URI"),
         ("train", "URI", "--output", "models/m"),

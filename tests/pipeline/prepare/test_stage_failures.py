@@ -65,7 +65,7 @@ def fail_at(
 STEPS = [
     "clean_chunk",
     "write_held_out",
-    "write_partition",
+    "find_repeats",
     "write_rejected",
     "train_subwords_in_child",
     "encode_file",

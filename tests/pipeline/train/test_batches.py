@@ -16,9 +16,9 @@ from pipeline.dataset.dataset import open_dataset
 from pipeline.train.batches import BatchPlan, ShardReader, Step, check_data_shards, make_batch
 
 
-def plan(dataset: Path, **changed: int) -> BatchPlan:
+def plan(dataset: Path, *, reverse: bool = False, **changed: int) -> BatchPlan:
     settings = {"n_data_shards": 4, "target_tokens_per_step": 400, "seed": 1} | changed
-    return BatchPlan(open_dataset(dataset), **settings)
+    return BatchPlan(open_dataset(dataset, reverse=reverse), **settings)
 
 
 def one_epoch(batches: BatchPlan) -> list[Step]:
@@ -64,14 +64,33 @@ def test_a_row_group_belongs_to_one_data_shard(dataset: Path) -> None:
     assert all(len(shards) == 1 for shards in owners.values())
 
 
-def test_a_step_counts_the_tokens_of_its_batches_and_is_near_the_target(dataset: Path) -> None:
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_step_counts_the_tokens_of_its_batches_and_is_near_the_target(
+    dataset: Path, reverse: bool
+) -> None:
     reader = ShardReader()
-    for step in one_epoch(plan(dataset)):
+    for step in one_epoch(plan(dataset, reverse=reverse)):
         batches = [reader.batch(step, shard) for shard in range(4)]
         counted = sum(int((batch.target_out != PAD_ID).sum()) for batch in batches)
 
         assert counted == step.n_target_tokens
         assert 200 <= step.n_target_tokens <= 500  # the target is 400
+
+
+def test_a_reversed_dataset_gives_the_targets_as_sources(dataset: Path) -> None:
+    def sides(*, reverse: bool) -> list[set[tuple[int, ...]]]:
+        reader = ShardReader()
+        sources, targets = set(), set()
+        for step in one_epoch(plan(dataset, reverse=reverse)):
+            for shard in range(4):
+                batch = reader.batch(step, shard)
+                sources |= {tuple(row[row != PAD_ID].tolist()) for row in batch.source}
+                targets |= {tuple(row[row != PAD_ID].tolist()) for row in batch.target_out}
+        return [sources, targets]
+
+    forward = sides(reverse=False)
+    assert forward[0] != forward[1]
+    assert sides(reverse=True) == forward[::-1]
 
 
 def test_padding_of_targets_is_at_most_a_tenth(dataset: Path) -> None:

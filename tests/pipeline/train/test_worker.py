@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from lingo_model import SimpleSeq2SeqLSTM, SummedLoss
+from lingo_model import Scorer, SimpleSeq2SeqLSTM, SummedLoss, load_bundle
 from pipeline.dataset.dataset import open_dataset
 from pipeline.errors import RunError
 from pipeline.storage.files import write_json
 from pipeline.train import worker
 from pipeline.train.batches import Batch, BatchPlan, ShardReader, make_batch
 from pipeline.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from pipeline.train.export import export_bundle
 from pipeline.train.recipe import TrainConfig
 from pipeline.train.run_files import PROGRESS, check_not_given_up
 from pipeline.train.worker import TrainWorker, new_model
@@ -64,6 +65,29 @@ def run(dataset: Path, folder: Path, config: TrainConfig = CONFIG) -> Checkpoint
     checkpoint = load_checkpoint(folder)
     assert checkpoint is not None
     return checkpoint
+
+
+def test_a_reversed_run_makes_a_bundle_of_the_other_direction(
+    dataset: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig.model_validate(CONFIG.model_dump() | {"max_epochs": 1})
+    worker = TrainWorker(dataset, tmp_path / "run", config, CONTEXT, reverse=True)
+    assert worker.train().stopped_by == "max_epochs"
+    opened = open_dataset(dataset)
+    reverse = open_dataset(dataset, reverse=True)
+    bundle = export_bundle(reverse, tmp_path / "run", tmp_path / "bundle", config)
+    assert (bundle.source_lang, bundle.target_lang) == ("es", "en")
+    assert bundle.subwords_sha256 == opened.manifest.subwords_sha256
+    assert bundle.dataset_fingerprint == reverse.manifest.fingerprint
+    # The model has learnt to write the dataset's sources.
+    scorer = Scorer(load_bundle(tmp_path / "bundle"))
+    losses = []
+    for direction in (reverse, opened):
+        pairs = direction.pairs("valid")
+        losses.append(
+            sum(scorer.cross_entropy(pairs["source"].to_pylist(), pairs["target"].to_pylist()))
+        )
+    assert losses[0] < losses[1]
 
 
 class Interrupted(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,16 @@ def test_modules_of_other_folders_are_kept_apart(folder: Path, tmp_path: Path) -
     (other / "rules_here.py").write_text(RULE.replace("limit = 3", "limit = 5"), encoding="utf-8")
     assert reasons(folder, "rules_here:array") == [None, "array", "array"]
     assert reasons(other, "rules_here:array") == [None, "array", None]
+
+
+def test_a_file_that_was_changed_is_imported_again(folder: Path) -> None:
+    """One process may prepare several datasets, and the fingerprint covers the file."""
+    assert reasons(folder, "rules_here:array") == [None, "array", "array"]
+    file = folder / "rules_here.py"
+    file.write_text(RULE.replace("limit = 3", "limit = 5"), encoding="utf-8")
+    later = file.stat().st_mtime_ns + 2 * 10**9
+    os.utime(file, ns=(later, later))
+    assert reasons(folder, "rules_here:array") == [None, "array", None]
 
 
 def test_a_module_of_the_folder_hides_no_installed_module(folder: Path) -> None:
