@@ -63,7 +63,7 @@ from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
 from pipeline.prepare.work_folder import default_work_folder, folder_of_output
 from pipeline.storage.file_version import FileStamp
-from pipeline.storage.files import names_below, stamp_of, write_bytes, write_json
+from pipeline.storage.files import json_bytes, names_below, stamp_of, write_bytes, write_json
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
@@ -262,7 +262,7 @@ def _write_dataset(
 
 
 def _write_report(dataset: Path, manifest: DatasetManifest, report: DatasetReport) -> None:
-    write_json(dataset / REPORT, report.model_dump(mode="json"))
+    write_bytes(dataset / REPORT, json_bytes(report.model_dump(mode="json")))
     write_bytes(dataset / REPORT_PAGE, html_report(manifest, report).encode())
 
 
