@@ -71,14 +71,14 @@ def _shown_character(character: str, is_changed: bool) -> Markup:
     if not is_changed:
         is_hidden = is_hidden and character not in _PLAIN_FORMAT_CHARACTERS
     elif character == " ":
-        return Markup('<span class="ctl" title="space">·</span>')
+        return Markup('<span class="ctl" dir="ltr" title="space">·</span>')
     else:
         is_hidden = is_hidden or character.isspace() or unicodedata.combining(character) > 0
     if not is_hidden:
         return escape(character)
     code = f"U+{ord(character):04X}"
     name = unicodedata.name(character, code)
-    return Markup('<span class="ctl" title="{}">{}</span>').format(name, code)
+    return Markup('<span class="ctl" dir="ltr" title="{}">{}</span>').format(name, code)
 
 
 def marked_sides(reason: str, source: str | None, target: str | None) -> tuple[Markup, Markup]:

@@ -280,8 +280,8 @@ def test_languages_are_not_sampled_if_they_are_not_judged(tmp_path: Path) -> Non
     ("text", "expected"),
     [
         ("a<b>&\"'", "a&lt;b&gt;&amp;&#34;&#39;"),
-        ("a\u202eb", 'a<span class="ctl" title="RIGHT-TO-LEFT OVERRIDE">U+202E</span>b'),
-        ("\x07", '<span class="ctl" title="U+0007">U+0007</span>'),
+        ("a\u202eb", 'a<span class="ctl" dir="ltr" title="RIGHT-TO-LEFT OVERRIDE">U+202E</span>b'),
+        ("\x07", '<span class="ctl" dir="ltr" title="U+0007">U+0007</span>'),
         ("\u0645\u200c\u06cc", "\u0645\u200c\u06cc"),
     ],
 )
