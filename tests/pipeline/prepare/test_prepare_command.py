@@ -15,7 +15,7 @@ from pipeline.cli.app import main
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare.notes import subword_table
+from pipeline.prepare.notes import split_table, subword_table
 from pipeline.storage.s3 import S3Path
 
 CONFIG = "subwords:\n  vocab_size: 120\nsplit:\n  valid_share: 0.1\n  test_share: 0.1\n"
@@ -65,14 +65,16 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
     assert manifest.subword_statistics is not None
     command = str(Path(sys.executable).with_name("lingo"))  # not on the PATH of the process
     assert done.stdout.replace(command, "lingo").splitlines() == [
-        "x.tsv: read 201, kept 200, rejected 1 empty",
-        *(
-            f"{split}: {c.n_pairs} pairs, {c.n_target_tokens:,} target tokens"
-            for split, c in counts.items()
-        ),
+        "input  read  kept  rejected  repairs  most frequent reasons",
+        "x.tsv  201   200   1         0        1 empty",
+        "",
+        *split_table(manifest),
+        "",
         *subword_table(manifest.subword_statistics),
+        "",
         "rejected rows, with reasons: d/rejected",
         QUERY,
+        "report: d/report.html",
         "dataset: d",
     ]
     assert sum(c.n_pairs for c in counts.values()) == 200
