@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="Multi30k")
     parser.add_argument("--output", type=Path, required=True, help="datasets and models")
     parser.add_argument("--train-on", choices=["trusted", "noisy"], default="trusted")
+    parser.add_argument("--epochs", type=int, default=RECIPE.max_epochs, help="of training")
     parser.add_argument("--target", default="de", help="the other language")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -89,9 +90,10 @@ def main() -> None:
         "forward": output / f"{options.train_on}-en-{options.target}",
         "backward": output / f"{options.train_on}-{options.target}-en",
     }
+    recipe = RECIPE.model_copy(update={"max_epochs": options.epochs})
     resources = TrainResources(n_workers=1, ray_address="local")
-    train_model(dataset, models["forward"], RECIPE, resources)
-    train_model(dataset, models["backward"], RECIPE, resources, reverse=True)
+    train_model(dataset, models["forward"], recipe, resources)
+    train_model(dataset, models["backward"], recipe, resources, reverse=True)
 
     rule = CrossEntropyConfig(**models)
     scores = score(rule, noisy, options.target)

@@ -25,7 +25,7 @@ OwnRule = Annotated[str, AfterValidator(_own_rule)]
 """A function that rejects rows, in the form ``module:function``."""
 
 
-DEFAULT_MAX_SCORE = 5.0
+DEFAULT_MAX_SCORE = 4.5
 
 
 class LanguageConfig(Settings):

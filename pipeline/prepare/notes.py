@@ -10,10 +10,12 @@ from rich.cells import cell_len
 from pipeline.dataset.manifest import DatasetManifest, SubwordStatistics
 from pipeline.dataset.splits import SPLITS
 from pipeline.prepare.languages import notes_of_languages
+from pipeline.prepare.rules.cross_entropy import CROSS_ENTROPY
 
 _EXAMPLE_CHARACTERS = 40
 _MAX_UNKNOWN_RATE = 0.001
 _MIN_SHARE_OF_PIECES = 1 / 3
+_MAX_SHARE_OF_CROSS_ENTROPY = 1 / 2
 _MAX_REASONS = 3
 _MAX_NAME_CHARACTERS = 40
 
@@ -24,6 +26,14 @@ def notes_of(manifest: DatasetManifest) -> list[str]:
     config = manifest.made_from.get("config", {})
     if config.get("clean", {}).get("language", {}).get("enabled"):
         notes += notes_of_languages(manifest.source_lang, manifest.target_lang)
+    for item in manifest.inputs:
+        n_rejected = item.n_rejected.get(CROSS_ENTROPY, 0)
+        if n_rejected > _MAX_SHARE_OF_CROSS_ENTROPY * item.n_read:
+            notes.append(
+                f"{item.name}: cross_entropy drops {n_rejected:,} of {item.n_read:,} rows; models "
+                "of another subject also drop good pairs, so look at the rejected rows, or raise "
+                "clean.cross_entropy.max_score"
+            )
     wanted = config.get("subwords", {}).get("vocab_size")
     if wanted is not None and manifest.vocab_size < wanted:
         notes.append(

@@ -56,6 +56,7 @@ from pipeline.prepare.report_data import dataset_report
 from pipeline.prepare.report_samples import RejectedSamples
 from pipeline.prepare.reuse import values_made_from
 from pipeline.prepare.rules.cross_entropy import check_models
+from pipeline.prepare.rules.own import own_rule_files
 from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.s3_output import S3Output
 from pipeline.prepare.splitting import SplitRule, reading_order
@@ -161,7 +162,7 @@ def prepare_corpus(
                 return _write_dataset(job, runner, inputs, made_from, on_progress)
 
             if ray_address is not None:
-                manifest = _write_on_ray(write, staging, ray_address, corpus)
+                manifest = _write_on_ray(write, staging, ray_address, corpus, config)
             else:
                 n_processes = n_workers or _default_n_workers(corpus)
                 with task_runner(staging.results, n_processes) as runner:
@@ -177,12 +178,24 @@ def _write_on_ray(
     staging: Staging,
     address: str,
     corpus: CorpusDescription,
+    config: PrepareConfig,
 ) -> DatasetManifest:
     from pipeline.prepare.ray_tasks import run_tasks_on_ray  # Ray takes memory and time to import
 
-    inputs = [file for item in corpus.inputs for file in item.files]
-    inputs += [] if corpus.folder is None else [corpus.folder]  # it may have the own rules
+    inputs = _read_by_tasks(corpus, config)
     return run_tasks_on_ray(write, staging.results, address=address, inputs=inputs)
+
+
+def _read_by_tasks(corpus: CorpusDescription, config: PrepareConfig) -> list[Path]:
+    """The inputs of a corpus, the modules of its own rules, and the folders of its models."""
+    paths: list[Path] = []
+    for item in corpus.inputs:
+        paths += item.files
+        clean = effective_clean(item, config)
+        paths += own_rule_files(clean, corpus.folder)
+        models = clean.cross_entropy.forward, clean.cross_entropy.backward
+        paths += ((corpus.folder or Path.cwd()) / model for model in models if model is not None)
+    return list(dict.fromkeys(paths))
 
 
 def _place_of(

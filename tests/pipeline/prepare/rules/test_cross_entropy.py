@@ -21,6 +21,7 @@ from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.prepare.advise import advice_lines, advise
 from pipeline.prepare.config import CleanConfig, CrossEntropyConfig, PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription, load_corpus
+from pipeline.prepare.notes import notes_of
 from pipeline.prepare.rules import cross_entropy
 from pipeline.prepare.rules.cross_entropy import ScoringModels, describe, dual_score
 from pipeline.prepare.rules.registry import check, details
@@ -179,6 +180,7 @@ def test_prepare_rejects_and_counts_the_pairs(folder: Path) -> None:
     for item in manifest.inputs:
         assert item.n_kept + sum(item.n_rejected.values()) == item.n_read == 61
         assert item.n_rejected["empty"] == 1
+    assert not [note for note in notes_of(manifest) if "cross_entropy" in note]
 
 
 def test_one_input_can_have_the_rule_alone(folder: Path) -> None:
@@ -188,6 +190,8 @@ def test_one_input_can_have_the_rule_alone(folder: Path) -> None:
     config = PrepareConfig(subwords=SUBWORDS)
     manifest = prepare_corpus(corpus, folder / "dataset", config)
     assert [item.n_rejected.get("cross_entropy") for item in manifest.inputs] == [60, None]
+    [note] = [note for note in notes_of(manifest) if "cross_entropy" in note]
+    assert note.startswith("0.tsv: cross_entropy drops 60 of 61 rows; models of another subject")
 
 
 def test_the_models_and_not_their_places_are_in_the_fingerprint(folder: Path) -> None:
