@@ -140,13 +140,16 @@ def test_prepare_writes_a_dataset_and_shows_its_row_counts(
     manifest = open_dataset(workspace / "dataset").manifest
 
     assert prepared.value == manifest.fingerprint
-    assert manifest.made_from["config"] == PREPARE.model_dump(mode="json")
+    assert PrepareConfig.model_validate(manifest.made_from["config"]) == PREPARE
     (rows,) = prepared.artifacts["dataset-rows"]
     assert [(r["input"], r["read"], r["kept"]) for r in rows] == [
         (i.name, i.n_read, i.n_kept) for i in manifest.inputs
     ]
     assert sum(r["read"] for r in rows) == 650
     assert prepared.artifacts["dataset"] == [link_to(workspace / "dataset")]
+    (report,) = prepared.artifacts["dataset-report"]
+    assert all(f"| {i.n_read:,} | {i.n_kept:,} |" in report for i in manifest.inputs)
+    assert prepared.artifacts["dataset-page"] == [link_to(workspace / "dataset" / "report.html")]
 
 
 def test_train_derives_a_name_and_shows_the_history(workspace: Path, trained: FlowResult) -> None:

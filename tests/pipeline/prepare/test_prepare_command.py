@@ -113,8 +113,8 @@ def test_inputs_and_outputs_may_be_on_s3(
     for output in ("d", f"{s3}/d"):
         assert not run_here(tmp_path, monkeypatch, *command, output)
         printed = capsys.readouterr().out.splitlines()
-        assert printed[0] == "x.tsv: read 201, kept 200, rejected 1 empty"
-        assert printed[-1] == f"dataset: {output}"
+        assert printed[1].split() == ["x.tsv", "201", "200", "1", "0", "1", "empty"]
+        assert printed[-2:] == [f"report: {output}/report.html", f"dataset: {output}"]
     assert (s3 / "d/manifest.json").read_bytes() == (tmp_path / "d/manifest.json").read_bytes()
     assert list((tmp_path / "cache/lingo/prepare").iterdir()) == []
     assert not run_here(tmp_path, monkeypatch, "prepare", "corpus.yaml", "--preview")
