@@ -16,7 +16,9 @@ from prefect.artifacts import (
 from prefect.logging import get_logger
 
 from pipeline.dataset.manifest import DatasetManifest
+from pipeline.dataset.report import REPORT_PAGE, DatasetReport
 from pipeline.evaluate.scores import ScoreReport
+from pipeline.prepare.report import markdown_report
 from pipeline.storage.location import Location
 from pipeline.table.manifest import RUN_REPORT, RunManifest, run_path
 from pipeline.train.run_files import TrainingProgress
@@ -24,7 +26,7 @@ from pipeline.training_record import TrainingRecord
 
 
 def show_dataset(path: Location, manifest: DatasetManifest) -> None:
-    """Show how many rows of each input were read, kept and rejected."""
+    """Show how many rows of each input were read, kept and rejected, the report and its page."""
     create_table_artifact(
         key="dataset-rows",
         table=[
@@ -34,6 +36,16 @@ def show_dataset(path: Location, manifest: DatasetManifest) -> None:
         description=f"Rows of dataset {path}",
     )
     create_link_artifact(key="dataset", link=path.resolve().as_uri(), link_text=str(path))
+    if manifest.report is None:
+        return
+    report = DatasetReport.load(path / manifest.report)
+    create_markdown_artifact(
+        key="dataset-report",
+        markdown=markdown_report(manifest, report),
+        description=f"Report of dataset {path}",
+    )
+    page = path / REPORT_PAGE
+    create_link_artifact(key="dataset-page", link=page.resolve().as_uri(), link_text=str(page))
 
 
 class TrainingProgressArtifacts:

@@ -5,6 +5,7 @@ DATASET/
   rejected/part-00000.parquet                         REJECTED
   encoded/split=train|valid|test/part-00000.parquet   ENCODED
   subwords.model                                      one SentencePiece model for both languages
+  report.html, report.json                            what was read, repaired, rejected and kept
   manifest.json                                       written last
 """
 
@@ -239,6 +240,8 @@ class DatasetManifest(Manifest):
             earlier releases.
         subword_statistics: how the subword model fits the texts. None in datasets of earlier
             releases.
+        report: the name of the file with the lengths, languages and examples of each input; see
+            :class:`pipeline.dataset.report.DatasetReport`. None in datasets of earlier releases.
         files_sha256: SHA-256 of every other file of the dataset, by relative path. Empty in
             datasets of earlier releases.
     """
@@ -258,6 +261,7 @@ class DatasetManifest(Manifest):
     leakage: LeakageCertificate | None = None
     round_trips: dict[Split, RoundTripCounts] = Field(default_factory=dict)
     subword_statistics: SubwordStatistics | None = None
+    report: str | None = None
     files_sha256: dict[str, str] = Field(default_factory=dict)
 
     @property

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline.evaluate.scores import ScoreReport
-from pipeline.observability.pages import figure_svg, html_page, template_environment
+from pipeline.observability.pages import figure_svg, html_page, markdown_page
 from pipeline.storage.files import write_bytes, write_json
 from pipeline.training_record import EvaluationPoint, TrainingRecord
 
@@ -53,9 +53,7 @@ def example_rows(segments: pa.Table) -> list[dict[str, Any]]:
 
 def markdown_report(report: ScoreReport, segments: pa.Table) -> str:
     """The report in Markdown. Text from the data is escaped."""
-    environment = template_environment(autoescape=False)
-    environment.filters["cell"] = _markdown_cell
-    return environment.get_template("report.md").render(
+    return markdown_page("report.md").render(
         report=report,
         rows=_rows(report),
         examples=example_rows(segments),
@@ -107,12 +105,6 @@ def _reliability(report: ScoreReport) -> str:
         "The model was trained on this dataset. The leakage certificate of the dataset states that "
         "no test sentence is among the training sentences, compared by their letters and digits."
     )
-
-
-def _markdown_cell(text: str) -> str:
-    for character in "\\`*_{}[]<>|&~":
-        text = text.replace(character, "\\" + character)
-    return " ".join(text.split())
 
 
 def _histogram(values: list[float]) -> Markup:

@@ -1,24 +1,39 @@
-"""HTML pages from templates, and figures as inline SVG."""
+"""HTML and Markdown pages from templates, and figures as inline SVG."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
-import matplotlib as mpl
 from markupsafe import Markup
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def html_page(name: str) -> jinja2.Template:
     """The template of an HTML page, such as ``run.html``. Rendering it escapes all text."""
-    return template_environment(autoescape=True).get_template(name)
+    return _environment(autoescape=True).get_template(name)
 
 
-def template_environment(*, autoescape: bool) -> jinja2.Environment:
+def markdown_page(name: str) -> jinja2.Template:
+    """The template of a Markdown page, such as ``report.md``. Its filter ``cell`` escapes text."""
+    environment = _environment(autoescape=False)
+    environment.filters["cell"] = _markdown_cell
+    return environment.get_template(name)
+
+
+def _markdown_cell(text: str) -> str:
+    for character in "\\`*_{}[]<>|&~":
+        text = text.replace(character, "\\" + character)
+    return " ".join(text.split())
+
+
+def _environment(*, autoescape: bool) -> jinja2.Environment:
     """A Jinja environment over the templates of this package.
 
     Rendering raises ``jinja2.UndefinedError`` if a value of the template is missing.
@@ -39,6 +54,8 @@ def figure_svg(figure: Figure) -> Markup:
 
     The result is not escaped, so a figure must contain only numbers and our own labels.
     """
+    import matplotlib as mpl  # takes half a second, and not every page has figures
+
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)

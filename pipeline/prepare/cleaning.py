@@ -25,6 +25,8 @@ from pipeline.prepare.corpus import effective_clean
 from pipeline.prepare.job import Job
 from pipeline.prepare.near import duplicate_keys
 from pipeline.prepare.raw_rows import RawBatch, store_rows
+from pipeline.prepare.report_samples import ChunkSamples
+from pipeline.prepare.rules.lengths import word_counts
 from pipeline.prepare.rules.registry import check, details
 from pipeline.prepare.rules.repairs import repaired
 from pipeline.prepare.spill import write_rows, write_spill
@@ -80,7 +82,8 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
     Returns:
         ``spills`` and ``rejected``: the names of the files with kept and with rejected rows;
         ``rank``: that of the part; ``n_read``; ``n_rejected`` by reason; ``n_repaired`` by repair;
-        ``n_problems``: the number of rows that cannot be read.
+        ``n_problems``: the number of rows that cannot be read; ``samples``: see
+        :meth:`pipeline.prepare.report_samples.ChunkSamples.result`.
 
     Raises:
         InputError: a file cannot be read, or a row of a given validation or test file.
@@ -88,6 +91,7 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
     job, chunk = task.job, task.chunk
     clean = effective_clean(chunk.named.item, job.config)
     output = _Output(task)
+    samples = ChunkSamples(chunk.rank, clean.language if clean.language.enabled else None)
     n_read = n_problems = 0
     n_rejected: Counter[str] = Counter()
     n_repaired: Counter[str] = Counter()
@@ -100,6 +104,7 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
         texts, repairs = repaired(_texts_of(batch, job), clean, is_given=is_given)
         for name, rows in repairs.items():
             n_repaired[name] += int(np.count_nonzero(rows))
+        samples.add(batch, texts, repairs)
         rejections = _unread(batch)
         if not is_given:
             rejections = _rejections(texts, clean, job.rules_folder) | rejections
@@ -114,6 +119,7 @@ def clean_chunk(task: CleaningTask) -> TaskResult:
         "n_rejected": dict(n_rejected),
         "n_repaired": dict(n_repaired),
         "n_problems": n_problems,
+        "samples": samples.result(),
     }
 
 
@@ -239,6 +245,10 @@ class _Output:
             "target": texts.target.to_arrow().filter(chosen),
             "source_hash": source_hashes,
             "duplicate_key": pa.array(keys).filter(chosen),
+            "source_characters": pa.array(texts.source.n_characters).filter(chosen),
+            "target_characters": pa.array(texts.target.n_characters).filter(chosen),
+            "source_words": pa.array(word_counts(texts.source)).filter(chosen),
+            "target_words": pa.array(word_counts(texts.target)).filter(chosen),
         }
         if batch.extra is not None:
             extra = batch.extra.filter(pa.array(kept))

@@ -282,6 +282,7 @@ class CorpusDescription(Settings):
 
     _folder: Path | None = PrivateAttr(None)
     _copies: Path | None = PrivateAttr(None)
+    _sizes: Mapping[Path, int] = PrivateAttr(default_factory=dict)
 
     source_lang: LanguageTag
     target_lang: LanguageTag
@@ -300,15 +301,29 @@ class CorpusDescription(Settings):
         """The folder of the file that the description was read from, or None."""
         return self._folder
 
+    def n_bytes_of(self, file: Path) -> int:
+        """The size of a file, also if it is on S3 and not copied. 0 if it is missing."""
+        if file in self._sizes:
+            return self._sizes[file]
+        return file.stat().st_size if file.is_file() else 0
+
     def with_uris(self, text: str) -> str:
         """A text for people, with the URIs of files on S3 in place of the paths of their copies."""
         return text if self._copies is None else text.replace(f"{self._copies}/", SCHEME)
 
 
-def with_copies(corpus: CorpusDescription, folder: Path) -> CorpusDescription:
-    """The corpus, with the folder of the copies of its files on S3; see ``with_uris``."""
+def with_copies(
+    corpus: CorpusDescription, folder: Path, sizes: Mapping[Path, int]
+) -> CorpusDescription:
+    """The corpus, with what is known about its files on S3.
+
+    Args:
+        corpus: the corpus.
+        folder: the folder of their copies. The paths in it are bucket and key.
+        sizes: the size of each file in bytes, by the path of its copy.
+    """
     copied = corpus.model_copy()
-    copied._copies = folder
+    copied._copies, copied._sizes = folder, sizes
     return copied
 
 

@@ -76,6 +76,10 @@ class Job:
         """Whether a pair can repeat one of another partition, which has another source."""
         return self.config.duplicates.near or self.config.duplicates.by == "target"
 
+    def inputs_of_ranks(self) -> npt.NDArray[np.int64]:
+        """The number of the input of each part."""
+        return np.array([named.number for named, _ in self.parts], np.int64)
+
     def pairs_folder(self, split: Split) -> Path:
         """The folder of a split's PAIRS."""
         return self.dataset / "pairs" / f"split={split}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.cells import cell_len
 
 from pipeline.dataset.manifest import DatasetManifest, SubwordStatistics
 from pipeline.dataset.splits import SPLITS
@@ -13,6 +16,8 @@ _EXAMPLE_CHARACTERS = 40
 _MAX_UNKNOWN_RATE = 0.001
 _MIN_SHARE_OF_PIECES = 1 / 3
 _MAX_SHARE_OF_CROSS_ENTROPY = 1 / 2
+_MAX_REASONS = 3
+_MAX_NAME_CHARACTERS = 40
 
 
 def notes_of(manifest: DatasetManifest) -> list[str]:
@@ -97,9 +102,67 @@ def subword_table(statistics: SubwordStatistics) -> list[str]:
             )
         )
     rows.append(("both", "", "", "", f"{statistics.n_used_by_both:,}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return _aligned(rows)
+
+
+def input_table(manifest: DatasetManifest) -> list[str]:
+    """What became of the rows of each input, as the lines of a table for a terminal."""
+    rows: list[tuple[str, ...]] = [
+        ("input", "read", "kept", "rejected", "repairs", "most frequent reasons")
+    ]
+    for item in manifest.inputs:
+        numbers = (item.n_read, item.n_kept, item.n_read - item.n_kept)
+        rows.append(_input_row(item.name, numbers, item.n_rejected, item.n_repaired))
+    if len(manifest.inputs) > 1:
+        n_repaired: Counter[str] = Counter()
+        for item in manifest.inputs:
+            n_repaired.update(item.n_repaired)
+        n_read, n_kept = (
+            sum(getattr(item, name) for item in manifest.inputs) for name in ("n_read", "n_kept")
+        )
+        numbers = (n_read, n_kept, n_read - n_kept)
+        rows.append(_input_row("all inputs", numbers, manifest.n_rejected, n_repaired))
+    return _aligned(rows)
+
+
+def _input_row(
+    name: str,
+    numbers: tuple[int, int, int],
+    n_rejected: Mapping[str, int],
+    n_repaired: Mapping[str, int],
+) -> tuple[str, ...]:
+    printable = "".join(c if c.isprintable() else "\ufffd" for c in name)
+    if len(printable) > _MAX_NAME_CHARACTERS:
+        printable = printable[: _MAX_NAME_CHARACTERS - 1] + "…"
+    counts = [f"{number:,}" for number in (*numbers, sum(n_repaired.values()))]
+    return (printable, *counts, _largest(n_rejected))
+
+
+def split_table(manifest: DatasetManifest) -> list[str]:
+    """The size of each split, as the lines of a table for a terminal."""
+    rows: list[tuple[str, ...]] = [("split", "pairs", "source tokens", "target tokens")]
+    for split in SPLITS:
+        counts = manifest.splits[split]
+        numbers = (counts.n_pairs, counts.n_source_tokens, counts.n_target_tokens)
+        rows.append((split, *(f"{number:,}" for number in numbers)))
+    return _aligned(rows)
+
+
+def _largest(counts: Mapping[str, int]) -> str:
+    """The largest counts by name, such as ``12 ratio, 3 empty, 4 others``."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{n:,} {name}" for name, n in ordered[:_MAX_REASONS]]
+    n_others = sum(n for _, n in ordered[_MAX_REASONS:])
+    return ", ".join([*named, f"{n_others:,} others"] if n_others else named)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table whose columns are aligned, also if letters are two columns wide."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
         for row in rows
     ]
 

@@ -58,7 +58,8 @@ def open_corpus(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lingo-inputs-")))
             folder /= "copies"
         copies = _Copies(folder.absolute())
-        corpus = with_copies(load_corpus(path, copies.path_of), copies.files)
+        loaded = load_corpus(path, copies.path_of)
+        corpus = with_copies(loaded, copies.files, copies.sizes)
         if copies.is_empty:
             yield corpus
             return
@@ -92,6 +93,11 @@ class _Copies:
     def files(self) -> Path:
         """The folder of the copies. Their paths in it are bucket and key."""
         return self._folder / _FILES
+
+    @property
+    def sizes(self) -> dict[Path, int]:
+        """The sizes of the files in bytes, by the paths of their copies."""
+        return {path: stamp.n_bytes for path, (_, stamp) in self._copied.items()}
 
     @property
     def is_empty(self) -> bool:

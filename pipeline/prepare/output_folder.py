@@ -26,12 +26,13 @@ from lingo_model.atomic_files import (
     sync_tree,
 )
 from pipeline.dataset.manifest import MANIFEST, SUBWORDS, DatasetManifest
+from pipeline.dataset.report import REPORT, REPORT_PAGE
 from pipeline.errors import RunError
 from pipeline.prepare.reuse import usable_dataset
 from pipeline.storage.files import write_bytes
 from pipeline.storage.location import Location
 
-DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS}
+DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS, REPORT, REPORT_PAGE}
 """The files and folders of a dataset."""
 
 _STAGING = ".staging"

@@ -27,7 +27,14 @@ from pipeline.prepare.pairs_files import (
 )
 from pipeline.prepare.raw_rows import BATCH_ROWS
 from pipeline.prepare.repeated_keys import key_rows, places, repeated_places
-from pipeline.prepare.spill import read_partition, read_rows, write_rows, write_spill
+from pipeline.prepare.report_samples import length_counts
+from pipeline.prepare.spill import (
+    LENGTH_COLUMNS,
+    read_partition,
+    read_rows,
+    write_rows,
+    write_spill,
+)
 from pipeline.prepare.splitting import DUPLICATE, LEAK, TEST, TRAIN, VALID, first_occurrences
 from pipeline.prepare.tasks import TaskResult
 from pipeline.prepare.texts import Mask, PairTexts, TextColumn
@@ -255,7 +262,8 @@ def _result(
         ``n_kept``: a list of rank and number of rows; ``n_rejected``: a list of rank, reason and
         number of rows; ``n_leaks``: the leaks by kind; ``leaks``: the first of them; ``rejected``:
         the file with the rejected rows, or None; ``files``: for each split, the PAIRS files with
-        their numbers of rows.
+        their numbers of rows; ``lengths``: the lengths of the kept rows, or None if they are not
+        written yet.
     """
     rejected = rejections.rejected()
     name = None
@@ -266,6 +274,7 @@ def _result(
     n_rejected = sorted(Counter(pairs).items())
     return {
         "n_kept": _counted(rows["rank"].to_numpy()[rejections.kept]) if files else [],
+        "lengths": _lengths(task.job, rows, rejections) if files else None,
         "n_rejected": [[rank, reason, n] for (rank, reason), n in n_rejected],
         "n_leaks": dict(rejections.n_leaks),
         "leaks": [leak.model_dump() for leak in rejections.leaks],
@@ -275,6 +284,11 @@ def _result(
             for split, of_split in files.items()
         },
     }
+
+
+def _lengths(job: Job, rows: pa.Table, rejections: _Rejections) -> TaskResult:
+    lengths = rows.select(["rank", *LENGTH_COLUMNS.names])
+    return length_counts(lengths.filter(pa.array(rejections.kept)), job.inputs_of_ranks())
 
 
 def _counted(ranks: npt.NDArray[np.int32]) -> list[list[int]]:

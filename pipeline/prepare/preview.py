@@ -23,6 +23,8 @@ from pipeline.prepare.input_names import NamedInput, named_inputs
 from pipeline.prepare.pairs import RawPair, iter_pairs
 
 N_CHECKED_PARTS = 20
+"""How many files of an input, or pairs of files, a preview reads."""
+
 _MAX_TEXT_CHARACTERS = 200
 _MAX_COLUMNS = 20
 _LABEL_WIDTH = 9
@@ -36,7 +38,7 @@ class InputPreview:
     Args:
         name: the name of the input in reports.
         files: its files.
-        n_bytes: the size of all files together, as they are on the disk.
+        n_bytes: the size of all files together, as they are stored.
         settings: the settings that its description gives, apart from the files.
         layout: how its first file is read. None if it cannot be read.
         pairs: its first pairs.
@@ -80,7 +82,7 @@ def _preview_of(description: CorpusDescription, named: NamedInput, n_rows: int) 
     return InputPreview(
         name=named.name,
         files=tuple(named.item.files),
-        n_bytes=sum(file.stat().st_size for file in named.item.files if file.is_file()),
+        n_bytes=sum(map(description.n_bytes_of, named.item.files)),
         settings=named.item.model_dump(
             mode="json", exclude={"source", "target", "path", "name"}, exclude_unset=True
         ),
@@ -107,7 +109,7 @@ def check_together(description: CorpusDescription) -> None:
 
 
 def _pairs(named: NamedInput) -> Iterator[RawPair]:
-    for part in named.parts:
+    for part in named.parts[:N_CHECKED_PARTS]:
         yield from iter_pairs(named.item, part.part, origin=part.origin)
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.prepare.job import PLACE, Job
+from pipeline.prepare.report_samples import RejectedSamples
 from pipeline.prepare.spill import read_rows
 from pipeline.schemas import REJECTED
 from pipeline.storage.backend import naming_file
@@ -20,7 +21,7 @@ _MAX_SORTED_ROWS = 1 << 20
 _ROWS_PER_FILE = 1 << 20
 
 
-def write_rejected(job: Job, names: Sequence[str]) -> None:
+def write_rejected(job: Job, names: Sequence[str]) -> RejectedSamples:
     """Write the rejected rows to numbered files, at least one.
 
     Up to a million rows are sorted in the order of reading. More are written as they come: those of
@@ -29,13 +30,25 @@ def write_rejected(job: Job, names: Sequence[str]) -> None:
     Args:
         job: the run.
         names: the files with rejected rows.
+
+    Returns:
+        examples of them.
     """
+    samples = RejectedSamples(job.inputs_of_ranks())
     folder = job.dataset / "rejected"
     folder.mkdir(exist_ok=True)
-    for number, rows in enumerate(_files(_tables(job, names))):
+    for number, rows in enumerate(_files(_offered(_tables(job, names), samples))):
         path = folder / f"part-{number:05d}.parquet"
         with naming_file(path):
             pq.write_table(rows, path.absolute(), compression="zstd")
+    return samples
+
+
+def _offered(tables: Iterator[pa.Table], samples: RejectedSamples) -> Iterator[pa.Table]:
+    """The same tables, after their rows are offered to the samples."""
+    for rows in tables:
+        samples.add(rows)
+        yield rows
 
 
 def _tables(job: Job, names: Sequence[str]) -> Iterator[pa.Table]:

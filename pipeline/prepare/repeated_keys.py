@@ -57,8 +57,12 @@ class KeyTask:
 
 def places(rows: pa.Table) -> Places:
     """The places of spilled rows."""
-    rank = rows["rank"].to_numpy().astype(np.uint64)
-    joined: Places = (rank << _RANK_BITS) + rows["number"].to_numpy().astype(np.uint64)
+    return places_of(rows["rank"].to_numpy(), rows["number"].to_numpy())
+
+
+def places_of(rank: npt.NDArray[np.int32], number: npt.NDArray[np.int64]) -> Places:
+    """The places of rows with some ranks and numbers."""
+    joined: Places = (rank.astype(np.uint64) << _RANK_BITS) + number.astype(np.uint64)
     return joined
 
 

@@ -120,8 +120,7 @@ class S3Output:
             RunError: another dataset is uploaded to the same folder.
             OSError: S3 refuses or does not answer.
         """
-        claim = self._claim()
-        if claim is not None and claim["fingerprint"] != fingerprint:
+        if self._claimed_fingerprint() not in (None, fingerprint):
             raise self._other_claim()
         with staging_folder(self._folder, fingerprint) as folders:
             yield folders
@@ -197,12 +196,15 @@ class S3Output:
             "find out who else writes there, and start the command again"
         )
 
-    def _claim(self) -> dict[str, str] | None:
+    def _claimed_fingerprint(self) -> str | None:
+        """The fingerprint of the dataset that is uploaded; empty if unknown, None if none is."""
         try:
-            claim: dict[str, str] = json.loads((self._output / _CLAIM).read_bytes())
+            claim = json.loads((self._output / _CLAIM).read_bytes())
         except FileNotFoundError:
             return None
-        return claim
+        except ValueError:
+            return ""
+        return str(claim.get("fingerprint", "")) if isinstance(claim, dict) else ""
 
     def _other_claim(self) -> RunError:
         claim = self._output / _CLAIM
@@ -210,7 +212,7 @@ class S3Output:
         since = "" if stamp is None else f" since {_utc(stamp.modified_ns)}"
         return RunError(
             f"{self._output}: another process uploads another dataset there{since}, or was killed "
-            f"while it did; wait for it, or remove {claim} and start the command again",
+            "while it did; wait for it, or remove the folder and start the command again",
             retryable=False,
         )
 

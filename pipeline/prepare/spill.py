@@ -17,6 +17,16 @@ import pyarrow as pa
 
 from pipeline.storage.backend import naming_file
 
+LENGTH_COLUMNS = pa.schema(
+    [
+        pa.field("source_characters", pa.int32()),
+        pa.field("target_characters", pa.int32()),
+        pa.field("source_words", pa.int32()),
+        pa.field("target_words", pa.int32()),
+    ]
+)
+"""The lengths of a spilled row, for the report."""
+
 KEPT_COLUMNS = pa.schema(
     [
         pa.field("rank", pa.int32()),
@@ -27,6 +37,7 @@ KEPT_COLUMNS = pa.schema(
         pa.field("target", pa.large_string()),
         pa.field("source_hash", pa.uint64()),
         pa.field("duplicate_key", pa.uint64()),
+        *LENGTH_COLUMNS,
     ]
 )
 """The first columns of a spilled row; the other columns of the input follow. ``rank`` is that of

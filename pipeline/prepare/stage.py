@@ -24,6 +24,7 @@ from pipeline.dataset.manifest import (
     LeakageCertificate,
     SplitCounts,
 )
+from pipeline.dataset.report import REPORT, REPORT_PAGE, DatasetReport
 from pipeline.dataset.splits import SPLITS, Split
 from pipeline.formats.compression import is_compressed
 from pipeline.formats.read import are_too_many
@@ -50,8 +51,12 @@ from pipeline.prepare.partitions import (
 from pipeline.prepare.piece_counts import PieceCounts, subword_statistics
 from pipeline.prepare.rejected import write_rejected
 from pipeline.prepare.repeated_keys import KeyTask, find_repeated_places
+from pipeline.prepare.report import html_report
+from pipeline.prepare.report_data import dataset_report
+from pipeline.prepare.report_samples import RejectedSamples
 from pipeline.prepare.reuse import values_made_from
 from pipeline.prepare.rules.cross_entropy import check_models
+from pipeline.prepare.rules.own import own_rule_files
 from pipeline.prepare.rules.registry import rules_of
 from pipeline.prepare.s3_output import S3Output
 from pipeline.prepare.splitting import SplitRule, reading_order
@@ -59,7 +64,7 @@ from pipeline.prepare.subwords_process import train_subwords_in_child
 from pipeline.prepare.tasks import TaskResult, TaskRunner, task_runner
 from pipeline.prepare.work_folder import default_work_folder, folder_of_output
 from pipeline.storage.file_version import FileStamp
-from pipeline.storage.files import names_below, stamp_of, write_json
+from pipeline.storage.files import json_bytes, names_below, stamp_of, write_bytes, write_json
 from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
@@ -157,7 +162,7 @@ def prepare_corpus(
                 return _write_dataset(job, runner, inputs, made_from, on_progress)
 
             if ray_address is not None:
-                manifest = _write_on_ray(write, staging, ray_address, corpus)
+                manifest = _write_on_ray(write, staging, ray_address, corpus, config)
             else:
                 n_processes = n_workers or _default_n_workers(corpus)
                 with task_runner(staging.results, n_processes) as runner:
@@ -173,12 +178,24 @@ def _write_on_ray(
     staging: Staging,
     address: str,
     corpus: CorpusDescription,
+    config: PrepareConfig,
 ) -> DatasetManifest:
     from pipeline.prepare.ray_tasks import run_tasks_on_ray  # Ray takes memory and time to import
 
-    inputs = [file for item in corpus.inputs for file in item.files]
-    inputs += [] if corpus.folder is None else [corpus.folder]  # it may have the own rules
+    inputs = _read_by_tasks(corpus, config)
     return run_tasks_on_ray(write, staging.results, address=address, inputs=inputs)
+
+
+def _read_by_tasks(corpus: CorpusDescription, config: PrepareConfig) -> list[Path]:
+    """The inputs of a corpus, the modules of its own rules, and the folders of its models."""
+    paths: list[Path] = []
+    for item in corpus.inputs:
+        paths += item.files
+        clean = effective_clean(item, config)
+        paths += own_rule_files(clean, corpus.folder)
+        models = clean.cross_entropy.forward, clean.cross_entropy.backward
+        paths += ((corpus.folder or Path.cwd()) / model for model in models if model is not None)
+    return list(dict.fromkeys(paths))
 
 
 def _place_of(
@@ -230,7 +247,8 @@ def _write_dataset(
     on_progress: OnProgress,
 ) -> DatasetManifest:
     """Write every file of a dataset, the manifest last."""
-    counts, files, written = _write_pairs(job, runner, inputs, on_progress)
+    pairs = _write_pairs(job, runner, inputs, on_progress)
+    files = pairs.files
     pairs_files = {split: [job.dataset / file.name for file in files[split]] for split in SPLITS}
     subwords = _subwords(job, pairs_files["train"], on_progress)
     splits, pieces = _encode_splits(job, runner, files, subwords, on_progress)
@@ -242,28 +260,34 @@ def _write_dataset(
         target_lang=job.target_lang,
         subwords_sha256=subwords.fingerprint,
         vocab_size=subwords.vocab_size,
-        inputs=tuple(counts),
+        inputs=tuple(pairs.counts),
         splits=splits,
-        leakage=_certificate(job, runner, pairs_files, counts, written),
+        leakage=_certificate(job, runner, pairs_files, pairs),
         round_trips={split: item.round_trips() for split, item in pieces.items()},
         subword_statistics=subword_statistics(pieces),
-        files_sha256=_digests(job.dataset, runner),
+        report=REPORT,
     )
+    report = dataset_report(job, manifest, pairs.cleaned, pairs.written, pairs.rejected)
+    _write_report(job.dataset, manifest, report)
+    manifest = manifest.model_copy(update={"files_sha256": _digests(job.dataset, runner)})
     write_json(job.dataset / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
 
+def _write_report(dataset: Path, manifest: DatasetManifest, report: DatasetReport) -> None:
+    write_bytes(dataset / REPORT, json_bytes(report.model_dump(mode="json")))
+    write_bytes(dataset / REPORT_PAGE, html_report(manifest, report).encode())
+
+
 def _certificate(
-    job: Job,
-    runner: TaskRunner,
-    pairs_files: dict[Split, list[Path]],
-    counts: list[InputCounts],
-    written: list[TaskResult],
+    job: Job, runner: TaskRunner, pairs_files: dict[Split, list[Path]], pairs: _Pairs
 ) -> LeakageCertificate:
     held_out = (tuple(pairs_files["valid"]), tuple(pairs_files["test"]))
     tasks = [RecountTask(file, held_out) for file in pairs_files["train"]]
     recounted = runner.run("recount", recount_shared_sources, tasks)
-    return leakage_certificate(pairs_files, counts, job.config.leaks, recounted, written)
+    return leakage_certificate(
+        pairs_files, pairs.counts, job.config.leaks, recounted, pairs.written
+    )
 
 
 def _digests(dataset: Path, runner: TaskRunner) -> dict[str, str]:
@@ -277,15 +301,29 @@ def _digest(file: Path) -> TaskResult:
     return {"sha256": sha256_of_file(file)}
 
 
+@dataclasses.dataclass(frozen=True)
+class _Pairs:
+    """What both passes found.
+
+    Args:
+        counts: the counts of each input, in the order of the corpus description.
+        files: the PAIRS files.
+        cleaned: the results of the tasks of the first pass.
+        written: the results of the tasks of the second pass.
+        rejected: examples of rejected rows.
+    """
+
+    counts: list[InputCounts]
+    files: PairsFiles
+    cleaned: list[TaskResult]
+    written: list[TaskResult]
+    rejected: RejectedSamples
+
+
 def _write_pairs(
     job: Job, runner: TaskRunner, inputs: list[NamedInput], on_progress: OnProgress
-) -> tuple[list[InputCounts], PairsFiles, list[TaskResult]]:
-    """Write PAIRS and REJECTED.
-
-    Returns:
-        the counts of each input, in the order of ``inputs``; the PAIRS files; and what the tasks of
-        the second pass found.
-    """
+) -> _Pairs:
+    """Write PAIRS and REJECTED."""
     chunks = _chunks(job, runner, on_progress)
     n_to_split = sum(chunk.n_rows or 0 for chunk in chunks if chunk.named.item.split is None)
     items = [named.item for named in inputs]
@@ -313,8 +351,7 @@ def _write_pairs(
         raise InputError(_nothing_to_train_on(counts))
     names = [name for result in cleaned for name in result["rejected"]]
     names += [result["rejected"] for result in written if result["rejected"] is not None]
-    write_rejected(job, names)
-    return counts, files, written
+    return _Pairs(counts, files, cleaned, written, write_rejected(job, names))
 
 
 def _chunks(job: Job, runner: TaskRunner, on_progress: OnProgress) -> list[Chunk]:

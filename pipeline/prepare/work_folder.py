@@ -6,6 +6,7 @@ These are copies of inputs on S3, and a dataset for S3 before it is uploaded. A 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from pipeline.storage.hashing import hex_digest
@@ -15,8 +16,13 @@ _DIGITS = 16
 
 
 def default_work_folder() -> Path:
-    """``lingo/prepare`` in the user's cache: ``$XDG_CACHE_HOME``, or else ``~/.cache``."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    """``lingo/prepare`` in the user's cache: ``$XDG_CACHE_HOME``, or else ``~/.cache``.
+
+    For a user without a home folder, it is in the folder for temporary files.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - no error
+    if cache.startswith("~"):
+        cache = tempfile.gettempdir()
     return Path(cache) / "lingo" / "prepare"
 
 

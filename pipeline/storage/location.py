@@ -45,8 +45,8 @@ LocationField = Annotated[
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"
 
 _NEEDS_LOCAL_PATH = (
-    "needs a path of this machine; only the input and the table of `lingo translate` may be on "
-    "S3, so copy the files to a disk first"
+    "needs a path of this machine; only the input and the table of `lingo translate`, and the "
+    "inputs and the output of `lingo prepare`, may be on S3, so copy the files to a disk first"
 )
 
 

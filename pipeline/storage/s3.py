@@ -207,6 +207,7 @@ class S3Path:
         Raises:
             OSError: S3 refuses or does not answer, or the file cannot be read.
         """
+        file.stat()  # the client would not say which of the two is missing
         with self._client_errors_as_os_errors():
             return obstore.put(_store(self.bucket), self.key, file)["e_tag"]
 

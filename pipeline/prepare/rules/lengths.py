@@ -36,7 +36,7 @@ def word_counts(column: TextColumn) -> Counts:
     """
     words = column.words
     counts = np.bincount(words.rows, minlength=len(column)).astype(np.int32)
-    if not column.is_ascii:
+    if column.have(Property.NO_SPACES).any():
         unspaced = column.are(Property.NO_SPACES)
         unspaced[words.starts] = False  # the word's first letter counts already
         counts += column.count(unspaced)

@@ -15,6 +15,7 @@ from pipeline.prepare.config import LeaksConfig, PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription, load_corpus
 from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.open_corpus import open_corpus
+from pipeline.prepare.preview import N_CHECKED_PARTS, as_lines, preview_corpus
 from pipeline.prepare.stage import prepare_corpus
 from pipeline.storage.file_version import FileStamp
 from pipeline.storage.s3 import S3Path
@@ -218,3 +219,22 @@ def test_a_corpus_on_s3_that_is_not_copied_is_refused(tmp_path: Path, s3: S3Path
     )
     with pytest.raises(InputError, match="is on S3; open the corpus with open_corpus"):
         check_inputs(corpus)
+
+
+def test_a_preview_copies_the_first_files_and_shows_uris(
+    tmp_path: Path,
+    s3: S3Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = b"source\ttarget\n" + b"a dog\tun perro\n"
+    put(s3, {f"t/{number:03d}.tsv": table for number in range(30)})
+    description = describe(tmp_path / "c", s3, {"path": "t"})
+    with open_corpus(description, n_parts=N_CHECKED_PARTS) as corpus:
+        (shown,) = preview_corpus(corpus, 25)
+        lines = corpus.with_uris("\n".join(as_lines(shown)))
+        copied = [file for file in corpus.inputs[0].files if file.exists()]
+    assert len(copied) == N_CHECKED_PARTS
+    assert f"files     {s3}/t/000.tsv and 29 more, {30 * len(table)} bytes" in lines
+    assert len(shown.pairs) == N_CHECKED_PARTS
+    assert shown.error is None

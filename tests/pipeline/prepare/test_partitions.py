@@ -20,6 +20,7 @@ from pipeline.prepare.job import Job
 from pipeline.prepare.near import duplicate_keys
 from pipeline.prepare.normalise import normalise
 from pipeline.prepare.partitions import PartitionTask, find_repeats, write_held_out
+from pipeline.prepare.rules.lengths import word_counts
 from pipeline.prepare.spill import read_rows, write_spill
 from pipeline.prepare.splitting import TRAIN, SplitRule, reading_order
 from pipeline.prepare.texts import PairTexts, TextColumn
@@ -78,6 +79,10 @@ class Passed:
                 "target": targets.to_arrow(),
                 "source_hash": hashes,
                 "duplicate_key": duplicate_keys(PairTexts(sources, targets, "en", "es"), "pair"),
+                "source_characters": sources.n_characters,
+                "target_characters": targets.n_characters,
+                "source_words": word_counts(sources),
+                "target_words": word_counts(targets),
             },
             schema=job.kept_schema,
         )

@@ -15,7 +15,8 @@ from pipeline.cli.app import main
 from pipeline.dataset.dataset import open_dataset
 from pipeline.dataset.splits import SPLITS
 from pipeline.demo.sentence_pairs import generate_pairs
-from pipeline.prepare.notes import subword_table
+from pipeline.prepare.notes import split_table, subword_table
+from pipeline.storage.s3 import S3Path
 
 CONFIG = "subwords:\n  vocab_size: 120\nsplit:\n  valid_share: 0.1\n  test_share: 0.1\n"
 
@@ -64,14 +65,16 @@ def test_a_dataset_is_written_and_its_counts_are_printed(tmp_path: Path) -> None
     assert manifest.subword_statistics is not None
     command = str(Path(sys.executable).with_name("lingo"))  # not on the PATH of the process
     assert done.stdout.replace(command, "lingo").splitlines() == [
-        "x.tsv: read 201, kept 200, rejected 1 empty",
-        *(
-            f"{split}: {c.n_pairs} pairs, {c.n_target_tokens:,} target tokens"
-            for split, c in counts.items()
-        ),
+        "input  read  kept  rejected  repairs  most frequent reasons",
+        "x.tsv  201   200   1         0        1 empty",
+        "",
+        *split_table(manifest),
+        "",
         *subword_table(manifest.subword_statistics),
+        "",
         "rejected rows, with reasons: d/rejected",
         QUERY,
+        "report: d/report.html",
         "dataset: d",
     ]
     assert sum(c.n_pairs for c in counts.values()) == 200
@@ -95,6 +98,42 @@ def test_what_limits_the_subword_model_is_printed_as_notes(
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert any("pieces, not the 30,000 of subwords.vocab_size" in note for note in notes)
     assert any("train targets do not survive" in note and "…" in note for note in notes)
+
+
+def test_inputs_and_outputs_may_be_on_s3(
+    tmp_path: Path,
+    s3: S3Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (s3 / "raw/x.tsv").write_bytes(tsv())
+    write_corpus(tmp_path, {"config.yaml": CONFIG.encode()}, path=f"{s3}/raw/*.tsv")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command = ("prepare", "corpus.yaml", "--config", "config.yaml", "--output")
+    for output in ("d", f"{s3}/d"):
+        assert not run_here(tmp_path, monkeypatch, *command, output)
+        printed = capsys.readouterr().out.splitlines()
+        assert printed[0] == "x.tsv: read 201, kept 200, rejected 1 empty"
+        assert printed[-1] == f"dataset: {output}"
+    assert (s3 / "d/manifest.json").read_bytes() == (tmp_path / "d/manifest.json").read_bytes()
+    assert list((tmp_path / "cache/lingo/prepare").iterdir()) == []
+    assert not run_here(tmp_path, monkeypatch, "prepare", "corpus.yaml", "--preview")
+    assert f"files     {s3}/raw/x.tsv, " in capsys.readouterr().out
+    assert not run_here(tmp_path, monkeypatch, "prepare", "corpus.yaml", "--advise")
+
+
+def test_a_bad_file_on_s3_is_named_by_its_uri(
+    tmp_path: Path,
+    s3: S3Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (s3 / "x.tsv").write_bytes(b"a\tb\n1\t2\n")
+    write_corpus(tmp_path, {}, path=f"{s3}/x.tsv")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert run_here(tmp_path, monkeypatch, "prepare", "corpus.yaml", "--output", "d") == 2
+    assert capsys.readouterr().err.startswith(f"lingo: error: {s3}/x.tsv: has no column 'source'")
+    assert not (tmp_path / "d").exists()
 
 
 UNEQUAL = {"a.en": b"one\n" * 5, "a.es": b"uno\n" * 4}

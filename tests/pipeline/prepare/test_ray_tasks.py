@@ -14,7 +14,7 @@ from lingo_model import InputError
 from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.errors import RunError
 from pipeline.prepare import batches, ray_tasks, stage
-from pipeline.prepare.config import DuplicatesConfig, PrepareConfig, SubwordsConfig
+from pipeline.prepare.config import CleanConfig, DuplicatesConfig, PrepareConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
 from pipeline.prepare.ray_tasks import run_tasks_on_ray
 from pipeline.prepare.stage import prepare_corpus
@@ -60,6 +60,14 @@ def test_a_dataset_made_on_ray_is_the_dataset_made_without(
     assert max(on_ray) > 2
     assert manifest == prepare_corpus(corpus, tmp_path / "here", CONFIG)
     assert list((tmp_path / "ray").glob(".*")) == []
+
+
+def test_own_rules_must_be_on_all_nodes_too(tmp_path: Path, corpus: CorpusDescription) -> None:
+    (tmp_path / "my_rules.py").write_text("def shouty(texts, settings): ...\n")
+    corpus._folder = tmp_path
+    config = PrepareConfig(clean=CleanConfig(own_rules=("my_rules:shouty",)))
+    paths = stage._read_by_tasks(corpus, config)
+    assert [path.name for path in paths] == ["a.en", "a.es", "my_rules.py", "b.tsv"]
 
 
 def failing(problem: str) -> TaskResult:

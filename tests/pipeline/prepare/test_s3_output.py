@@ -190,12 +190,23 @@ def test_another_dataset_that_is_being_uploaded_is_not_disturbed(
     stop_upload("")
     stamps = output.files()
     other = CONFIG.model_copy(update={"seed": 2})
-    with pytest.raises(RunError, match=f"remove {output}/.staging and start the command again"):
+    message = f"^{output}: another process uploads another dataset there since 20.* UTC, or"
+    with pytest.raises(RunError, match=message):
         prepared(small, output, work.with_name("elsewhere"), other)
     assert output.files() == stamps
     (output / CLAIM).unlink()
     with pytest.raises(InputError, match=r"dataset without its manifest.json"):
         prepared(small, output, work, other)
+
+
+@pytest.mark.parametrize("claim", [b"", b"[]", b"{}", b"\xff"])
+def test_an_object_with_the_name_of_the_sign_is_not_overwritten(
+    small: CorpusDescription, output: S3Path, work: Path, claim: bytes
+) -> None:
+    (output / CLAIM).write_bytes(claim)
+    with pytest.raises(RunError, match="another process uploads another dataset there"):
+        prepared(small, output, work)
+    assert content(output) == {CLAIM: claim}
 
 
 def test_a_process_on_another_machine_may_finish_first(

@@ -126,6 +126,7 @@ def test_the_manifest_names_exactly_the_existing_files(messy: Any) -> None:
         for name in (*counts.pairs_files, *counts.encoded_files)
     ]
     others = ["manifest.json", "subwords.model", "rejected/part-00000.parquet"]
+    others += ["report.html", "report.json"]
     existing = [str(f.relative_to(messy.output)) for f in messy.output.rglob("*") if f.is_file()]
     assert sorted([*named, *others]) == sorted(existing)
 

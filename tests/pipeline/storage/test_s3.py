@@ -16,6 +16,7 @@ from pipeline.storage.files import (
     files_in,
     read_parquet,
     remove_tree,
+    sha256_of,
     stamp_of,
     write_bytes,
     write_json,
@@ -159,3 +160,33 @@ def test_texts_become_locations() -> None:
     for wrong in ("s3://", "s3:///a", "gs://lake/a", "https://lake/a"):
         with pytest.raises(InputError, match=r"needs .*s3://BUCKET/FOLDER"):
             location(wrong)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 10, 12_000_000])
+def test_a_file_is_uploaded_and_downloaded_whole(s3: S3Path, tmp_path: Path, n_bytes: int) -> None:
+    """The largest takes several requests, so its ETag is no hash of its content."""
+    content = bytes(number % 251 for number in range(1000)) * (n_bytes // 1000)
+    content += b"x" * (n_bytes % 1000)
+    (tmp_path / "here").write_bytes(content)
+    etag = (s3 / "a/b").upload(tmp_path / "here")
+    stamp = s3.files()["a/b"]
+    assert (stamp.n_bytes, stamp.etag) == (n_bytes, etag)
+    assert (s3 / "a/b").download(tmp_path / "copy") == stamp
+    assert (tmp_path / "copy").read_bytes() == content
+    assert sha256_of(s3 / "a/b") == sha256_of(tmp_path / "here")
+
+
+def test_a_missing_file_is_named_on_the_side_where_it_is_missing(
+    s3: S3Path, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "none")):
+        (s3 / "a").upload(tmp_path / "none")
+    for read in ((s3 / "a").sha256, lambda: (s3 / "a").download(tmp_path / "copy")):
+        with pytest.raises(FileNotFoundError, match=f"^{s3}/a: no such file$"):
+            read()
+
+
+def test_a_key_that_the_client_refuses_is_an_error_in_one_line(s3: S3Path) -> None:
+    with pytest.raises(OSError, match=f"^{s3}/a/../b: .*") as error:
+        S3Path(s3.bucket, "a/../b").write_bytes(b"")
+    assert "\n" not in str(error.value)
