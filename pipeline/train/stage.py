@@ -75,12 +75,12 @@ def train_model(
     identity = RunIdentity.of(config, opened.manifest.fingerprint)
     training_dir = output.parent / "_runs" / output.name
     if output.exists():
-        return _existing_bundle(output, identity, training_dir)
+        return _existing_bundle(output, opened, identity, training_dir)
     _check_trainable(opened, config, resources)
     training_dir.mkdir(parents=True, exist_ok=True)
     with locked(training_dir):
         if output.exists():  # written by the process that held the lock before
-            return _existing_bundle(output, identity, training_dir)
+            return _existing_bundle(output, opened, identity, training_dir)
         claim_training_dir(training_dir, identity)
         load_checkpoint(training_dir)  # reports a damaged checkpoint before any worker starts
         for stale in (GAVE_UP, PROGRESS):  # of an earlier process
@@ -97,14 +97,19 @@ def train_model(
         return export_bundle(opened, training_dir, output, config)
 
 
-def _existing_bundle(output: Path, identity: RunIdentity, training_dir: Path) -> BundleManifest:
+def _existing_bundle(
+    output: Path, dataset: Dataset, identity: RunIdentity, training_dir: Path
+) -> BundleManifest:
     """The manifest of the bundle at ``output``, if the same recipe and dataset made it.
 
     Raises:
-        InputError: another recipe or dataset made it.
+        InputError: another recipe or dataset made it, or it translates in the opposite direction.
     """
     manifest = read_bundle_manifest(output)
-    if manifest.dataset_fingerprint != identity.dataset_fingerprint:
+    languages = manifest.source_lang, manifest.target_lang
+    if languages == (dataset.manifest.target_lang, dataset.manifest.source_lang):
+        difference = "the opposite direction"
+    elif manifest.dataset_fingerprint != identity.dataset_fingerprint:
         difference = "another dataset"
     elif manifest.recipe_fingerprint != identity.recipe_fingerprint:
         difference = "another recipe"

@@ -39,6 +39,15 @@ def test_a_second_process_cannot_train_the_same_model(dataset: Path, tmp_path: P
     assert [file.name for file in training_dir.iterdir()] == [LOCK]
 
 
+def test_a_model_of_the_opposite_direction_is_not_replaced(
+    dataset: Path, bundle: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "en-es"
+    shutil.copytree(bundle, model)
+    with pytest.raises(InputError, match=r"en-es: holds a model of the opposite direction; name"):
+        train_model(dataset, model, CONFIG, reverse=True)
+
+
 def test_more_workers_than_data_shards_are_refused_before_anything_is_written(
     dataset: Path, tmp_path: Path
 ) -> None:
