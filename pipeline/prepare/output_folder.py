@@ -37,6 +37,9 @@ DATASET_NAMES = {MANIFEST, "pairs", "rejected", "encoded", SUBWORDS, REPORT, REP
 
 _STAGING = ".staging"
 _FINGERPRINT = "fingerprint"
+# Increase this if the files between the passes change, so that a new release does not go on with
+# the work of an old one.
+_STAGING_FORMAT = 1
 # Names that are in a folder without anybody having put them there.
 _HARMLESS_NAMES = {"lost+found", ".DS_Store", ".gitkeep", LOCK, _STAGING}
 _MAX_NAMES_SHOWN = 3
@@ -144,8 +147,9 @@ def staging_folder(staging: Path, fingerprint: str) -> Iterator[Staging]:
         fingerprint: a hash of everything that the files in the folder depend on.
     """
     label = staging / _FINGERPRINT
+    content = f"{fingerprint} {_STAGING_FORMAT}"
     folders = Staging(staging / "dataset", staging / "work", staging / "results")
-    if label.exists() and label.read_text() == fingerprint:
+    if label.exists() and label.read_text() == content:
         for path in folders.dataset.iterdir():
             if path.name not in DATASET_NAMES:  # a temporary name of a process that was killed
                 remove(path)
@@ -153,7 +157,7 @@ def staging_folder(staging: Path, fingerprint: str) -> Iterator[Staging]:
         remove_staging_folder(staging)
         for folder in (folders.dataset, folders.work, folders.results):
             folder.mkdir(parents=True)
-        write_bytes(label, fingerprint.encode())
+        write_bytes(label, content.encode())
     try:
         yield folders
     except BaseException as error:

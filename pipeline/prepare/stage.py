@@ -69,9 +69,6 @@ from pipeline.storage.hashing import fingerprint_of, sha256_of_file
 from pipeline.storage.location import Location
 from pipeline.storage.s3 import S3Path
 
-# Increase this if the files between the passes change, so that a new release does not go on with
-# the work of an old one.
-_STAGING_FORMAT = 1
 _BYTES_PER_PARTITION = 1 << 25
 _MAX_PARTITIONS = 1024
 _BYTES_FOR_WORKERS = 1 << 25
@@ -147,8 +144,7 @@ def prepare_corpus(
         manifest = place.usable(made_from, lambda damage: None)
         if manifest is not None:
             return manifest
-        layout = {"staging_format": _STAGING_FORMAT, "n_partitions": _n_partitions(corpus)}
-        with place.staged(fingerprint_of(made_from | layout)) as staging:
+        with place.staged(fingerprint_of(made_from)) as staging:
             job = Job(
                 dataset=staging.dataset,
                 work=staging.work,
