@@ -62,7 +62,8 @@ class PartitionTask:
     def rows(self) -> pa.Table:
         """The kept rows of the partition, in the order of reading."""
         files = [self.job.work / name for name in self.spills]
-        return read_partition(files, self.partition, self.job.kept_schema)
+        # In one piece, because Arrow takes rows out of many pieces slowly.
+        return read_partition(files, self.partition, self.job.kept_schema).combine_chunks()
 
 
 class _Rejections:
@@ -94,9 +95,13 @@ class _Rejections:
             rows: the numbers of the rows to look at.
             index: the held-out pairs.
         """
+        texts = self._rows.select(["source", "target", "source_hash"])
         for start in range(0, len(rows), BATCH_ROWS):
             numbers = rows[start : start + BATCH_ROWS]
-            some = self._rows.take(pa.array(numbers))
+            first, last = int(numbers[0]), int(numbers[-1])
+            some = texts.slice(first, last - first + 1)
+            if len(some) > len(numbers):
+                some = some.take(pa.array(numbers - first))
             hashes = some["source_hash"].to_numpy()
             leaks = index.leaks(_texts(self._job, some), source_hashes=hashes)
             for position in leaks.rows.tolist():
