@@ -7,15 +7,29 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 
-from pipeline.dataset.manifest import DatasetManifest, SubwordStatistics
+from pipeline.dataset.manifest import DatasetManifest, InputCounts, SubwordStatistics
 from pipeline.dataset.splits import SPLITS
 from pipeline.prepare.languages import notes_of_languages
 from pipeline.prepare.rules.cross_entropy import CROSS_ENTROPY
+from pipeline.prepare.splitting import LEAK
 
 _EXAMPLE_CHARACTERS = 40
 _MAX_UNKNOWN_RATE = 0.001
 _MIN_SHARE_OF_PIECES = 1 / 3
-_MAX_SHARE_OF_CROSS_ENTROPY = 1 / 2
+_MAX_SHARE_OF_REASON = 2 / 5
+_MIN_NOTED_ROWS = 10
+_CHECK_LANGUAGES = (
+    "check source_lang and target_lang of the corpus description, and that source and target are "
+    "not swapped"
+)
+_REMEDIES = {
+    "wrong_language": _CHECK_LANGUAGES,
+    "wrong_script": _CHECK_LANGUAGES,
+    "copy": "check that the targets are translated",
+    LEAK: "check that the training data does not hold the validation or test data",
+    CROSS_ENTROPY: "models of another subject also drop good pairs, so look at the rejected rows, "
+    "or raise clean.cross_entropy.max_score",
+}
 _MAX_REASONS = 3
 _MAX_NAME_CHARACTERS = 40
 
@@ -27,13 +41,7 @@ def notes_of(manifest: DatasetManifest) -> list[str]:
     if config.get("clean", {}).get("language", {}).get("enabled"):
         notes += notes_of_languages(manifest.source_lang, manifest.target_lang)
     for item in manifest.inputs:
-        n_rejected = item.n_rejected.get(CROSS_ENTROPY, 0)
-        if n_rejected > _MAX_SHARE_OF_CROSS_ENTROPY * item.n_read:
-            notes.append(
-                f"{item.name}: cross_entropy drops {n_rejected:,} of {item.n_read:,} rows; models "
-                "of another subject also drop good pairs, so look at the rejected rows, or raise "
-                "clean.cross_entropy.max_score"
-            )
+        notes += _notes_of_rejections(item)
     wanted = config.get("subwords", {}).get("vocab_size")
     if wanted is not None and manifest.vocab_size < wanted:
         notes.append(
@@ -55,6 +63,14 @@ def notes_of(manifest: DatasetManifest) -> list[str]:
     if manifest.subword_statistics is not None:
         notes += _notes_of_statistics(manifest.subword_statistics)
     return notes
+
+
+def _notes_of_rejections(item: InputCounts) -> Iterator[str]:
+    """The reasons that take so much of an input that something else may be wrong with it."""
+    for reason, n_rejected in item.n_rejected.items():
+        if n_rejected >= _MIN_NOTED_ROWS and n_rejected > _MAX_SHARE_OF_REASON * item.n_read:
+            remedy = _REMEDIES.get(reason, "look at the rejected rows, and at the rule's settings")
+            yield f"{item.name}: {reason} drops {n_rejected:,} of {item.n_read:,} rows; {remedy}"
 
 
 def _notes_of_statistics(statistics: SubwordStatistics) -> Iterator[str]:

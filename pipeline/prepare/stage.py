@@ -478,7 +478,7 @@ def _nothing_to_train_on(counts: list[InputCounts]) -> str:
     return (
         f"{', '.join(item.name for item in counts)}: no training pair in "
         f"{sum(item.n_read for item in counts)} rows (rejected: {reasons}); check the files and "
-        "the limits in 'clean'"
+        "the limits in 'clean'; `lingo prepare CORPUS --advise` shows what each rule drops"
     )
 
 

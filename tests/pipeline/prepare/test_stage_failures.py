@@ -201,7 +201,7 @@ def test_a_corpus_without_training_pairs_is_refused_with_the_reasons(tmp_path: P
         prepare_corpus(describe({"path": path}), tmp_path / "d", CONFIG)
     assert str(error.value) == (
         "x.tsv: no training pair in 3 rows (rejected: 2 as empty, 1 as ratio); check the files "
-        "and the limits in 'clean'"
+        "and the limits in 'clean'; `lingo prepare CORPUS --advise` shows what each rule drops"
     )
     write_tsv(path, [])
     with pytest.raises(InputError, match=r"no training pair in 0 rows \(rejected: none\)"):
