@@ -25,6 +25,8 @@ from pipeline.prepare.config import CleanConfig, CrossEntropyConfig, PrepareConf
 from pipeline.prepare.corpus import CorpusDescription, effective_clean
 from pipeline.prepare.input_checks import check_inputs
 from pipeline.prepare.input_names import NamedInput, named_inputs
+from pipeline.prepare.raw_rows import RawBatch
+from pipeline.prepare.report_samples import LowestHashes, place_hashes
 from pipeline.prepare.rules.cross_entropy import check_models
 from pipeline.prepare.rules.lengths import widths_of
 from pipeline.prepare.rules.registry import Verdicts, check, details
@@ -189,40 +191,39 @@ def advise(
 
 
 def _sample(named: NamedInput, corpus: CorpusDescription, n_rows: int) -> _Sample:
-    """Every n-th row of an input, so that there are ``n_rows`` at most."""
-    rows: list[tuple[str, str, str]] = []
-    stride = 1
-    for position, row in enumerate(_readable_rows(named)):
-        if position % stride == 0:
-            rows.append(row)
-            if len(rows) > 2 * n_rows:
-                stride *= 2
-                del rows[1::2]
-    chosen = np.linspace(0, len(rows) - 1, min(n_rows, len(rows))).round().astype(int)
-    rows = [rows[number] for number in chosen.tolist()]
-    texts = PairTexts(
-        source=TextColumn.of(source for _, source, _ in rows),
-        target=TextColumn.of(target for _, _, target in rows),
-        source_lang=corpus.source_lang,
-        target_lang=corpus.target_lang,
-    )
-    return _Sample(named, [origin for origin, _, _ in rows], texts)
+    """``n_rows`` rows of an input at most, chosen by hash and in the order of the input.
 
-
-def _readable_rows(named: NamedInput) -> Iterator[tuple[str, str, str]]:
-    """Origin, source and target of each row of an input that can be read."""
+    Not every n-th row: an input can have a period, such as a source sentence for each line of six
+    languages.
+    """
+    chosen = LowestHashes(n_rows)
     for rank, part in enumerate(named.parts):
         for chunk in chunks_of(named, part, rank):
             for batch in read_batches(chunk, pa.schema([])):
-                texts = zip(
-                    batch.numbers.tolist(),
-                    batch.source.to_list(),
-                    batch.target.to_list(),
-                    strict=True,
-                )
-                for position, (number, source, target) in enumerate(texts):
-                    if position not in batch.problems:
-                        yield f"{part.origin}:{number}", source, target
+                _offer(chosen, rank, part.origin, batch)
+    rows = sorted(item[1:] for item in chosen.items)
+    texts = PairTexts(
+        source=TextColumn.of(row[3] for row in rows),
+        target=TextColumn.of(row[4] for row in rows),
+        source_lang=corpus.source_lang,
+        target_lang=corpus.target_lang,
+    )
+    return _Sample(named, [row[2] for row in rows], texts)
+
+
+def _offer(chosen: LowestHashes, rank: int, origin: str, batch: RawBatch) -> None:
+    """Offer the rows of a batch that can be read."""
+    readable = np.ones(len(batch), np.bool_)
+    readable[list(batch.problems)] = False
+    rows = np.flatnonzero(readable)
+    numbers = batch.numbers[rows]
+
+    def item(position: int) -> list[Any]:
+        row, number = int(rows[position]), int(numbers[position])
+        texts = batch.source.text(row), batch.target.text(row)
+        return [rank, number, f"{origin}:{number}", *texts]
+
+    chosen.add(place_hashes(np.full(len(rows), rank, np.int32), numbers), item)
 
 
 def _proposed(samples: list[_Sample], config: CleanConfig, folder: Path | None) -> dict[str, Any]:
