@@ -206,10 +206,14 @@ def notes_of_languages(source_lang: str, target_lang: str) -> list[str]:
     ]
 
 
-def describe(source: str, target: str, config: LanguageConfig) -> str:
-    """The languages of a pair, such as ``en and cs``, for the detail of a rejected row."""
-    found = LanguageJudge("", "", config).languages(TextColumn.of([source, target]))
-    return " and ".join(language or "unknown" for language in found)
+def descriptions(sources: TextColumn, targets: TextColumn, config: LanguageConfig) -> list[str]:
+    """The languages of each pair, such as ``en and cs``, for the details of rejected rows."""
+    judge = LanguageJudge("", "", config)
+    sides = (judge.languages(column) for column in (sources, targets))
+    return [
+        " and ".join(language or "unknown" for language in pair)
+        for pair in zip(*sides, strict=True)
+    ]
 
 
 def label_of(tag: str) -> str | None:

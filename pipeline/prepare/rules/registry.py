@@ -145,11 +145,12 @@ def details(
 ) -> list[str | None]:
     """What is wrong with some pairs, such as ``12 and 61 characters``; None for a kept pair."""
     rules = rules_of(config, folder)
-
-    def detail(row: int) -> str | None:
-        number = int(verdicts.first[row])
-        if number < 0:
-            return None
-        return rules[number].detail(texts.source.text(row), texts.target.text(row), config)
-
-    return list(map(detail, rows))
+    numbers = np.asarray(rows, np.int64)
+    first = verdicts.first[numbers]
+    found: list[str | None] = [None] * len(numbers)
+    for number in np.unique(first[first >= 0]).tolist():
+        places = np.flatnonzero(first == number)
+        details_of_rule = rules[number].details_of(texts.take(numbers[places]), config)
+        for place, detail in zip(places.tolist(), details_of_rule, strict=True):
+            found[place] = detail
+    return found

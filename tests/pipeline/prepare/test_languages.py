@@ -16,7 +16,7 @@ from pipeline.prepare.languages import (
     KNOWN_LANGUAGES,
     LanguageJudge,
     close_languages,
-    describe,
+    descriptions,
     label_of,
     language_judge,
     n_letters,
@@ -189,8 +189,11 @@ def test_a_language_that_the_model_does_not_know_is_not_judged() -> None:
 
 def test_the_detail_names_both_languages() -> None:
     config = LanguageConfig()
-    assert describe(SENTENCES["en"], SENTENCES["cs"], config) == "en and cs"
-    assert describe("", "Hund", config) == "unknown and unknown"
+    sources, targets = (
+        TextColumn.of([SENTENCES["en"], ""]),
+        TextColumn.of([SENTENCES["cs"], "Hund"]),
+    )
+    assert descriptions(sources, targets, config) == ["en and cs", "unknown and unknown"]
 
 
 @pytest.mark.parametrize(
