@@ -319,10 +319,12 @@ class TextColumn:
 
     @cached_property
     def letter_hashes(self) -> Hashes:
-        """Hashes of the texts in the form of :func:`pipeline.prepare.normalise.normalise`.
+        """Hashes of the normalised texts: NFKC, case folded, and only letters, marks and digits.
 
-        Texts have one hash if they have the same letters, marks and digits. A text without any has
-        a hash of its other characters that are not spaces. An empty text has 0.
+        Spaces go, because words are written apart and together ("e-mail", "email"), and Chinese
+        comes with and without spaces. Invisible characters go, because nobody sees them. A text
+        without letters, marks and digits, such as "...", has a hash of its other characters that
+        are not spaces. An empty text has 0.
         """
         return self.folded.hashes(self._letters_of_folded)
 

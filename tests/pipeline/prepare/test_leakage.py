@@ -14,8 +14,8 @@ from pipeline.demo.sentence_pairs import generate_pairs
 from pipeline.prepare import partitions
 from pipeline.prepare.config import PrepareConfig, SplitConfig, SubwordsConfig
 from pipeline.prepare.corpus import CorpusDescription
-from pipeline.prepare.normalise import normalise
 from pipeline.prepare.stage import prepare_corpus
+from tests.pipeline.prepare.normalised import normalise
 
 CONFIG = PrepareConfig(subwords=SubwordsConfig(vocab_size=120))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.prepare.normalise import normalise
+from tests.pipeline.prepare.normalised import normalise
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from pipeline.prepare.corpus import CorpusInput
 from pipeline.prepare.input_names import named_inputs
 from pipeline.prepare.job import Job
 from pipeline.prepare.near import duplicate_keys
-from pipeline.prepare.normalise import normalise
 from pipeline.prepare.partitions import PartitionTask, find_repeats, write_held_out
 from pipeline.prepare.rules.lengths import word_counts
 from pipeline.prepare.spill import read_rows, write_spill
 from pipeline.prepare.splitting import TRAIN, SplitRule, reading_order
 from pipeline.prepare.texts import PairTexts, TextColumn
+from tests.pipeline.prepare.normalised import normalise
 
 SHARES = SplitConfig(valid_share=0.1, test_share=0.2)
 GIVEN: tuple[Split | None, ...] = ("test", "valid", "train")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lingo_model.unicode_text import without_ignorable
 from pipeline.prepare.characters import Property, properties_of
-from pipeline.prepare.normalise import normalise
 from pipeline.prepare.texts import TextColumn, hash_segments
+from tests.pipeline.prepare.normalised import normalise
 
 # Letters that fold to several, that compose, that are ignorable, and that have no spaces.
 _ODD = (

@@ -224,8 +224,8 @@ def _fresh(corpus: CorpusDescription, folder: Path, config: PrepareConfig = CONF
     return tree(folder / "fresh")
 
 
-def test_the_work_for_other_settings_is_removed(
-    tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch
+def _interrupt_while_encoding(
+    monkeypatch: pytest.MonkeyPatch, corpus: CorpusDescription, output: Path
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -233,7 +233,13 @@ def test_the_work_for_other_settings_is_removed(
     with monkeypatch.context() as patch:
         patch.setattr(stage, "encode_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            prepare_corpus(small, tmp_path / "d", CONFIG)
+            prepare_corpus(corpus, output, CONFIG)
+
+
+def test_the_work_for_other_settings_is_removed(
+    tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _interrupt_while_encoding(monkeypatch, small, tmp_path / "d")
     other = CONFIG.model_copy(update={"seed": 5})
     prepare_corpus(small, tmp_path / "d", other)
     assert tree(tmp_path / "d") == _fresh(small, tmp_path, other)
@@ -243,14 +249,7 @@ def test_files_with_temporary_names_do_not_get_into_the_dataset(
     tmp_path: Path, small: CorpusDescription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that is killed while it writes a file leaves one."""
-
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "encode_file", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            prepare_corpus(small, tmp_path / "d", CONFIG)
+    _interrupt_while_encoding(monkeypatch, small, tmp_path / "d")
     (tmp_path / "d/.staging/dataset/.subwords.model.123.tmp").write_bytes(b"half")
     prepare_corpus(small, tmp_path / "d", CONFIG)
     assert tree(tmp_path / "d") == _fresh(small, tmp_path)

@@ -1,4 +1,4 @@
-"""The form of a sentence by which two sentences count as the same."""
+"""The form by which two sentences count as the same, in plain Python. Hashes must agree with it."""
 
 from __future__ import annotations
 
